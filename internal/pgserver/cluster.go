@@ -66,6 +66,9 @@ func (s *Server) initdbArgs() []string {
 		locale = "C.UTF-8"
 	}
 	args := []string{"-U", superuser, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions", "--locale=" + locale}
+	if s.cfg.Dir == "" {
+		args = append(args, "--wal-segsize=1") // MiB; a segment is the largest file of a template
+	}
 	if s.cfg.ICULocale != "" {
 		args = append(args, "--locale-provider=icu", "--icu-locale="+s.cfg.ICULocale)
 	}
