@@ -1,0 +1,176 @@
+package config
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+)
+
+func (c *checker) tables() {
+	first := map[string]string{}
+	for i, t := range c.cfg.Tables {
+		path := fmt.Sprintf("tables[%d]", i)
+		c.once(first, path+".name", t.Name.String(), "table")
+		if !c.sound(path) || !c.sound(path+".strategy") {
+			continue
+		}
+		c.misplaced(path, t)
+		c.shardKey(path, t)
+		c.reference(path+".shard", t.Shard)
+		c.reference(path+".default", t.Default)
+		c.ranges(path, t)
+		c.values(path, t)
+		c.lonely(path, t)
+	}
+	c.groups()
+}
+
+// misplaced reports keys that the table's strategy has no use for.
+func (c *checker) misplaced(path string, t Table) {
+	allowed := map[string]bool{
+		"shard_key": t.Strategy.Sharded(),
+		"colocate":  t.Strategy.Sharded(),
+		"ranges":    t.Strategy == StrategyRange,
+		"values":    t.Strategy == StrategyList,
+		"default":   t.Strategy == StrategyList,
+		"shard":     t.Strategy == StrategyHome,
+	}
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard"} {
+		if c.given(path+"."+name) && !allowed[name] {
+			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
+		}
+	}
+}
+
+func (c *checker) shardKey(path string, t Table) {
+	key := path + ".shard_key"
+	switch n := len(t.ShardKey); {
+	case !t.Strategy.Sharded() || !c.sound(key):
+	case n == 0:
+		c.fault(key, fmt.Sprintf("table %s has no shard_key", t.Name), fmt.Sprintf("strategy %s needs one: shard_key: [column]", t.Strategy))
+	case n > 1:
+		c.fault(fmt.Sprintf("%s[1]", key), fmt.Sprintf("table %s has a shard_key of %d columns", t.Name, n), "this version shards by exactly one column")
+	}
+}
+
+func (c *checker) ranges(path string, t Table) {
+	for i, r := range t.Ranges {
+		at := fmt.Sprintf("%s.ranges[%d]", path, i)
+		c.reference(at+".shard", r.Shard)
+		if r.From == "" || !c.sound(at+".from") {
+			continue
+		}
+		switch {
+		case i == 0 && r.From != MinBound:
+			c.fault(at+".from", "the first range must start at MIN", "keys below it would have no shard")
+		case i > 0 && r.From == MinBound:
+			c.fault(at+".from", "only the first range starts at MIN", "")
+		case i > 1 && t.Ranges[i-1].From != "" && t.Ranges[i-1].From != MinBound && !ascending(t.Ranges[i-1].From, r.From):
+			c.conflict(at+".from", fmt.Sprintf("lower bound %s is not above the one before it, %s", r.From, t.Ranges[i-1].From),
+				"write ranges in ascending order", fmt.Sprintf("%s.ranges[%d].from", path, i-1), "the one before it stands here")
+		}
+	}
+}
+
+// ascending tells whether a is below b. The key's type is not known before the table is seen, so either order will do: the
+// order of numbers when both are numbers, and the order of bytes, which is that of texts, UUIDs and timestamps.
+func ascending(a, b string) bool {
+	x, okX := number(a)
+	y, okY := number(b)
+	if okX && okY {
+		return x.Cmp(y) < 0
+	}
+	return a < b
+}
+
+// number reads a decimal number; exponents are bounded, for big.Rat would write them out.
+func number(text string) (*big.Rat, bool) {
+	if len(text) > 200 || strings.ContainsAny(text, "eEpP/xXoObB_") {
+		return nil, false
+	}
+	return new(big.Rat).SetString(text)
+}
+
+func (c *checker) values(path string, t Table) {
+	first := map[string]string{}
+	for i, v := range t.Values {
+		at := fmt.Sprintf("%s.values[%d]", path, i)
+		c.reference(at+".shard", v.Shard)
+		if !c.given(at + ".value") {
+			continue
+		}
+		c.once(first, at+".value", v.Value, "value")
+	}
+}
+
+// lonely warns of a colocation word that no other table shares, as a misspelled one does not.
+func (c *checker) lonely(path string, t Table) {
+	if t.Colocate == "" || !t.Strategy.Sharded() {
+		return
+	}
+	group := c.cfg.GroupOf(t)
+	var others []string
+	for _, o := range c.cfg.Tables {
+		if o.Name == t.Name || !o.Strategy.Sharded() {
+			continue
+		}
+		if c.cfg.GroupOf(o) == group {
+			return
+		}
+		others = append(others, c.cfg.GroupOf(o), o.Name.Short())
+	}
+	if group != t.Name.Short() {
+		c.warn(path+".colocate", fmt.Sprintf("no other table is in group %q", group), didYouMean(group, others))
+	}
+}
+
+// groups checks what the tables of one group must agree on.
+func (c *checker) groups() {
+	type member struct {
+		path string
+		Table
+	}
+	leaders, ranges, values := map[string]member{}, map[string]member{}, map[string]member{}
+	for i, t := range c.cfg.Tables {
+		m := member{fmt.Sprintf("tables[%d]", i), t}
+		if !t.Strategy.Sharded() || !c.sound(m.path) || !c.sound(m.path+".strategy") || !c.sound(m.path+".name") {
+			continue
+		}
+		group := c.cfg.GroupOf(t)
+		leader, ok := leaders[group]
+		if !ok {
+			leaders[group], leader = m, m
+		}
+		if leader.Strategy != t.Strategy {
+			c.conflict(m.path+".strategy", fmt.Sprintf("tables %s and %s are in group %q but have strategies %s and %s", leader.Name, t.Name, group, leader.Strategy, t.Strategy),
+				"tables of one group share one placement", leader.path+".strategy", fmt.Sprintf("%s stands here", leader.Name))
+			continue
+		}
+		if before, ok := ranges[group]; ok && len(t.Ranges) > 0 && describe(before.Ranges) != describe(t.Ranges) {
+			c.conflict(m.path+".ranges", fmt.Sprintf("tables %s and %s are in group %q but have different ranges", before.Name, t.Name, group), "say them once", before.path+".ranges", "the other ranges stand here")
+		}
+		if before, ok := values[group]; ok && (len(t.Values) > 0 || t.Default != "") && (describe(before.Values) != describe(t.Values) || before.Default != t.Default) {
+			c.conflict(m.path+".values", fmt.Sprintf("tables %s and %s are in group %q but have different values", before.Name, t.Name, group), "say them once", before.path+".values", "the other values stand here")
+		}
+		if len(t.Ranges) > 0 {
+			ranges[group] = m
+		}
+		if len(t.Values) > 0 || t.Default != "" {
+			values[group] = m
+		}
+	}
+	for i, t := range c.cfg.Tables {
+		path := fmt.Sprintf("tables[%d]", i)
+		group := c.cfg.GroupOf(t)
+		leader, ok := leaders[group]
+		if !ok || leader.path != path {
+			continue
+		}
+		if _, ok := ranges[group]; !ok && t.Strategy == StrategyRange && c.sound(path+".ranges") {
+			c.fault(path+".strategy", fmt.Sprintf("table %s has strategy range but no ranges", t.Name), "ranges: [{from: MIN, shard: "+c.cfg.HomeShard()+"}]")
+		}
+		if _, ok := values[group]; !ok && t.Strategy == StrategyList && c.sound(path+".values") && c.sound(path+".default") {
+			c.fault(path+".strategy", fmt.Sprintf("table %s has strategy list but neither values nor default", t.Name), "values: [{value: …, shard: "+c.cfg.HomeShard()+"}]")
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Outcome says what RELOAD does with one key.
+type Outcome string
+
+// The outcomes, as the console prints them.
+const (
+	Unchanged Outcome = "no change"
+	Applied   Outcome = "applied"
+	Restart   Outcome = "restart"
+	Refused   Outcome = "refused"
+)
+
+// Change is one key of two configurations. Secrets are masked, so a changed password shows as the same text twice.
+type Change struct {
+	Key     string
+	Old     string
+	New     string
+	Outcome Outcome
+	Reason  string // of a refusal
+	Hint    string // the command that does what was asked for
+}
+
+// RefusedError says that a reload would need what RELOAD does not do.
+type RefusedError struct {
+	Refused []Change // at least one
+}
+
+// Error names every refused key and why.
+func (e *RefusedError) Error() string {
+	reasons := make([]string, len(e.Refused))
+	for i, c := range e.Refused {
+		reasons[i] = c.Key + ": " + c.Reason
+	}
+	return "reload refused: " + strings.Join(reasons, "; ")
+}
+
+// Compare says key by key what a RELOAD from old to next does. RELOAD is all or nothing: with a *RefusedError nothing may be
+// applied. old must be what runs now, including the shards and tables that the console added; after a reload that is
+// KeepUntilRestart(old, next).
+func Compare(old, next *Config) ([]Change, error) {
+	before := map[string]Setting{}
+	elements := map[string]bool{}
+	for _, s := range old.Settings() {
+		before[s.Key] = s
+		elements[s.element] = true
+	}
+	var changes []Change
+	after := map[string]bool{}
+	for _, s := range next.Settings() {
+		isNew := s.element != "" && !elements[s.element]
+		if !isNew {
+			changes = append(changes, changeOf(old, next, before[s.Key], s))
+		} else if !after[s.element] {
+			changes = append(changes, Change{Key: s.element, New: elementText(next, s.element), Outcome: Applied})
+		}
+		after[s.element] = true
+	}
+	for _, s := range old.Settings() {
+		if s.element != "" && !after[s.element] {
+			after[s.element] = true
+			changes = append(changes, removal(s.element, elementText(old, s.element)))
+		}
+	}
+	if c, moved := homeMoved(old, next); moved {
+		changes = append(changes, c)
+	}
+	return changes, refusal(changes)
+}
+
+func refusal(changes []Change) error {
+	var refused []Change
+	for _, c := range changes {
+		if c.Outcome == Refused {
+			refused = append(refused, c)
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return &RefusedError{Refused: refused}
+}
+
+func changeOf(old, next *Config, before, after Setting) Change {
+	c := Change{Key: after.Key, Old: before.Value, New: after.Value, Outcome: Applied}
+	switch {
+	case same(before.value, after.value):
+		c.Outcome = Unchanged
+	case after.Restart:
+		c.Outcome = Restart
+	}
+	if after.element == "" || !strings.HasPrefix(after.path, "tables[]") {
+		return c
+	}
+	table, was := tableOf(next, after.element), tableOf(old, after.element)
+	if equivalent(&c, after.path, old, next, was, table) {
+		c.Outcome = Unchanged
+		return c
+	}
+	refuseMove(&c, after.path, table)
+	return c
+}
+
+// equivalent tells whether a table's key means the same before and after. What is said once for a whole group counts for
+// the group, however and wherever it is written.
+func equivalent(c *Change, path string, old, next *Config, was, table Table) bool {
+	switch path {
+	case "tables[].colocate":
+		c.Old, c.New = old.GroupOf(was), next.GroupOf(table)
+		return c.Old == c.New
+	case "tables[].ranges", "tables[].values", "tables[].default":
+		a, b := old.group(old.GroupOf(was)), next.group(next.GroupOf(table))
+		return describe(a.Ranges) == describe(b.Ranges) && describe(a.Values) == describe(b.Values) && a.Default == b.Default
+	case "tables[].shard":
+		return homeOf(old, was) == homeOf(next, table)
+	default:
+		return c.Outcome == Unchanged
+	}
+}
+
+// homeOf returns the shard of a home table; empty for other tables.
+func homeOf(c *Config, t Table) string {
+	if t.Strategy == StrategyHome && t.Shard == "" {
+		return c.HomeShard()
+	}
+	return t.Shard
+}
+
+// refuseMove refuses what would leave rows where nobody looks for them: the file is a wish, the control database the fact.
+func refuseMove(c *Change, path string, t Table) {
+	c.Outcome = Refused
+	c.Reason = "RELOAD never moves rows"
+	switch path {
+	case "tables[].shard_key", "tables[].strategy", "tables[].colocate":
+		c.Hint = fmt.Sprintf("Put the old value back, and change the table on the console: SHARD TABLE %s BY %s", t.Name, columnList(t))
+	default:
+		c.Hint = "Put the old value back; where rows live is kept in the control database (SHOW PLACEMENT)."
+	}
+}
+
+func columnList(t Table) string {
+	if len(t.ShardKey) == 0 {
+		return "column"
+	}
+	return t.ShardKey[0].String()
+}
+
+// removal says what becomes of an entry that next does not have.
+func removal(element, text string) Change {
+	c := Change{Key: element, Old: text, Outcome: Applied}
+	name := strings.TrimSuffix(element[strings.Index(element, "[")+1:], "]")
+	switch {
+	case strings.HasPrefix(element, "shards["):
+		c.Outcome, c.Reason = Refused, "the shard may own rows"
+		c.Hint = fmt.Sprintf("Put it back; when it owns nothing, DROP SHARD %s CONFIRM on the console removes it.", name)
+	case strings.HasPrefix(element, "tables["):
+		c.Outcome, c.Reason = Refused, "the table would be looked for on the first shard only"
+		c.Hint = fmt.Sprintf("Put it back, or DROP TABLE %s first.", name)
+	}
+	return c
+}
+
+// homeMoved refuses another first shard: undeclared tables live there, and by default the control database.
+func homeMoved(old, next *Config) (Change, bool) {
+	from, to := old.HomeShard(), next.HomeShard()
+	if from == to || from == "" {
+		return Change{}, false
+	}
+	return Change{
+		Key: "shards[0].name", Old: from, New: to, Outcome: Refused,
+		Reason: "undeclared tables live on the first shard of the file",
+		Hint:   fmt.Sprintf("Keep shard %s the first one.", from),
+	}, true
+}
+
+func tableOf(c *Config, element string) Table {
+	for _, t := range c.Tables {
+		if element == "tables["+t.Name.String()+"]" {
+			return t
+		}
+	}
+	return Table{}
+}
+
+// elementText describes a list entry on one line.
+func elementText(c *Config, element string) string {
+	var items []string
+	for _, s := range c.Settings() {
+		if s.element == element && !s.value.IsZero() {
+			items = append(items, strings.TrimPrefix(s.Key, element+".")+": "+s.Value)
+		}
+	}
+	return "{" + strings.Join(items, ", ") + "}"
+}
+
+// same compares two values; secrets by their text.
+func same(a, b reflect.Value) bool {
+	if a.Type() == reflect.TypeFor[Secret]() {
+		return a.Interface().(Secret).Equal(b.Interface().(Secret))
+	}
+	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
+
+// KeepUntilRestart returns next with the values of old for the keys that change only with a restart: what runs after a
+// RELOAD of next.
+func KeepUntilRestart(old, next *Config) *Config {
+	running := *next
+	keepRestart(reflect.ValueOf(&running).Elem(), reflect.ValueOf(old).Elem())
+	return &running
+}
+
+func keepRestart(into, from reflect.Value) {
+	for _, k := range keysOf(into.Type()) {
+		switch {
+		case k.restart:
+			into.Field(k.index).Set(from.Field(k.index))
+		case shapeOf(k.typ) == shapeSection:
+			keepRestart(into.Field(k.index), from.Field(k.index))
+		}
+	}
+}

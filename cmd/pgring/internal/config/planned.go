@@ -1,0 +1,17 @@
+package config
+
+// planned tells whether a key belongs to the format but to a feature that this version does not have. Such a key is refused
+// by that name rather than as unknown: a file written for a newer pgring must never half work.
+func planned(path string) bool {
+	switch path {
+	case "cross_shard", "async", "ids", "rebalance",
+		"routing.missing_key",
+		"tables[].id", "tables[].batch", "tables[].rate_limit", "tables[].async", "tables[].partition",
+		"tables[].idempotency", "tables[].append_only",
+		"limits.max_in_flight", "limits.queue_timeout", "limits.statement_timeout", "limits.writes", "limits.shed",
+		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,158 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// spot is a stretch of the file on one line.
+type spot struct {
+	line, column int // from 1, in characters
+	width        int
+}
+
+// source is the text of the file, for printing its lines with secrets masked.
+type source struct {
+	name    string
+	lines   []string
+	secrets map[int][]region // by line
+	guess   bool             // the file has no syntax tree: guess from the text where secrets are
+}
+
+// region is a part of a line that must not be printed.
+type region struct {
+	from, to int // 0-based characters; to < 0 = the rest of the line
+}
+
+func newSource(name, text string) *source {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	return &source{name: name, lines: strings.Split(text, "\n"), secrets: map[int][]region{}}
+}
+
+// problem makes a Problem at a spot.
+func (s *source) problem(at spot, message, hint string) Problem {
+	p := Problem{File: s.name, Line: at.line, Column: at.column, Message: message, Hint: hint, width: at.width}
+	if at.line >= 1 && at.line <= len(s.lines) {
+		p.source, p.caret = s.masked(at)
+	}
+	return p
+}
+
+// masked returns the line with its secrets replaced, and where the spot's column is in it.
+func (s *source) masked(at spot) (string, int) {
+	line := []rune(s.lines[at.line-1])
+	hidden := s.secrets[at.line]
+	if s.guess {
+		hidden = guessSecrets(s.lines, at.line)
+	}
+	var out []rune
+	caret, done := at.column-1, 0
+	for _, r := range hidden {
+		if r.to < 0 || r.to > len(line) {
+			r.to = len(line)
+		}
+		if r.from < done || r.from >= r.to {
+			continue
+		}
+		out = append(append(out, line[done:r.from]...), []rune(Mask)...)
+		switch {
+		case at.column-1 >= r.to:
+			caret += len(Mask) - (r.to - r.from)
+		case at.column-1 >= r.from:
+			caret = len(out) - len(Mask)
+		}
+		done = r.to
+	}
+	return string(append(out, line[done:]...)), caret
+}
+
+// hide masks a node's text in every line it covers.
+func (s *source) hide(node ast.Node) {
+	for _, tk := range scalarTokens(node) {
+		first := tk.Position.Line
+		text := strings.TrimRight(strings.TrimLeft(tk.Origin, " \t\r\n"), " \t\r\n")
+		span := strings.Split(text, "\n")
+		r := region{from: tk.Position.Column - 1, to: tk.Position.Column - 1 + len([]rune(span[0]))}
+		if len(span) > 1 || tk.Position.Column < 1 {
+			r = region{from: max(0, tk.Position.Column-1), to: -1}
+		}
+		s.secrets[first] = append(s.secrets[first], r)
+		for i := 1; i < len(span); i++ {
+			s.secrets[first+i] = append(s.secrets[first+i], region{from: 0, to: -1})
+		}
+	}
+}
+
+// scalarTokens lists the tokens of the scalars in a node.
+func scalarTokens(node ast.Node) []*token.Token {
+	var tokens []*token.Token
+	switch n := node.(type) {
+	case *ast.LiteralNode:
+		tokens = append(tokens, n.Value.GetToken())
+	case *ast.MappingNode:
+		for _, pair := range n.Values {
+			tokens = append(tokens, scalarTokens(pair.Value)...)
+		}
+	case *ast.SequenceNode:
+		for _, v := range n.Values {
+			tokens = append(tokens, scalarTokens(v)...)
+		}
+	case *ast.AnchorNode:
+		tokens = scalarTokens(n.Value)
+	case *ast.TagNode:
+		tokens = scalarTokens(n.Value)
+	case ast.ScalarNode:
+		tokens = append(tokens, n.GetToken())
+	}
+	return tokens
+}
+
+// secretive tells whether a key that pgring does not know may stand before a secret.
+func secretive(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"pass", "pwd", "secret", "url", "token", "credential"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return near(name, "password") || near(name, "secret")
+}
+
+// guessSecrets masks the rest of a line after a key that may stand before a secret, and the whole line when the one above
+// it ends in such a key. It serves files that are no YAML, so it hides too much rather than too little.
+func guessSecrets(lines []string, number int) []region {
+	if number > 1 && secretStart(lines[number-2]) >= 0 {
+		return []region{{from: 0, to: -1}}
+	}
+	if from := secretStart(lines[number-1]); from >= 0 {
+		return []region{{from: from, to: -1}}
+	}
+	return nil
+}
+
+// secretStart returns the 0-based column after "password:" or the like, or -1.
+func secretStart(line string) int {
+	runes := []rune(line)
+	for i, r := range runes {
+		if r != ':' {
+			continue
+		}
+		end := i
+		for end > 0 && !letter(runes[end-1]) && !strings.ContainsRune("{[,", runes[end-1]) {
+			end--
+		}
+		start := end
+		for start > 0 && letter(runes[start-1]) {
+			start--
+		}
+		if secretive(string(runes[start:end])) {
+			return i + 1
+		}
+	}
+	return -1
+}
+
+func letter(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '-' }

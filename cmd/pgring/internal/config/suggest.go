@@ -1,0 +1,51 @@
+package config
+
+import "fmt"
+
+// didYouMean returns a hint that names the candidate nearest to a misspelled word, or nothing when none is near.
+func didYouMean(word string, candidates []string) string {
+	best, distance := "", len(word)
+	for _, c := range candidates {
+		if d := editDistance(word, c); near(word, c) && d < distance {
+			best, distance = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// near tells whether one word is plausibly the other one misspelled: at most a third of it is wrong.
+func near(a, b string) bool {
+	longest := max(len(a), len(b))
+	return longest <= 64 && editDistance(a, b) <= max(1, longest/3) && longest > 1
+}
+
+// editDistance counts insertions, deletions, changes and swaps of neighbours (the optimal string alignment distance). Words
+// that are too long to be names are infinitely far apart.
+func editDistance(a, b string) int {
+	const longest = 64
+	if len(a) > longest || len(b) > longest {
+		return 2 * longest
+	}
+	var row [3][longest + 1]int
+	for j := range len(b) + 1 {
+		row[1][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, now := &row[(i+2)%3], &row[i%3], &row[(i+1)%3]
+		now[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				now[j] = min(now[j], before[j-2]+1)
+			}
+		}
+	}
+	return row[(len(a)+1)%3][len(b)]
+}

@@ -1,0 +1,137 @@
+package config
+
+import "slices"
+
+// Strategy says how a table's rows are spread over the shards.
+type Strategy string
+
+// The strategies. The first four make a sharded table.
+const (
+	StrategyConsistent Strategy = "consistent"
+	StrategyHash       Strategy = "hash"
+	StrategyRange      Strategy = "range"
+	StrategyList       Strategy = "list"
+	StrategyReference  Strategy = "reference"
+	StrategyHome       Strategy = "home"
+)
+
+// Sharded tells whether tables of this strategy have a shard key.
+func (s Strategy) Sharded() bool {
+	return s != StrategyReference && s != StrategyHome
+}
+
+// Table is one entry of tables.
+type Table struct {
+	Name     Name        `yaml:"name" required:"true" doc:"Schema and table, written as in SQL; without a schema it is public."`
+	ShardKey []Ident     `yaml:"shard_key" doc:"The column whose value decides the shard: a list of exactly one, written as in SQL. For sharded tables only."`
+	Strategy Strategy    `yaml:"strategy" default:"consistent" enum:"consistent|hash|range|list|reference|home" doc:"consistent, hash, range and list spread rows by shard_key; reference keeps a full copy on every shard; home keeps the table whole on one shard."`
+	Colocate string      `yaml:"colocate" shown:"a group of its own" doc:"Another table, or a name that several tables share: same group and same key means same shard, so joins and transactions stay local."`
+	Ranges   []Range     `yaml:"ranges" doc:"For strategy range: ascending lower bounds. One table of a group says them for all."`
+	Values   []ListValue `yaml:"values" doc:"For strategy list: which value lives where. One table of a group says them for all."`
+	Default  string      `yaml:"default" doc:"For strategy list: the shard of all other values; unset = they are refused."`
+	Shard    string      `yaml:"shard" shown:"the first shard" doc:"For strategy home: the shard that keeps the table."`
+}
+
+// MinBound is the lower bound of the first range: it is open below.
+const MinBound = "MIN"
+
+// Range is one entry of tables[].ranges: the shard that owns the keys from From up to the next range's From.
+type Range struct {
+	From  string `yaml:"from" required:"true" doc:"Lower bound, inclusive, in PostgreSQL's text form; MIN in the first range."`
+	Shard string `yaml:"shard" required:"true" doc:"Owner of the range."`
+}
+
+// ListValue is one entry of tables[].values.
+type ListValue struct {
+	Value string `yaml:"value" required:"present" doc:"A key value in PostgreSQL's text form."`
+	Shard string `yaml:"shard" required:"true" doc:"Owner of the value."`
+}
+
+// Group is a colocation group: its tables share one placement, so equal keys live together.
+type Group struct {
+	Name     string
+	Strategy Strategy
+	Tables   []Name      // in the file's order, at least one
+	Ranges   []Range     // strategy range
+	Values   []ListValue // strategy list
+	Default  string      // strategy list; empty = other values are refused
+}
+
+// group returns the group of that name.
+func (c *Config) group(name string) Group {
+	for _, g := range c.Groups() {
+		if g.Name == name {
+			return g
+		}
+	}
+	return Group{}
+}
+
+// Groups returns the colocation groups in the order in which the file first mentions them.
+func (c *Config) Groups() []Group {
+	var groups []Group
+	for _, t := range c.Tables {
+		if !t.Strategy.Sharded() {
+			continue
+		}
+		name := c.GroupOf(t)
+		i := slices.IndexFunc(groups, func(g Group) bool { return g.Name == name })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, Group{Name: name, Strategy: t.Strategy})
+		}
+		groups[i].join(t)
+	}
+	return groups
+}
+
+func (g *Group) join(t Table) {
+	g.Tables = append(g.Tables, t.Name)
+	if len(t.Ranges) > 0 {
+		g.Ranges = t.Ranges
+	}
+	if len(t.Values) > 0 || t.Default != "" {
+		g.Values, g.Default = t.Values, t.Default
+	}
+}
+
+// GroupOf returns the name of t's colocation group; empty for reference and home tables. colocate may name a table (then it
+// is that table's group) or be a word that tables share. Without it the group is called like the table.
+func (c *Config) GroupOf(t Table) string {
+	if !t.Strategy.Sharded() {
+		return ""
+	}
+	visited := []string{}
+	for {
+		own := t.Name.Short()
+		if slices.Contains(visited, own) { // tables that name each other in a circle are one group all the same
+			return slices.Min(visited[slices.Index(visited, own):])
+		}
+		visited = append(visited, own)
+		if t.Colocate == "" {
+			return own
+		}
+		next, ok := c.tableNamed(t.Colocate)
+		if !ok {
+			return t.Colocate
+		}
+		if next.Name == t.Name {
+			return own
+		}
+		t = next
+	}
+}
+
+// tableNamed finds the sharded table that the text names.
+func (c *Config) tableNamed(text string) (Table, bool) {
+	name, err := ParseName(text)
+	if err != nil {
+		return Table{}, false
+	}
+	for _, t := range c.Tables {
+		if t.Name == name && t.Strategy.Sharded() {
+			return t, true
+		}
+	}
+	return Table{}, false
+}
