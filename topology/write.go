@@ -1,0 +1,70 @@
+package topology
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// writeChanges queues what turns old into next: rows that point at others last, and deleted first.
+func writeChanges(batch *pgx.Batch, old, next *facts) error {
+	for _, d := range old.tables {
+		if _, stays := next.table(d.Name); !stays {
+			batch.Queue("DELETE FROM pgring.tables WHERE table_schema = $1 AND table_name = $2", d.Schema, d.Table)
+		}
+	}
+	writeShards(batch, old, next)
+	if err := writeGroups(batch, old, next); err != nil {
+		return err
+	}
+	for _, d := range next.tables {
+		if was, found := old.table(d.Name); !found || !reflect.DeepEqual(was, d) {
+			batch.Queue(`INSERT INTO pgring.tables (table_schema, table_name, kind, key_columns, group_name, shard)
+VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, '')) ON CONFLICT (table_schema, table_name) DO UPDATE
+SET kind = excluded.kind, key_columns = excluded.key_columns, group_name = excluded.group_name, shard = excluded.shard`,
+				d.Schema, d.Table, d.kind.String(), append([]string{}, d.key...), d.group, string(d.shard))
+		}
+	}
+	// Only now does no table point at what leaves.
+	for _, g := range old.groups {
+		if _, stays := next.group(g.name); !stays {
+			batch.Queue("DELETE FROM pgring.groups WHERE name = $1", g.name)
+		}
+	}
+	for _, s := range old.shards {
+		if _, stays := next.shard(s.ID); !stays {
+			batch.Queue("DELETE FROM pgring.shards WHERE id = $1", string(s.ID))
+		}
+	}
+	return nil
+}
+
+func writeShards(batch *pgx.Batch, old, next *facts) {
+	for _, s := range next.shards {
+		if was, found := old.shard(s.ID); !found || was != s {
+			batch.Queue(`INSERT INTO pgring.shards (id, number, host, port, weight, state) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port, weight = excluded.weight, state = excluded.state`,
+				string(s.ID), s.Number, s.Host, s.Port, s.Weight, s.State.String())
+		}
+	}
+}
+
+func writeGroups(batch *pgx.Batch, old, next *facts) error {
+	next.groups = slices.Clone(next.groups)
+	for i, g := range next.groups {
+		if was, found := old.group(g.name); found && reflect.DeepEqual(was, g) {
+			continue
+		}
+		placement, err := g.encodePlacement()
+		if err != nil {
+			return fmt.Errorf("write the placement of group %s: %w", g.name, err)
+		}
+		next.groups[i].epoch = next.epoch
+		batch.Queue(`INSERT INTO pgring.groups (name, strategy, key_type, placement, epoch) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (name) DO UPDATE SET strategy = excluded.strategy, key_type = excluded.key_type, placement = excluded.placement, epoch = excluded.epoch`,
+			g.name, g.strategy.String(), g.keyType.String(), string(placement), next.epoch)
+	}
+	return nil
+}
