@@ -1,0 +1,2 @@
+// This comment does not name the package.
+package ring

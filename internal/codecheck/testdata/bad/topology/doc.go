@@ -1,0 +1,2 @@
+// Package topology has nothing wrong.
+package topology
