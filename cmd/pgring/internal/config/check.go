@@ -5,6 +5,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/pgring/pgring/ring"
 )
 
 // checker looks for faults that concern several keys: references, duplicates, order. Keys that were not understood are left
@@ -18,6 +20,7 @@ func (c *checker) check() {
 	c.listen()
 	c.users()
 	c.shards()
+	c.ring()
 	c.control()
 	c.tables()
 	c.pool()
@@ -82,7 +85,7 @@ func (c *checker) listen() {
 	if l.HTTP != "" {
 		c.address("listen.http", l.HTTP)
 		if l.HTTP == l.SQL && c.given("listen.http") {
-			c.conflict("listen.http", "listen.http and listen.sql are the same address", "", "listen.sql", "listen.sql stands here")
+			c.fault("listen.http", "listen.http is the same address as listen.sql", "")
 		}
 	}
 	tls := l.TLS
@@ -181,6 +184,21 @@ func (c *checker) shards() {
 	}
 }
 
+// ring asks the ring itself whether it can be built; single values were checked before.
+func (c *checker) ring() {
+	if !c.sound("ring.virtual_nodes") || !c.sound("ring.load_bound") || !c.sound("ring") || len(c.faults) > 0 {
+		return
+	}
+	var shards []ring.Shard
+	for _, s := range c.cfg.Shards {
+		shards = append(shards, ring.Shard{ID: ring.ShardID(s.Name), Weight: s.Weight})
+	}
+	_, err := ring.New(ring.Config{VirtualNodes: c.cfg.Ring.VirtualNodes, LoadBound: c.cfg.Ring.LoadBound}, shards)
+	if err != nil {
+		c.fault("ring.virtual_nodes", err.Error(), "")
+	}
+}
+
 // server reports two shards that are the same database: their rows would be counted twice.
 func (c *checker) server(servers map[string]string, path string, s Shard) {
 	if s.Host == "" || !c.sound(path+".host") || !c.sound(path+".port") || !c.sound(path+".backend.database") {
@@ -188,7 +206,7 @@ func (c *checker) server(servers map[string]string, path string, s Shard) {
 	}
 	database := net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) + "/" + c.cfg.BackendOf(s).Database
 	if before, twice := servers[database]; twice {
-		c.conflict(path+".host", fmt.Sprintf("shard %s is the same database as another shard: %s", s.Name, database), "", before+".host", "the other shard stands here")
+		c.conflict(path+".host", fmt.Sprintf("shard %s is the same database as another shard", s.Name), "", before+".host", "the other shard stands here")
 		return
 	}
 	servers[database] = path

@@ -89,7 +89,7 @@ type Routing struct {
 // Ring is the section ring.
 type Ring struct {
 	VirtualNodes int     `yaml:"virtual_nodes" default:"128" min:"1" max:"4096" doc:"Points on the ring per unit of a shard's weight."`
-	LoadBound    float64 `yaml:"load_bound" default:"1.05" min:"1.01" max:"10" doc:"No shard is planned more than this times its fair share of the slots."`
+	LoadBound    float64 `yaml:"load_bound" default:"1.05" min:"1" max:"2" doc:"No shard is planned more than this times its fair share of the slots."`
 }
 
 // Limits is the section limits.

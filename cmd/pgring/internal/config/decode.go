@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -60,6 +61,7 @@ func (d *decoder) report(at spot, message, hint string) {
 // reject reports that the value of a key was not understood.
 func (d *decoder) reject(node ast.Node, path, message, hint string) {
 	d.broken[path] = true
+	d.src.hideBelow(node)
 	d.report(spotOf(nodeToken(node)), message, hint)
 }
 
@@ -99,7 +101,7 @@ func (d *decoder) pair(pair *ast.MappingValueNode, into reflect.Value, keys []ke
 	}
 	if first, twice := seen[name]; twice {
 		d.faults = append(d.faults, fault{at: at, message: fmt.Sprintf("%q is given twice", name), noteAt: first, note: "it is given here first"})
-		d.hideUnknown(name, pair.Value)
+		d.hideUnknown(name, pair.Value, keys)
 		return
 	}
 	seen[name] = at
@@ -107,7 +109,7 @@ func (d *decoder) pair(pair *ast.MappingValueNode, into reflect.Value, keys []ke
 	k, known := keyNamed(keys, name)
 	if !known {
 		d.unknown(name, full, at, keys)
-		d.hideUnknown(name, pair.Value)
+		d.hideUnknown(name, pair.Value, keys)
 		return
 	}
 	k.inherit = k.inherit || inherit
@@ -133,10 +135,14 @@ func (d *decoder) unknown(name, full string, at spot, keys []key) {
 	d.report(at, fmt.Sprintf("unknown key %q", name), hint)
 }
 
-func (d *decoder) hideUnknown(name string, value ast.Node) {
-	if secretive(name) {
+// hideUnknown masks the value of a key that is not known here when it may be a secret: by its name, or because the section
+// has secrets and this may be one under a wrong name.
+func (d *decoder) hideUnknown(name string, value ast.Node, keys []key) {
+	hasSecrets := slices.ContainsFunc(keys, func(k key) bool { return shapeOf(k.typ) == shapeSecret })
+	if hasSecrets || secretive(name) {
 		d.src.hide(value)
 	}
+	d.src.hideBelow(value)
 }
 
 // missing reports required keys that the section does not have.
@@ -173,6 +179,9 @@ func requiredBelow(k key) []string {
 
 // value decodes the value of one key, whatever its shape.
 func (d *decoder) value(node ast.Node, into reflect.Value, k key, path string) {
+	if shapeOf(k.typ) == shapeSecret {
+		d.src.hidePlain(node)
+	}
 	switch n := node.(type) {
 	case *ast.AnchorNode, *ast.AliasNode:
 		d.reject(node, path, "anchors and aliases are not supported", "write the value out")

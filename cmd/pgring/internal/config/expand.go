@@ -112,7 +112,6 @@ func (d *decoder) secret(node ast.Node, into reflect.Value, k key, path string) 
 }
 
 func (d *decoder) plainSecret(node ast.Node, k key, path string) (Secret, bool) {
-	d.src.hide(node)
 	raw, ok := plainText(node)
 	if !ok || node.Type() == ast.NullType {
 		d.reject(node, path, fmt.Sprintf("%q is a text, {file: …} or {env: …}, not %s", k.name, kindOf(node)), "")
@@ -149,8 +148,13 @@ func (d *decoder) secretReference(node ast.Node, path string) (Secret, bool) {
 	}
 	value := pairs[0].Value
 	raw, ok := plainText(value)
-	if !ok || value.Type() == ast.NullType || raw == "" {
+	if !ok || value.Type() == ast.NullType {
+		d.src.hide(value)
 		d.reject(value, path, fmt.Sprintf("%q is a text, not %s", name, kindOf(value)), "")
+		return Secret{}, false
+	}
+	if raw == "" {
+		d.reject(value, path, fmt.Sprintf("%q is empty", name), "")
 		return Secret{}, false
 	}
 	text, ok := d.expand(value, raw, path)

@@ -51,7 +51,7 @@ func Parse(name string, text []byte, env Env) (*Config, error) {
 	if problem != nil {
 		return nil, &Error{Problems: []Problem{*problem}}
 	}
-	d := newDecoder(src, env, filepath.Dir(name))
+	d := newDecoder(src, env, folderOf(name))
 	cfg := Default()
 	cfg.Version = 0
 	d.section(root, reflect.ValueOf(cfg).Elem(), key{}, "")
@@ -62,6 +62,15 @@ func Parse(name string, text []byte, env Env) (*Config, error) {
 	}
 	cfg.warnings = warnings
 	return cfg, nil
+}
+
+// folderOf returns the absolute folder of a file, so that paths go on working wherever they are written to.
+func folderOf(name string) string {
+	folder, err := filepath.Abs(filepath.Dir(name))
+	if err != nil { // the working directory is gone
+		return filepath.Dir(name)
+	}
+	return folder
 }
 
 // parseTree returns the document's top node; nil means that the file says nothing.

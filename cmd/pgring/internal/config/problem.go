@@ -37,7 +37,9 @@ func (p Problem) String() string {
 		fmt.Fprintf(&out, "      = %s\n", p.Hint)
 	}
 	if p.Note != nil {
-		out.WriteString(p.Note.String())
+		note := *p.Note
+		note.Message = "note: " + note.Message
+		out.WriteString(note.String())
 	}
 	return out.String()
 }

@@ -79,6 +79,8 @@ func typeText(k key) string {
 	}
 	text := strings.TrimPrefix(strings.TrimPrefix(wanted(k), "a "), "an ")
 	switch {
+	case k.min != "" && k.min == k.max:
+		return k.min
 	case k.min != "" && k.max != "":
 		return fmt.Sprintf("%s, %s to %s", text, k.min, k.max)
 	case k.min != "":

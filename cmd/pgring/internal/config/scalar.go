@@ -143,17 +143,17 @@ func parseBasic(kind reflect.Kind, text string) (any, error) {
 
 // checkLimits compares a number with the key's smallest and largest values.
 func checkLimits(value reflect.Value, k key) error {
-	if k.min != "" && below(value, k.min) {
+	if k.min != "" && k.min == k.max && compareLimit(value, k.min) != 0 {
+		return fmt.Errorf("this pgring reads %s, not %s", k.min, valueText(value))
+	}
+	if k.min != "" && compareLimit(value, k.min) < 0 {
 		return fmt.Errorf("%s is less than the smallest value, %s", valueText(value), k.min)
 	}
-	if k.max != "" && above(value, k.max) {
+	if k.max != "" && compareLimit(value, k.max) > 0 {
 		return fmt.Errorf("%s is more than the largest value, %s", valueText(value), k.max)
 	}
 	return nil
 }
-
-func below(value reflect.Value, limit string) bool { return compareLimit(value, limit) < 0 }
-func above(value reflect.Value, limit string) bool { return compareLimit(value, limit) > 0 }
 
 // compareLimit orders a value and a limit from a struct tag. Limits are parsed like values; TestDefaultsAreValid reads
 // every one of them.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -36,25 +37,28 @@ func newSource(name, text string) *source {
 func (s *source) problem(at spot, message, hint string) Problem {
 	p := Problem{File: s.name, Line: at.line, Column: at.column, Message: message, Hint: hint, width: at.width}
 	if at.line >= 1 && at.line <= len(s.lines) {
-		p.source, p.caret = s.masked(at)
+		p.source, p.caret, p.width = s.masked(at)
 	}
 	return p
 }
 
-// masked returns the line with its secrets replaced, and where the spot's column is in it.
-func (s *source) masked(at spot) (string, int) {
+// masked returns the line with its secrets replaced, and where the spot is in it. Even the length of a secret is hidden.
+func (s *source) masked(at spot) (text string, caret, width int) {
 	line := []rune(s.lines[at.line-1])
-	hidden := s.secrets[at.line]
+	hidden := slices.Clone(s.secrets[at.line])
 	if s.guess {
 		hidden = guessSecrets(s.lines, at.line)
 	}
+	slices.SortFunc(hidden, func(a, b region) int { return a.from - b.from })
 	var out []rune
-	caret, done := at.column-1, 0
+	done := 0
+	caret, width = at.column-1, at.width
 	for _, r := range hidden {
 		if r.to < 0 || r.to > len(line) {
 			r.to = len(line)
 		}
-		if r.from < done || r.from >= r.to {
+		r.from = max(r.from, done)
+		if r.from >= r.to {
 			continue
 		}
 		out = append(append(out, line[done:r.from]...), []rune(Mask)...)
@@ -62,27 +66,71 @@ func (s *source) masked(at spot) (string, int) {
 		case at.column-1 >= r.to:
 			caret += len(Mask) - (r.to - r.from)
 		case at.column-1 >= r.from:
-			caret = len(out) - len(Mask)
+			caret, width = len(out)-len(Mask), len(Mask)
 		}
 		done = r.to
 	}
-	return string(append(out, line[done:]...)), caret
+	return string(append(out, line[done:]...)), caret, width
 }
 
 // hide masks a node's text in every line it covers.
 func (s *source) hide(node ast.Node) {
 	for _, tk := range scalarTokens(node) {
+		span := strings.Split(strings.Trim(tk.Origin, " \t\r\n"), "\n")
 		first := tk.Position.Line
-		text := strings.TrimRight(strings.TrimLeft(tk.Origin, " \t\r\n"), " \t\r\n")
-		span := strings.Split(text, "\n")
-		r := region{from: tk.Position.Column - 1, to: tk.Position.Column - 1 + len([]rune(span[0]))}
-		if len(span) > 1 || tk.Position.Column < 1 {
-			r = region{from: max(0, tk.Position.Column-1), to: -1}
-		}
-		s.secrets[first] = append(s.secrets[first], r)
+		s.secrets[first] = append(s.secrets[first], s.regionOf(tk, span[0], len(span) > 1))
 		for i := 1; i < len(span); i++ {
 			s.secrets[first+i] = append(s.secrets[first+i], region{from: 0, to: -1})
 		}
+	}
+}
+
+// regionOf returns where the first line of a token stands. The parser's columns are off by one here and there (after tags,
+// in blocks); then the whole line is hidden rather than most of a secret.
+func (s *source) regionOf(tk *token.Token, text string, goesOn bool) region {
+	from := tk.Position.Column - 1
+	to := from + len([]rune(text))
+	if number := tk.Position.Line; number >= 1 && number <= len(s.lines) {
+		line := []rune(s.lines[number-1])
+		if from < 0 || to > len(line) || string(line[from:to]) != text {
+			return region{from: 0, to: -1}
+		}
+	}
+	if goesOn {
+		to = -1
+	}
+	return region{from: from, to: to}
+}
+
+// hidePlain masks a secret, but not where {file: …} or {env: …} say it is kept.
+func (s *source) hidePlain(node ast.Node) {
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+	default:
+		s.hide(node)
+	}
+}
+
+// hideBelow masks what stands after the names of secrets anywhere in a node that will not be decoded.
+func (s *source) hideBelow(node ast.Node) {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		for _, pair := range n.Values {
+			s.hideBelow(pair)
+		}
+	case *ast.MappingValueNode:
+		if name, ok := plainText(n.Key); ok && secretive(name) {
+			s.hide(n.Value)
+		}
+		s.hideBelow(n.Value)
+	case *ast.SequenceNode:
+		for _, v := range n.Values {
+			s.hideBelow(v)
+		}
+	case *ast.AnchorNode:
+		s.hideBelow(n.Value)
+	case *ast.TagNode:
+		s.hideBelow(n.Value)
 	}
 }
 
@@ -96,6 +144,8 @@ func scalarTokens(node ast.Node) []*token.Token {
 		for _, pair := range n.Values {
 			tokens = append(tokens, scalarTokens(pair.Value)...)
 		}
+	case *ast.MappingValueNode:
+		tokens = scalarTokens(n.Value)
 	case *ast.SequenceNode:
 		for _, v := range n.Values {
 			tokens = append(tokens, scalarTokens(v)...)
@@ -113,7 +163,7 @@ func scalarTokens(node ast.Node) []*token.Token {
 // secretive tells whether a key that pgring does not know may stand before a secret.
 func secretive(name string) bool {
 	name = strings.ToLower(name)
-	for _, word := range []string{"pass", "pwd", "secret", "url", "token", "credential"} {
+	for _, word := range []string{"pass", "pw", "secret", "url", "token", "credential"} {
 		if strings.Contains(name, word) {
 			return true
 		}

@@ -4,7 +4,7 @@ import "fmt"
 
 // didYouMean returns a hint that names the candidate nearest to a misspelled word, or nothing when none is near.
 func didYouMean(word string, candidates []string) string {
-	best, distance := "", len(word)
+	best, distance := "", len(word)+64
 	for _, c := range candidates {
 		if d := editDistance(word, c); near(word, c) && d < distance {
 			best, distance = c, d
@@ -16,10 +16,28 @@ func didYouMean(word string, candidates []string) string {
 	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// near tells whether one word is plausibly the other one misspelled: at most a third of it is wrong.
-func near(a, b string) bool {
-	longest := max(len(a), len(b))
-	return longest <= 64 && editDistance(a, b) <= max(1, longest/3) && longest > 1
+// near tells whether one word is plausibly the other one misspelled (at most a third of it is wrong) or abbreviated.
+func near(word, right string) bool {
+	longest := max(len(word), len(right))
+	if longest > 64 || longest < 2 {
+		return false
+	}
+	return editDistance(word, right) <= max(1, longest/3) || abbreviates(word, right)
+}
+
+// abbreviates tells whether the letters of the short word stand in the long one in the same order, as those of pswd do in
+// password; at least half of them.
+func abbreviates(short, long string) bool {
+	if len(short)*2 < len(long) || len(short) < 3 {
+		return false
+	}
+	i := 0
+	for j := 0; j < len(long) && i < len(short); j++ {
+		if short[i] == long[j] {
+			i++
+		}
+	}
+	return i == len(short)
 }
 
 // editDistance counts insertions, deletions, changes and swaps of neighbours (the optimal string alignment distance). Words
