@@ -65,7 +65,7 @@ func Compare(old, next *Config) ([]Change, error) {
 	for _, s := range old.Settings() {
 		if s.element != "" && !after[s.element] {
 			after[s.element] = true
-			changes = append(changes, removal(s.element, elementText(old, s.element)))
+			changes = append(changes, removal(old, s.element))
 		}
 	}
 	if c, moved := homeMoved(old, next); moved {
@@ -114,9 +114,12 @@ func equivalent(c *Change, path string, old, next *Config, was, table Table) boo
 	case "tables[].colocate":
 		c.Old, c.New = old.GroupOf(was), next.GroupOf(table)
 		return c.Old == c.New
-	case "tables[].ranges", "tables[].values", "tables[].default":
-		a, b := old.group(old.GroupOf(was)), next.group(next.GroupOf(table))
-		return describe(a.Ranges) == describe(b.Ranges) && describe(a.Values) == describe(b.Values) && a.Default == b.Default
+	case "tables[].ranges":
+		return describe(old.group(old.GroupOf(was)).Ranges) == describe(next.group(next.GroupOf(table)).Ranges)
+	case "tables[].values":
+		return describe(old.group(old.GroupOf(was)).Values) == describe(next.group(next.GroupOf(table)).Values)
+	case "tables[].default":
+		return old.group(old.GroupOf(was)).Default == next.group(next.GroupOf(table)).Default
 	case "tables[].shard":
 		return homeOf(old, was) == homeOf(next, table)
 	default:
@@ -126,10 +129,14 @@ func equivalent(c *Change, path string, old, next *Config, was, table Table) boo
 
 // homeOf returns the shard of a home table; empty for other tables.
 func homeOf(c *Config, t Table) string {
-	if t.Strategy == StrategyHome && t.Shard == "" {
+	switch {
+	case t.Strategy != StrategyHome:
+		return ""
+	case t.Shard == "":
 		return c.HomeShard()
+	default:
+		return t.Shard
 	}
-	return t.Shard
 }
 
 // refuseMove refuses what would leave rows where nobody looks for them: the file is a wish, the control database the fact.
@@ -152,13 +159,15 @@ func columnList(t Table) string {
 }
 
 // removal says what becomes of an entry that next does not have.
-func removal(element, text string) Change {
-	c := Change{Key: element, Old: text, Outcome: Applied}
+func removal(old *Config, element string) Change {
+	c := Change{Key: element, Old: elementText(old, element), Outcome: Applied}
 	name := strings.TrimSuffix(element[strings.Index(element, "[")+1:], "]")
 	switch {
 	case strings.HasPrefix(element, "shards["):
 		c.Outcome, c.Reason = Refused, "the shard may own rows"
 		c.Hint = fmt.Sprintf("Put it back; when it owns nothing, DROP SHARD %s CONFIRM on the console removes it.", name)
+	case strings.HasPrefix(element, "tables[") && homeOf(old, tableOf(old, element)) == old.HomeShard():
+		// It stays where it is as an undeclared table.
 	case strings.HasPrefix(element, "tables["):
 		c.Outcome, c.Reason = Refused, "the table would be looked for on the first shard only"
 		c.Hint = fmt.Sprintf("Put it back, or DROP TABLE %s first.", name)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 )
 
 // modeline makes editors with a YAML language server complete and check the file.
@@ -13,17 +11,22 @@ const modeline = "# yaml-language-server: $schema=./config.schema.json\n"
 
 // Export writes a Config as a file that Parse reads. Secrets are written as the references they came from; a plain password
 // becomes ******, which Parse refuses, so that nobody takes it for the password.
-func Export(cfg *Config) ([]byte, error) {
-	body, err := yaml.MarshalWithOptions(exportSection(reflect.ValueOf(cfg).Elem(), false), yaml.IndentSequence(true), yaml.UseSingleQuote(false))
-	if err != nil {
-		return nil, fmt.Errorf("write configuration: %w", err)
-	}
-	return append([]byte(modeline), body...), nil
+func Export(cfg *Config) []byte {
+	var out strings.Builder
+	out.WriteString(modeline)
+	writeSection(&out, exportSection(reflect.ValueOf(cfg).Elem(), false), "")
+	return []byte(out.String())
+}
+
+// entry is one key of an exported section; its value is a text in YAML syntax, a []entry or a []any.
+type entry struct {
+	key   string
+	value any
 }
 
 // exportSection keeps what is set and what has a default, in the file's order.
-func exportSection(section reflect.Value, inherit bool) yaml.MapSlice {
-	var out yaml.MapSlice
+func exportSection(section reflect.Value, inherit bool) []entry {
+	var out []entry
 	for _, k := range keysOf(section.Type()) {
 		field := section.Field(k.index)
 		sparse := inherit || k.inherit
@@ -31,10 +34,10 @@ func exportSection(section reflect.Value, inherit bool) yaml.MapSlice {
 			continue
 		}
 		value := exportValue(field, sparse)
-		if m, ok := value.(yaml.MapSlice); ok && len(m) == 0 {
+		if m, ok := value.([]entry); ok && len(m) == 0 {
 			continue
 		}
-		out = append(out, yaml.MapItem{Key: k.name, Value: value})
+		out = append(out, entry{k.name, value})
 	}
 	return out
 }
@@ -52,20 +55,20 @@ func exportValue(v reflect.Value, inherit bool) any {
 		}
 		return items
 	case v.Type() != reflect.TypeFor[Duration]() && v.Type() != reflect.TypeFor[Size]() && (v.CanInt() || v.CanFloat() || v.Kind() == reflect.Bool):
-		return v.Interface()
+		return fmt.Sprint(v.Interface())
 	default:
-		return escape(fmt.Sprint(v.Interface()))
+		return quote(escape(fmt.Sprint(v.Interface())))
 	}
 }
 
 func exportSecret(s Secret) any {
 	switch {
 	case s.file != "":
-		return yaml.MapSlice{{Key: "file", Value: escape(s.file)}}
+		return []entry{{"file", quote(escape(s.file))}}
 	case s.env != "":
-		return yaml.MapSlice{{Key: "env", Value: s.env}}
+		return []entry{{"env", quote(s.env)}}
 	default:
-		return s.String()
+		return quote(s.String())
 	}
 }
 
