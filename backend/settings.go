@@ -1,0 +1,104 @@
+package backend
+
+import (
+	"hash/fnv"
+	"slices"
+	"strings"
+)
+
+// Names of the settings that decide who the session is. They are replayed apart from the others: what is set under a role needs
+// that role's rights to be set, not the rights of the next one.
+const (
+	settingRole          = "role"
+	settingAuthorization = "session_authorization"
+)
+
+// Setting is one run-time parameter of a session and the statement that gives it its value.
+type Setting struct {
+	Name string // lower case, as in pg_settings; role and session_authorization too
+	SQL  string // one statement without a final semicolon, for example SET search_path TO shop; rows it returns are dropped
+}
+
+// Settings are a session's parameters as far as they differ from those of a fresh log-in. They are immutable; nil means none.
+type Settings struct {
+	list []Setting // sorted by name, each name once
+	text string    // the list in one string: equal text, equal settings
+	hash uint64    // of text
+}
+
+// NewSettings returns the settings of a list; of several with one name the last counts.
+func NewSettings(list []Setting) *Settings {
+	if len(list) == 0 {
+		return nil
+	}
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
+	unique := sorted[:0]
+	for i, s := range sorted {
+		if i+1 == len(sorted) || sorted[i+1].Name != s.Name {
+			unique = append(unique, s)
+		}
+	}
+	var text strings.Builder
+	for _, s := range unique {
+		text.WriteString(s.Name + "\x00" + s.SQL + "\x00")
+	}
+	hash := fnv.New64a()
+	hash.Write([]byte(text.String()))
+	return &Settings{list: unique, text: text.String(), hash: hash.Sum64()}
+}
+
+// With returns the settings with one more, or another value of it.
+func (s *Settings) With(name, sql string) *Settings {
+	if old, ok := s.Lookup(name); ok && old == sql {
+		return s
+	}
+	return NewSettings(append(s.List(), Setting{Name: name, SQL: sql}))
+}
+
+// Without returns the settings without one.
+func (s *Settings) Without(name string) *Settings {
+	if _, ok := s.Lookup(name); !ok {
+		return s
+	}
+	return NewSettings(slices.DeleteFunc(s.List(), func(other Setting) bool { return other.Name == name }))
+}
+
+// List returns the settings sorted by name; the slice belongs to the caller.
+func (s *Settings) List() []Setting {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.list)
+}
+
+// Len returns how many settings there are.
+func (s *Settings) Len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.list)
+}
+
+// Lookup returns the statement that sets a parameter.
+func (s *Settings) Lookup(name string) (sql string, ok bool) {
+	if s == nil {
+		return "", false
+	}
+	i, ok := slices.BinarySearchFunc(s.list, name, func(e Setting, name string) int { return strings.Compare(e.Name, name) })
+	if !ok {
+		return "", false
+	}
+	return s.list[i].SQL, true
+}
+
+// Equal reports whether both set the same parameters by the same statements. It is cheap: pointers first, then a hash.
+func (s *Settings) Equal(o *Settings) bool {
+	if s == o {
+		return true
+	}
+	if s == nil || o == nil {
+		return false
+	}
+	return s.hash == o.hash && s.text == o.text
+}
