@@ -87,6 +87,10 @@ func (t *Table) keyFromColumns() {
 		return
 	}
 	t.KeyColumn = t.Column(t.Key[0])
+	if t.Problem != "" {
+		t.KeyType = ring.KeyUnset
+		return
+	}
 	t.KeyType, t.Problem = t.columnKeyType()
 	if t.Problem != "" || t.Group == nil {
 		return

@@ -101,11 +101,14 @@ func (l Layout) buildList(keyType ring.KeyType) (ring.Placement, error) {
 // freshGroup places a new group over the active shards; range and list say themselves where.
 func (f *facts) freshGroup(name string, wish TableWish) (group, error) {
 	g := group{name: name, strategy: wish.Strategy}
+	if g.strategy == StrategyUnset {
+		g.strategy = Consistent
+	}
 	shards := f.active()
 	if len(shards) == 0 {
 		return g, fmt.Errorf("place group %s: no shard is active", name)
 	}
-	switch wish.Strategy {
+	switch g.strategy {
 	case Consistent:
 		weighted := make([]ring.Shard, len(shards))
 		for i, s := range shards {
@@ -125,7 +128,6 @@ func (f *facts) freshGroup(name string, wish TableWish) (group, error) {
 	case Range, List:
 		g.layout = wish.Layout
 	case StrategyUnset:
-		return g, fmt.Errorf("place group %s: it has no strategy", name)
 	}
 	return g, f.checkOwners(g)
 }

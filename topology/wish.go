@@ -3,14 +3,16 @@ package topology
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/pgring/pgring/ring"
 )
 
 // Wish is what the configuration asks for. The control database is the fact: see [Topology.Apply] for what becomes of a wish.
 type Wish struct {
-	Shards []Shard      // Number is ignored; Weight 0 means 1, Port 0 means 5432, State unset means Active
+	// Shards: Number is ignored and Port 0 means 5432. Weight 0 and State unset mean 1 and Active for a new shard, and for a
+	// known one that the fact stays as it is.
+	Shards []Shard
+
 	Home   ring.ShardID // shard of undeclared tables; empty means the first of Shards
 	Ring   ring.Config  // zero fields mean the ring's defaults
 	Tables []TableWish
@@ -21,7 +23,7 @@ type TableWish struct {
 	Name     Name
 	Kind     Kind
 	Key      []string     // sharded: one column
-	Strategy Strategy     // sharded: unset means Consistent
+	Strategy Strategy     // sharded: unset means that of the group to join, else Consistent
 	Colocate string       // sharded: name of a group, or of a table whose group to join; empty means a group of its own
 	Layout   Layout       // sharded by Range or List: who owns what
 	Shard    ring.ShardID // home: empty means the home shard
@@ -46,30 +48,17 @@ type Listed struct {
 	Shard  ring.ShardID `json:"shard"`
 }
 
-// normalized fills in what zero stands for.
-func (w Wish) normalized() Wish {
-	w.Shards = slices.Clone(w.Shards)
-	for i := range w.Shards {
-		w.Shards[i] = w.Shards[i].normalized()
-	}
-	if w.Home == "" && len(w.Shards) > 0 {
-		w.Home = w.Shards[0].ID
-	}
-	w.Tables = slices.Clone(w.Tables)
-	for i := range w.Tables {
-		if w.Tables[i].Kind == Sharded && w.Tables[i].Strategy == StrategyUnset {
-			w.Tables[i].Strategy = Consistent
-		}
-	}
-	return w
-}
-
-func (s Shard) normalized() Shard {
+// over fills in what is zero in a wished shard from the fact, which is the zero Shard for a new one.
+func (s Shard) over(fact Shard) Shard {
+	s.Number = fact.Number
 	if s.Weight == 0 {
-		s.Weight = 1
+		s.Weight = max(fact.Weight, 1)
 	}
 	if s.Port == 0 {
 		s.Port = 5432
+	}
+	if s.State == StateUnset {
+		s.State = fact.State
 	}
 	if s.State == StateUnset {
 		s.State = Active
@@ -77,7 +66,7 @@ func (s Shard) normalized() Shard {
 	return s
 }
 
-// check reports everything that is wrong with a normalized wish in itself, all at once.
+// check reports everything that is wrong with a wish in itself, all at once.
 func (w Wish) check() error {
 	var problems []error
 	if len(w.Shards) == 0 {
@@ -89,7 +78,7 @@ func (w Wish) check() error {
 			problems = append(problems, fmt.Errorf("shard %s is named twice", s.ID))
 		}
 		shards[s.ID] = true
-		problems = append(problems, s.check())
+		problems = append(problems, s.over(Shard{}).check())
 	}
 	if w.Home != "" && !shards[w.Home] {
 		problems = append(problems, fmt.Errorf("the home shard %s is not among the shards", w.Home))

@@ -1,0 +1,150 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// renewEvery is the longest time between two looks at the control database, so that a lost notification costs less than a second.
+const renewEvery = 500 * time.Millisecond
+
+// Run keeps the snapshot fresh until ctx ends, and then gives the lease back. Start must have succeeded. It returns nil when ctx
+// ended, and an error only for what no waiting can heal.
+func (t *Topology) Run(ctx context.Context) error {
+	if t.Current() == nil {
+		return ErrNotStarted
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	// owner: Run; ends when ctx ends.
+	group.Go(func() error { return t.watchControl(ctx) })
+	// owner: Run; ends when ctx ends.
+	group.Go(func() error { return t.watchCatalog(ctx) })
+	return group.Wait()
+}
+
+// watchControl keeps one session to the control database: for each lost one a new one, after a pause.
+func (t *Topology) watchControl(ctx context.Context) error {
+	var pause backoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := t.controlSession(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if t.control.lose(err) {
+			t.cfg.Log.Warn("control database lost, serving the last snapshot", "epoch", t.Current().Epoch, "error", scrub(err))
+		}
+		if time.Since(began) > maxPause {
+			pause = backoff{}
+		}
+		if pause.wait(ctx) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// controlSession listens and renews the lease until the connection fails or ctx ends.
+func (t *Topology) controlSession(ctx context.Context) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.endSession(ctx, conn)
+	if err := t.within(ctx, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, "LISTEN "+channel)
+		return err
+	}); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	period := min(t.cfg.Lease/3, renewEvery)
+	for {
+		next := time.Now().Add(period)
+		again, err := t.beat(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if again {
+			continue
+		}
+		if err := awaitNews(ctx, conn, next); err != nil {
+			return fmt.Errorf("wait for news of the control database: %w", err)
+		}
+	}
+}
+
+// awaitNews returns at the next notification, or at the given time.
+func awaitNews(ctx context.Context, conn *pgx.Conn, until time.Time) error {
+	waiting, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	_, err := conn.WaitForNotification(waiting)
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil && !conn.IsClosed() {
+		return nil
+	}
+	return err
+}
+
+// beat renews the lease and takes over what changed. Again means that the new epoch was published, and that the control
+// database should hear of it at once: a controller may be waiting for this proxy.
+func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err error) {
+	var seen renewal
+	if err := t.within(ctx, func(ctx context.Context) error {
+		seen, err = t.renew(ctx, conn)
+		return err
+	}); err != nil {
+		return false, fmt.Errorf("renew the lease: %w", err)
+	}
+	if seen.cluster != t.state.Load().facts.cluster {
+		return false, errors.New("the control database belongs to another cluster now")
+	}
+	present := t.Current().Epoch
+	if seen.epoch < present {
+		return false, fmt.Errorf("the control database went back from epoch %d to %d", present, seen.epoch)
+	}
+	if t.control.gain(seen.leaseUntil) {
+		t.cfg.Log.Info("control database connected", "epoch", seen.epoch)
+	}
+	if raise(&t.counter, seen.counter) {
+		t.askReload()
+	}
+	if seen.epoch == present {
+		return false, nil
+	}
+	return true, t.within(ctx, func(ctx context.Context) error {
+		f, err := loadFacts(ctx, conn)
+		if err == nil {
+			t.publish(f, nil)
+		}
+		return err
+	})
+}
+
+// within bounds one exchange with the control database: one that hangs is lost, like one that is gone.
+func (t *Topology) within(ctx context.Context, exchange func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, max(t.cfg.Lease, time.Second))
+	defer cancel()
+	return exchange(ctx)
+}
+
+// endSession gives the lease back when the process ends in peace, so that nobody waits for it.
+func (t *Topology) endSession(ctx context.Context, conn *pgx.Conn) {
+	if ctx.Err() != nil && !conn.IsClosed() {
+		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = conn.Exec(bye, "DELETE FROM pgring.proxies WHERE instance = $1", t.cfg.Instance) // else it runs out
+	}
+	hangUp(ctx, conn)
+}
+
+// askReload wakes watchCatalog; one request is as good as many.
+func (t *Topology) askReload() {
+	select {
+	case t.reload <- struct{}{}:
+	default:
+	}
+}
