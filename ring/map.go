@@ -1,0 +1,123 @@
+package ring
+
+import (
+	"maps"
+	"slices"
+)
+
+// Map is the placement by slot: each slot has one owner. Single keys can be pinned to another shard than their slot's.
+// A Map is immutable; With makes the next version.
+type Map struct {
+	shards []ShardID // sorted; an owner is an index into it. Holds "" when some slot is nobody's
+	owner  [SlotCount]uint16
+	pins   assignments
+	owners []ShardID
+}
+
+// Modulo gives slot i to shards[i % n], the order of the shards being significant: the strategy `hash`. Without shards
+// every slot is nobody's.
+func Modulo(shards []ShardID) *Map {
+	if len(shards) == 0 {
+		shards = []ShardID{""}
+	}
+	owner := make([]ShardID, SlotCount)
+	for s := range owner {
+		owner[s] = shards[s%len(shards)]
+	}
+	return newMap(owner, nil)
+}
+
+// newMap returns the map with the owners of all slots, in order.
+func newMap(owner []ShardID, pins assignments) *Map {
+	m := &Map{pins: pins}
+	index := map[ShardID]uint16{}
+	for s, shard := range owner {
+		if s == 0 || shard != owner[s-1] {
+			index[shard] = 0
+		}
+	}
+	m.shards = slices.Sorted(maps.Keys(index))
+	for i, shard := range m.shards {
+		index[shard] = uint16(i)
+	}
+	for s, shard := range owner {
+		m.owner[s] = index[shard]
+	}
+	m.owners = m.listOwners()
+	return m
+}
+
+func (m *Map) listOwners() []ShardID {
+	owners := slices.Clone(m.shards)
+	for _, p := range m.pins.sorted() {
+		owners = append(owners, p.Shard)
+	}
+	return shardSet(owners)
+}
+
+// Locate implements Placement.
+func (m *Map) Locate(k Key) Location {
+	hash := k.hash()
+	slot := Slot(hash >> (64 - slotBits))
+	if len(m.pins) > 0 {
+		if shard, ok := m.pins.find(&k, hash); ok {
+			return Location{Slot: slot, Shard: shard}
+		}
+	}
+	return Location{Slot: slot, Shard: m.Owner(slot)}
+}
+
+// Owner returns the shard that owns a slot, pins apart; empty when nobody does or there is no such slot.
+func (m *Map) Owner(s Slot) ShardID {
+	if s >= SlotCount || len(m.shards) == 0 {
+		return ""
+	}
+	return m.shards[m.owner[s]]
+}
+
+// Owners implements Placement: the shards that own a slot or a pinned key.
+func (m *Map) Owners() []ShardID { return m.owners }
+
+// Slots returns the slots that a shard owns, in order.
+func (m *Map) Slots(shard ShardID) []Slot {
+	var slots []Slot
+	for s := range Slot(SlotCount) {
+		if m.Owner(s) == shard {
+			slots = append(slots, s)
+		}
+	}
+	return slots
+}
+
+// Pins returns the pinned keys, sorted.
+func (m *Map) Pins() []Assignment { return m.pins.sorted() }
+
+// With returns the map after the moves: their slots and keys belong to their To. A key that is moved to the owner of
+// its slot is no longer pinned. From is not looked at (who stores maps compares epochs), slots out of range are ignored.
+func (m *Map) With(moves ...Move) *Map {
+	owner := make([]ShardID, SlotCount)
+	for s := range owner {
+		owner[s] = m.Owner(Slot(s))
+	}
+	pins := maps.Clone(m.pins)
+	if pins == nil {
+		pins = assignments{}
+	}
+	for _, move := range moves {
+		for _, s := range move.Slots {
+			if s < SlotCount {
+				owner[s] = move.To
+			}
+		}
+	}
+	for _, move := range moves {
+		for _, k := range move.Keys {
+			if owner[k.Slot()] == move.To {
+				pins.remove(k)
+			} else {
+				pins.set(k, move.To)
+			}
+		}
+	}
+	return newMap(owner, pins)
+}

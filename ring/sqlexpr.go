@@ -1,0 +1,29 @@
+package ring
+
+// SlotExpr returns the SQL expression of the slot (a bigint, NULL for NULL) of column, which is SQL already: a quoted
+// name or a longer expression. The column must be of key type t. Everything in it is IMMUTABLE and built into
+// PostgreSQL 15 to 18, and nothing in it depends on search_path. Of KeyUnset it is NULL: no row has a slot.
+func SlotExpr(t KeyType, column string) string {
+	hash := ""
+	switch t {
+	case KeyInt:
+		hash = "pg_catalog.hashint8extended(" + column + ", 0)"
+	case KeyText:
+		hash = `pg_catalog.hashtextextended((` + column + `) COLLATE pg_catalog."C", 0)`
+	case KeyUUID:
+		hash = "pg_catalog.uuid_hash_extended(" + column + ", 0)"
+	case KeyTimestamp:
+		hash = "pg_catalog.timestamp_hash_extended(" + column + ", 0)"
+	case KeyTimestampTZ:
+		// Servers before 18 have no hash of timestamptz by name; that of the same instant in UTC is equal.
+		hash = "pg_catalog.timestamp_hash_extended(pg_catalog.timezone('UTC'::text, " + column + "), 0)"
+	case KeyNumeric:
+		hash = "pg_catalog.hash_numeric_extended(" + column + ", 0)"
+	case KeyBytea:
+		// Servers before 18 have no hash of bytea, so that of its hex digits stands in.
+		hash = `pg_catalog.hashtextextended(pg_catalog.encode(` + column + `, 'hex') COLLATE pg_catalog."C", 0)`
+	default:
+		return "NULL::bigint"
+	}
+	return "((" + hash + " >> 50) & 16383::bigint)"
+}
