@@ -124,53 +124,71 @@ func (c *checker) lonely(path string, t Table) {
 	}
 }
 
+// member is a table with its place in the file.
+type member struct {
+	path, group string
+	Table
+}
+
+// members lists the sharded tables that were understood.
+func (c *checker) members() []member {
+	var members []member
+	for i, t := range c.cfg.Tables {
+		path := fmt.Sprintf("tables[%d]", i)
+		if t.Strategy.Sharded() && c.sound(path) && c.sound(path+".strategy") && c.sound(path+".name") {
+			members = append(members, member{path, c.cfg.GroupOf(t), t})
+		}
+	}
+	return members
+}
+
 // groups checks what the tables of one group must agree on.
 func (c *checker) groups() {
-	type member struct {
-		path string
-		Table
-	}
+	members := c.members()
 	leaders, ranges, values := map[string]member{}, map[string]member{}, map[string]member{}
-	for i, t := range c.cfg.Tables {
-		m := member{fmt.Sprintf("tables[%d]", i), t}
-		if !t.Strategy.Sharded() || !c.sound(m.path) || !c.sound(m.path+".strategy") || !c.sound(m.path+".name") {
-			continue
-		}
-		group := c.cfg.GroupOf(t)
-		leader, ok := leaders[group]
-		if !ok {
-			leaders[group], leader = m, m
-		}
-		if leader.Strategy != t.Strategy {
-			c.conflict(m.path+".strategy", fmt.Sprintf("tables %s and %s are in group %q but have strategies %s and %s", leader.Name, t.Name, group, leader.Strategy, t.Strategy),
+	for _, m := range members {
+		leader := firstOf(leaders, m, true)
+		if leader.Strategy != m.Strategy {
+			c.conflict(m.path+".strategy", fmt.Sprintf("tables %s and %s are in group %q but have strategies %s and %s", leader.Name, m.Name, m.group, leader.Strategy, m.Strategy),
 				"tables of one group share one placement", leader.path+".strategy", fmt.Sprintf("%s stands here", leader.Name))
 			continue
 		}
-		if before, ok := ranges[group]; ok && len(t.Ranges) > 0 && describe(before.Ranges) != describe(t.Ranges) {
-			c.conflict(m.path+".ranges", fmt.Sprintf("tables %s and %s are in group %q but have different ranges", before.Name, t.Name, group), "say them once", before.path+".ranges", "the other ranges stand here")
+		if before := firstOf(ranges, m, len(m.Ranges) > 0); len(m.Ranges) > 0 && describe(before.Ranges) != describe(m.Ranges) {
+			c.disagree(before, m, "ranges")
 		}
-		if before, ok := values[group]; ok && (len(t.Values) > 0 || t.Default != "") && (describe(before.Values) != describe(t.Values) || before.Default != t.Default) {
-			c.conflict(m.path+".values", fmt.Sprintf("tables %s and %s are in group %q but have different values", before.Name, t.Name, group), "say them once", before.path+".values", "the other values stand here")
-		}
-		if len(t.Ranges) > 0 {
-			ranges[group] = m
-		}
-		if len(t.Values) > 0 || t.Default != "" {
-			values[group] = m
+		says := len(m.Values) > 0 || m.Default != ""
+		if before := firstOf(values, m, says); says && describe(before.Values)+before.Default != describe(m.Values)+m.Default {
+			c.disagree(before, m, "values")
 		}
 	}
-	for i, t := range c.cfg.Tables {
-		path := fmt.Sprintf("tables[%d]", i)
-		group := c.cfg.GroupOf(t)
-		leader, ok := leaders[group]
-		if !ok || leader.path != path {
-			continue
-		}
-		if _, ok := ranges[group]; !ok && t.Strategy == StrategyRange && c.sound(path+".ranges") {
-			c.fault(path+".strategy", fmt.Sprintf("table %s has strategy range but no ranges", t.Name), "ranges: [{from: MIN, shard: "+c.cfg.HomeShard()+"}]")
-		}
-		if _, ok := values[group]; !ok && t.Strategy == StrategyList && c.sound(path+".values") && c.sound(path+".default") {
-			c.fault(path+".strategy", fmt.Sprintf("table %s has strategy list but neither values nor default", t.Name), "values: [{value: …, shard: "+c.cfg.HomeShard()+"}]")
-		}
+	for _, leader := range leaders {
+		c.placed(leader, ranges, values)
+	}
+}
+
+// firstOf returns the first member of m's group that counts; that may be m itself.
+func firstOf(first map[string]member, m member, counts bool) member {
+	before, ok := first[m.group]
+	if !ok && counts {
+		first[m.group] = m
+		return m
+	}
+	return before
+}
+
+func (c *checker) disagree(a, b member, what string) {
+	c.conflict(b.path+"."+what, fmt.Sprintf("tables %s and %s are in group %q but have different %s", a.Name, b.Name, b.group, what),
+		"say them once", a.path+"."+what, "the other ones stand here")
+}
+
+// placed reports a group whose strategy needs ranges or values, and that has none.
+func (c *checker) placed(leader member, ranges, values map[string]member) {
+	_, hasRanges := ranges[leader.group]
+	_, hasValues := values[leader.group]
+	switch {
+	case leader.Strategy == StrategyRange && !hasRanges && c.sound(leader.path+".ranges"):
+		c.fault(leader.path+".strategy", fmt.Sprintf("table %s has strategy range but no ranges", leader.Name), "ranges: [{from: MIN, shard: "+c.cfg.HomeShard()+"}]")
+	case leader.Strategy == StrategyList && !hasValues && c.sound(leader.path+".values") && c.sound(leader.path+".default"):
+		c.fault(leader.path+".strategy", fmt.Sprintf("table %s has strategy list but neither values nor default", leader.Name), "values: [{value: …, shard: "+c.cfg.HomeShard()+"}]")
 	}
 }

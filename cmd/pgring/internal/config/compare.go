@@ -98,32 +98,42 @@ func changeOf(old, next *Config, before, after Setting) Change {
 	if after.element == "" || !strings.HasPrefix(after.path, "tables[]") {
 		return c
 	}
-	table, was := tableOf(next, after.element), tableOf(old, after.element)
-	if equivalent(&c, after.path, old, next, was, table) {
+	a, b := tableIn{old, tableOf(old, after.element)}, tableIn{next, tableOf(next, after.element)}
+	if after.path == "tables[].colocate" {
+		c.Old, c.New = a.group().Name, b.group().Name
+	}
+	if equivalent(after.path, a, b, c.Outcome == Unchanged) {
 		c.Outcome = Unchanged
 		return c
 	}
-	refuseMove(&c, after.path, table)
+	refuseMove(&c, after.path, b.Table)
 	return c
 }
 
-// equivalent tells whether a table's key means the same before and after. What is said once for a whole group counts for
-// the group, however and wherever it is written.
-func equivalent(c *Change, path string, old, next *Config, was, table Table) bool {
+// tableIn is a table and the configuration around it.
+type tableIn struct {
+	cfg *Config
+	Table
+}
+
+func (t tableIn) group() Group { return t.cfg.group(t.cfg.GroupOf(t.Table)) }
+
+// equivalent tells whether a table's key means the same in both. What is said once for a whole group counts for the group,
+// however and wherever it is written.
+func equivalent(path string, a, b tableIn, sameText bool) bool {
 	switch path {
 	case "tables[].colocate":
-		c.Old, c.New = old.GroupOf(was), next.GroupOf(table)
-		return c.Old == c.New
+		return a.group().Name == b.group().Name
 	case "tables[].ranges":
-		return describe(old.group(old.GroupOf(was)).Ranges) == describe(next.group(next.GroupOf(table)).Ranges)
+		return describe(a.group().Ranges) == describe(b.group().Ranges)
 	case "tables[].values":
-		return describe(old.group(old.GroupOf(was)).Values) == describe(next.group(next.GroupOf(table)).Values)
+		return describe(a.group().Values) == describe(b.group().Values)
 	case "tables[].default":
-		return old.group(old.GroupOf(was)).Default == next.group(next.GroupOf(table)).Default
+		return a.group().Default == b.group().Default
 	case "tables[].shard":
-		return homeOf(old, was) == homeOf(next, table)
+		return homeOf(a.cfg, a.Table) == homeOf(b.cfg, b.Table)
 	default:
-		return c.Outcome == Unchanged
+		return sameText
 	}
 }
 

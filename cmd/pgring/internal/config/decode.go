@@ -65,11 +65,19 @@ func (d *decoder) reject(node ast.Node, path, message, hint string) {
 	d.report(spotOf(nodeToken(node)), message, hint)
 }
 
+// frame is one section while it is decoded.
+type frame struct {
+	into    reflect.Value
+	keys    []key
+	inherit bool
+	path    string
+	seen    map[string]spot // the keys that the file gives, known or not
+}
+
 // section decodes a mapping into a struct. node is nil when the file says nothing.
 func (d *decoder) section(node ast.Node, into reflect.Value, k key, path string) {
 	at := spot{line: 1, column: 1}
-	seen := map[string]spot{}
-	keys := keysOf(into.Type())
+	f := frame{into: into, keys: keysOf(into.Type()), inherit: k.inherit, path: path, seen: map[string]spot{}}
 	if node != nil {
 		at = spotOf(nodeToken(node))
 	}
@@ -82,38 +90,38 @@ func (d *decoder) section(node ast.Node, into reflect.Value, k key, path string)
 			at = spotOf(pairs[0].Key.GetToken())
 		}
 		for _, pair := range pairs {
-			d.pair(pair, into, keys, k.inherit, path, seen)
+			d.pair(pair, f)
 		}
 	}
 	if path != "" {
 		d.spots[path] = at
 	}
-	if !k.inherit || len(seen) > 0 && into.Type() == reflect.TypeFor[Login]() {
-		d.missing(keys, seen, at, path)
+	if !k.inherit || len(f.seen) > 0 && into.Type() == reflect.TypeFor[Login]() {
+		d.missing(f, at)
 	}
 }
 
 // pair decodes one "key: value" of a section.
-func (d *decoder) pair(pair *ast.MappingValueNode, into reflect.Value, keys []key, inherit bool, path string, seen map[string]spot) {
+func (d *decoder) pair(pair *ast.MappingValueNode, f frame) {
 	name, at, ok := d.keyText(pair)
 	if !ok {
 		return
 	}
-	if first, twice := seen[name]; twice {
+	if first, twice := f.seen[name]; twice {
 		d.faults = append(d.faults, fault{at: at, message: fmt.Sprintf("%q is given twice", name), noteAt: first, note: "it is given here first"})
-		d.hideUnknown(name, pair.Value, keys)
+		d.hideUnknown(name, pair.Value, f.keys)
 		return
 	}
-	seen[name] = at
-	full := join(path, name)
-	k, known := keyNamed(keys, name)
+	f.seen[name] = at
+	full := join(f.path, name)
+	k, known := keyNamed(f.keys, name)
 	if !known {
-		d.unknown(name, full, at, keys)
-		d.hideUnknown(name, pair.Value, keys)
+		d.unknown(name, full, at, f.keys)
+		d.hideUnknown(name, pair.Value, f.keys)
 		return
 	}
-	k.inherit = k.inherit || inherit
-	d.value(pair.Value, into.Field(k.index), k, full)
+	k.inherit = k.inherit || f.inherit
+	d.value(pair.Value, f.into.Field(k.index), k, full)
 	if _, ok := d.spots[full]; !ok {
 		d.spots[full] = at
 	}
@@ -146,12 +154,12 @@ func (d *decoder) hideUnknown(name string, value ast.Node, keys []key) {
 }
 
 // missing reports required keys that the section does not have.
-func (d *decoder) missing(keys []key, seen map[string]spot, at spot, path string) {
-	for _, k := range keys {
-		if _, ok := seen[k.name]; ok || k.inherit || k.preset != "" {
+func (d *decoder) missing(f frame, at spot) {
+	for _, k := range f.keys {
+		if _, ok := f.seen[k.name]; ok || k.inherit || k.preset != "" {
 			continue
 		}
-		full := join(path, k.name)
+		full := join(f.path, k.name)
 		if inner := requiredBelow(k); k.required || len(inner) > 0 {
 			hint := k.doc
 			if len(inner) > 0 {
