@@ -124,19 +124,16 @@ func parseExponent(number, rest []byte) (int, error) {
 		return 0, err
 	}
 	digits, negative := cutSign(rest[1:])
-	n := 0
-	for i, c := range digits {
-		if !isDigit(c) {
-			return 0, exponentError(digits, i)
-		}
-		n = min(n*10+int(c-'0'), numericMaxExponent)
-	}
-	if len(digits) == 0 {
-		return 0, exponentError(digits, 0)
+	n, i := 0, 0
+	for ; i < len(digits) && isDigit(digits[i]); i++ {
+		n = min(n*10+int(digits[i]-'0'), numericMaxExponent)
 	}
 	if n == numericMaxExponent {
 		_, err := invalid(KeyNumeric, codeRange, "value overflows numeric format")
 		return 0, err
+	}
+	if i == 0 || i < len(digits) {
+		return 0, exponentError(digits, i)
 	}
 	if negative {
 		return -n, nil
