@@ -166,7 +166,7 @@ func (c *checker) once(first map[string]string, path, name, what string) {
 
 func (c *checker) shards() {
 	first, servers := map[string]string{}, map[string]string{}
-	active := false
+	active, warned := false, false
 	for i, s := range c.cfg.Shards {
 		path := fmt.Sprintf("shards[%d]", i)
 		c.once(first, path+".name", s.Name, "shard")
@@ -175,8 +175,9 @@ func (c *checker) shards() {
 		}
 		active = active || s.State == StateActive || !c.sound(path+".state")
 		c.server(servers, path, s)
-		if mode := c.cfg.BackendOf(s).TLS.Mode; mode == BackendDisable && !local(s.Host) && s.Host != "" {
-			c.warn(path+".host", fmt.Sprintf("pgring talks to shard %s without encryption", s.Name), "set backend.tls.mode to verify-full")
+		if !warned && c.cfg.BackendOf(s).TLS.Mode == BackendDisable && !local(s.Host) && s.Host != "" {
+			warned = true // once is enough: most files say it for all shards
+			c.warn(path+".host", fmt.Sprintf("pgring talks to shard %s over the network without encryption", s.Name), "set backend.tls.mode to verify-full")
 		}
 	}
 	if !active && len(c.cfg.Shards) > 0 {
