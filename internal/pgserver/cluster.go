@@ -45,7 +45,7 @@ func (s *Server) copyTemplate(ctx context.Context, target string) error {
 	}
 	args := s.initdbArgs()
 	sum := sha256.Sum256([]byte(string(s.binaries) + "\n" + version + "\n" + strings.Join(args, "\n")))
-	dir := filepath.Join(shortTemp(), fmt.Sprintf("pgring-template-%d-%x", s.account.uid, sum[:6]))
+	dir := filepath.Join(tempDir(), fmt.Sprintf("pgring-template-%d-%x", s.account.uid, sum[:6]))
 	lock, err := lockFile(ctx, dir+".lock")
 	if err != nil {
 		return err

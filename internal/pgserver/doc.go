@@ -13,6 +13,7 @@
 //	               frozen                Close ends every state
 //
 // A new data directory is copied from a template, which initdb makes once per PostgreSQL version and locale and which stays
-// in the temporary directory, shared by all programs of one user under a file lock. Run by root, everything that belongs
+// in the temporary directory (TMPDIR, else /dev/shm if it is large, else /tmp), shared by all programs of one user under a
+// file lock. Run by root, everything that belongs
 // to PostgreSQL runs as, and belongs to, the user postgres, because initdb and postgres refuse root.
 package pgserver

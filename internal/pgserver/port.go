@@ -29,7 +29,7 @@ type Port struct {
 
 // ReservePort finds a port on which nobody listens.
 func ReservePort() (*Port, error) {
-	dir := filepath.Join(shortTemp(), fmt.Sprintf("pgring-ports-%d", os.Getuid()))
+	dir := filepath.Join("/tmp", fmt.Sprintf("pgring-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("reserve a port: %w", err)
 	}

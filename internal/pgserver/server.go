@@ -315,6 +315,7 @@ func (s *Server) Close() error {
 			removeSegment(s.DataDir)
 		}
 		err = errors.Join(err, s.run.remove())
+		s.run = nil
 	}
 	return err
 }
