@@ -1,8 +1,15 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,74 +18,292 @@ import (
 )
 
 // Pools lends connections to the shards of a configuration.
-type Pools struct{}
+type Pools struct {
+	clock   clock
+	current atomic.Pointer[directory]
+	changed chan struct{} // tells Run that pools wait to be kept; capacity 1
+	turn    chan struct{} // holds a token during Update: one at a time; capacity 1
+
+	mu      sync.Mutex
+	running bool
+	closed  bool
+	unkept  []*pool // pools that Run has not begun to keep
+}
+
+// directory says which pool serves whom; immutable.
+type directory struct {
+	shards map[ring.ShardID]*shard
+	order  []*shard // as configured
+	pools  []*pool  // sorted by shard and user
+}
+
+// shard is one target and its pools.
+type shard struct {
+	target Target
+	common *pool
+	own    map[string]*pool // by client user
+}
 
 // New checks cfg and returns its pools. Nothing is connected before Run.
-func New(cfg Config) (*Pools, error) { return nil, errors.ErrUnsupported }
+func New(cfg Config) (*Pools, error) {
+	p := &Pools{clock: clock{start: time.Now()}, changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	p.current.Store(&directory{})
+	if err := p.Update(cfg); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
 
 // Run opens, checks and closes connections until ctx is done, then closes all of them, lent out or not, and returns nil.
-func (p *Pools) Run(ctx context.Context) error { return errors.ErrUnsupported }
+func (p *Pools) Run(ctx context.Context) error {
+	if err := p.begin(); err != nil {
+		return err
+	}
+	var keepers sync.WaitGroup
+	for ctx.Err() == nil {
+		for _, pool := range p.takeUnkept() {
+			keepers.Go(func() { pool.keep(ctx) })
+		}
+		select {
+		case <-p.changed:
+		case <-ctx.Done():
+		}
+	}
+	for _, pool := range p.shut() {
+		pool.end(ErrClosed, true)
+	}
+	keepers.Wait()
+	return nil
+}
+
+func (p *Pools) begin() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running || p.closed {
+		return errors.New("run connection pools: they run already, or have ended")
+	}
+	p.running = true
+	return nil
+}
+
+func (p *Pools) takeUnkept() []*pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unkept := p.unkept
+	p.unkept = nil
+	return unkept
+}
+
+// shut allows no further Update and returns all pools.
+func (p *Pools) shut() []*pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.current.Load().pools
+}
 
 // Update replaces the configuration, all of it or, when it returns an error, nothing. Connections that it makes obsolete are
-// closed, those lent out when they are released; connections to servers and logins that stay are kept.
-func (p *Pools) Update(cfg Config) error { return errors.ErrUnsupported }
+// closed, those lent out when they are released; connections to servers and logins that stay are kept. A changed password or
+// certificate is used from the next connect on.
+func (p *Pools) Update(cfg Config) error {
+	if err := cfg.normalize(); err != nil {
+		return err
+	}
+	if _, err := pgx.ParseConfig(neutral); err != nil {
+		return fmt.Errorf("prepare connections (is PGSERVICE set?): %w", err)
+	}
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	b := newBuilder(p.current.Load(), p.clock)
+	if err := p.install(b.build(&cfg), b.fresh); err != nil {
+		return err
+	}
+	for pool, pl := range b.plans {
+		pool.reconfigure(pl)
+	}
+	for _, pool := range b.retired() {
+		pool.end(errRetired, false)
+	}
+	return nil
+}
+
+// install makes d the directory in force and has Run keep its fresh pools.
+func (p *Pools) install(d *directory, fresh []*pool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	p.current.Store(d)
+	p.unkept = append(p.unkept, fresh...)
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// pool finds the pool that serves a client user on a shard.
+func (p *Pools) pool(id ring.ShardID, user string) (*pool, error) {
+	s := p.current.Load().shards[id]
+	if s == nil {
+		return nil, &UnknownShardError{Shard: id}
+	}
+	if own := s.own[user]; own != nil {
+		return own, nil
+	}
+	return s.common, nil
+}
 
 // Acquire lends a connection to shard with the login of a client user, waiting for one if need be. The caller owns it until it
 // calls Release or Discard. Its session settings are those of an earlier owner until Adopt. Errors: *ExhaustedError,
 // *UnavailableError, *UnknownShardError, ErrClosed, or the context's.
 func (p *Pools) Acquire(ctx context.Context, shard ring.ShardID, user string) (*Conn, error) {
-	return nil, errors.ErrUnsupported
+	return p.acquire(ctx, shard, user, nil)
 }
 
-// AcquireFor is Acquire and Adopt in one: it prefers an idle connection that has the settings already. An error of Adopt is
-// returned after closing the connection.
+func (p *Pools) acquire(ctx context.Context, shard ring.ShardID, user string, want *Settings) (*Conn, error) {
+	for {
+		pool, err := p.pool(shard, user)
+		if err != nil {
+			return nil, err
+		}
+		c, err := pool.acquire(ctx, want)
+		if err != errRetired { // the one error that is not for the caller: the configuration has changed meanwhile
+			return c, err
+		}
+	}
+}
+
+// adoptAttempts bounds how many dead connections AcquireFor goes through.
+const adoptAttempts = 3
+
+// AcquireFor is Acquire and Adopt in one: it prefers an idle connection that has the settings already, and takes another one if
+// the connection turns out to be dead. A *pgwire.Error means that the server refused the settings.
 func (p *Pools) AcquireFor(ctx context.Context, shard ring.ShardID, user string, settings *Settings) (*Conn, error) {
-	return nil, errors.ErrUnsupported
+	for attempt := 1; ; attempt++ {
+		c, err := p.acquire(ctx, shard, user, settings)
+		if err != nil {
+			return nil, err
+		}
+		if err = c.Adopt(ctx, settings); err == nil {
+			return c, nil
+		}
+		c.Discard()
+		if attempt == adoptAttempts || ctx.Err() != nil || refused(err) {
+			return nil, err
+		}
+	}
+}
+
+// refused reports whether the server refused a statement and lives on, as opposed to a connection that is gone.
+func refused(err error) bool {
+	var server *pgwire.Error
+	return errors.As(err, &server) && server.Severity == "ERROR"
 }
 
 // Parameters returns what a server reports to a fresh log-in of a client user: ParameterStatus by name. It asks the preferred
-// shards first and then the others, and remembers the answer of each. The map belongs to the caller.
+// shards first and then the others, and remembers each one's last answer. The map belongs to the caller.
 func (p *Pools) Parameters(ctx context.Context, user string, preferred ...ring.ShardID) (map[string]string, error) {
-	return nil, errors.ErrUnsupported
+	order := slices.Clone(preferred)
+	for _, s := range p.current.Load().order {
+		if !slices.Contains(order, s.target.Shard) {
+			order = append(order, s.target.Shard)
+		}
+	}
+	err := errors.New("no shard is configured")
+	for _, id := range order {
+		var known map[string]string
+		if known, err = p.parametersOf(ctx, id, user); err == nil {
+			return known, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (p *Pools) parametersOf(ctx context.Context, id ring.ShardID, user string) (map[string]string, error) {
+	pool, err := p.pool(id, user)
+	if err != nil {
+		return nil, err
+	}
+	if known := pool.params.Load(); known != nil {
+		return maps.Clone(*known), nil
+	}
+	c, err := p.Acquire(ctx, id, user)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	return c.Parameters(), nil
 }
 
 // Operator opens a connection of its own to a shard with the operator's login, for control tables, guards and moves. The
 // caller closes it.
 func (p *Pools) Operator(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error) {
-	return nil, errors.ErrUnsupported
+	s := p.current.Load().shards[shard]
+	if s == nil {
+		return nil, &UnknownShardError{Shard: shard}
+	}
+	return Connect(ctx, s.target, s.target.operator())
 }
 
-// Stats returns the state of each pool, sorted by shard and user.
-func (p *Pools) Stats() []PoolStats { return nil }
-
-// Servers returns the state of each server connection.
-func (p *Pools) Servers() []ServerStats { return nil }
-
-// Health returns the health of each shard, sorted: it is unhealthy if any of its pools is.
-func (p *Pools) Health() []Health { return nil }
-
-// Pause stops lending connections to a shard, or to all when shard is empty, waits until all are given back, and closes them.
-// Acquire waits meanwhile. When ctx ends first, Pause returns an error and the pause stays until Resume.
-func (p *Pools) Pause(ctx context.Context, shard ring.ShardID) error { return errors.ErrUnsupported }
-
-// Resume ends a pause; an empty shard means all.
-func (p *Pools) Resume(shard ring.ShardID) error { return errors.ErrUnsupported }
-
-// Reconnect replaces every connection to a shard, or to all when shard is empty: idle ones now, the others when released.
-func (p *Pools) Reconnect(shard ring.ShardID) error { return errors.ErrUnsupported }
-
-// Connect opens a connection of its own to a shard's server. The caller closes it. It reads nothing from the environment.
-func Connect(ctx context.Context, t Target, login Login) (*pgx.Conn, error) {
-	return nil, errors.ErrUnsupported
+// builder makes the directory of a new configuration, with the pools of the old one where they stay.
+type builder struct {
+	clock clock
+	old   []*pool
+	known map[poolKey]*pool
+	plans map[*pool]*plan // new plans of pools that stay
+	fresh []*pool
 }
 
-// Adopt makes the server session's settings equal to s. Nothing is sent if they are. A *pgwire.Error means that the server
-// refused one of them; after any error the connection is marked dirty.
-func (c *Conn) Adopt(ctx context.Context, s *Settings) error { return errors.ErrUnsupported }
+func newBuilder(old *directory, k clock) *builder {
+	b := &builder{clock: k, old: old.pools, known: map[poolKey]*pool{}, plans: map[*pool]*plan{}}
+	for _, p := range old.pools {
+		b.known[p.key] = p
+	}
+	return b
+}
 
-type pool struct{}
+func (b *builder) build(cfg *Config) *directory {
+	d := &directory{shards: map[ring.ShardID]*shard{}}
+	built := map[poolKey]*pool{}
+	for _, t := range cfg.Targets {
+		s := &shard{target: t, common: b.pool(cfg, &t, t.Login, built), own: map[string]*pool{}}
+		for _, user := range slices.Sorted(maps.Keys(t.Logins)) {
+			s.own[user] = b.pool(cfg, &t, t.Logins[user], built)
+		}
+		d.shards[t.Shard] = s
+		d.order = append(d.order, s)
+	}
+	d.pools = slices.SortedFunc(maps.Values(built), func(a, b *pool) int {
+		return cmp.Or(cmp.Compare(a.key.shard, b.key.shard), cmp.Compare(a.key.user, b.key.user), cmp.Compare(a.key.database, b.key.database))
+	})
+	return d
+}
 
-func (p *pool) drop(c *Conn, reason string) {}
-func (p *pool) put(c *Conn)                 {}
+func (b *builder) pool(cfg *Config, t *Target, login Login, built map[poolKey]*pool) *pool {
+	key := poolKey{shard: t.Shard, user: login.User, database: login.database()}
+	if p := built[key]; p != nil {
+		return p
+	}
+	pl := &plan{target: *t, login: login, acquireTimeout: cfg.AcquireTimeout, prepared: cfg.PreparedStatements,
+		application: cfg.ApplicationName, log: cfg.Logger,
+		limits: limits{size: cfg.Size, minIdle: cfg.MinIdle, idleTimeout: cfg.IdleTimeout, maxLifetime: cfg.MaxLifetime}}
+	p := b.known[key]
+	if p != nil {
+		b.plans[p] = pl
+	} else {
+		p = newPool(key, b.clock, pl)
+		b.fresh = append(b.fresh, p)
+	}
+	built[key] = p
+	return p
+}
 
-func (c *Conn) sendCancel(ctx context.Context) error { return &pgwire.Error{} }
+// retired returns the old pools that the new configuration does not use.
+func (b *builder) retired() []*pool {
+	return slices.DeleteFunc(slices.Clone(b.old), func(p *pool) bool { return b.plans[p] != nil })
+}
