@@ -91,7 +91,7 @@ func (m *Map) MarshalJSON() ([]byte, error) {
 	if out.Shards == nil {
 		out.Shards = []ShardID{""}
 	}
-	for _, p := range m.pins.sorted() {
+	for _, p := range m.pins.sorted {
 		e := encodeEntry(p)
 		e.Type = p.Key.typ.String()
 		out.Pins = append(out.Pins, e)
@@ -128,15 +128,15 @@ func (m *Map) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("read slot map: %w", err)
 	}
-	pins := assignments{}
+	var pins []Assignment
 	for _, e := range in.Pins {
 		_, pin, err := decodeEntries(e.Type, []entryJSON{e})
 		if err != nil {
 			return fmt.Errorf("read slot map: %w", err)
 		}
-		pins.set(pin[0].Key, pin[0].Shard)
+		pins = insert(pins, pin[0].Key, pin[0].Shard)
 	}
-	*m = *newMap(owner, pins)
+	*m = *newMap(owner, newAssignments(pins))
 	return nil
 }
 
@@ -202,7 +202,7 @@ type listJSON struct {
 
 // MarshalJSON writes {"type":"text","values":[{"key":"de","shard":"s1"}],"default":"s2"}, the values sorted.
 func (l *List) MarshalJSON() ([]byte, error) {
-	values := encodeEntries(l.values.sorted())
+	values := encodeEntries(l.values.sorted)
 	return json.Marshal(listJSON{Type: l.keyType.String(), Values: values, Default: l.other})
 }
 

@@ -123,9 +123,10 @@ func (k Key) Slot() Slot { return Slot(k.Hash() >> (64 - slotBits)) }
 func (k Key) Hash() uint64 { return k.hash() }
 
 func (k *Key) hash() uint64 {
-	switch k.typ {
-	case KeyInt, KeyTimestamp, KeyTimestampTZ:
+	if k.isNumber() {
 		return hashInt64(int64(k.lo))
+	}
+	switch k.typ {
 	case KeyText:
 		return hashBytes(k.data)
 	case KeyUUID:
@@ -138,6 +139,11 @@ func (k *Key) hash() uint64 {
 	default:
 		return 0
 	}
+}
+
+// isNumber reports whether lo is all there is to the key, as a signed number.
+func (k *Key) isNumber() bool {
+	return k.typ == KeyInt || k.typ == KeyTimestamp || k.typ == KeyTimestampTZ
 }
 
 func (k *Key) uuidBytes() (b [16]byte) {
@@ -171,9 +177,10 @@ func compare(k, o *Key) int {
 	if k.typ != o.typ {
 		return cmp.Compare(k.typ, o.typ)
 	}
-	switch k.typ {
-	case KeyInt, KeyTimestamp, KeyTimestampTZ:
+	if k.isNumber() {
 		return cmp.Compare(int64(k.lo), int64(o.lo))
+	}
+	switch k.typ {
 	case KeyText, KeyBytea:
 		return bytes.Compare(k.data, o.data)
 	case KeyUUID:

@@ -1,6 +1,9 @@
 package ring
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // List is the placement by value: each listed key has its shard, and an optional default shard owns all others.
 type List struct {
@@ -13,7 +16,7 @@ type List struct {
 // NewList returns the placement of the listed keys, which are of type t and each listed once. other owns the keys that
 // are not listed; when it is empty, Locate answers for them with an empty shard.
 func NewList(t KeyType, values []Assignment, other ShardID) (*List, error) {
-	l := &List{keyType: t, values: assignments{}, other: other}
+	var sorted []Assignment
 	owners := []ShardID{other}
 	for _, v := range values {
 		if v.Shard == "" {
@@ -22,14 +25,13 @@ func NewList(t KeyType, values []Assignment, other ShardID) (*List, error) {
 		if v.Key.typ != t {
 			return nil, fmt.Errorf("place list: value %v is of type %v, not %v", v.Key, v.Key.typ, t)
 		}
-		if _, twice := l.values.find(&v.Key, v.Key.Hash()); twice {
+		if _, twice := search(sorted, v.Key); twice {
 			return nil, fmt.Errorf("place list: value %v is listed twice", v.Key)
 		}
-		l.values.set(v.Key, v.Shard)
+		sorted = insert(sorted, v.Key, v.Shard)
 		owners = append(owners, v.Shard)
 	}
-	l.owners = shardSet(owners)
-	return l, nil
+	return &List{keyType: t, values: newAssignments(sorted), other: other, owners: shardSet(owners)}, nil
 }
 
 // Locate implements Placement.
@@ -47,5 +49,5 @@ func (l *List) Owners() []ShardID { return l.owners }
 
 // Values returns the listed keys, sorted, and the shard of all others.
 func (l *List) Values() (values []Assignment, other ShardID) {
-	return l.values.sorted(), l.other
+	return slices.Clone(l.values.sorted), l.other
 }

@@ -24,7 +24,7 @@ func Modulo(shards []ShardID) *Map {
 	for s := range owner {
 		owner[s] = shards[s%len(shards)]
 	}
-	return newMap(owner, nil)
+	return newMap(owner, assignments{})
 }
 
 // newMap returns the map with the owners of all slots, in order.
@@ -49,7 +49,7 @@ func newMap(owner []ShardID, pins assignments) *Map {
 
 func (m *Map) listOwners() []ShardID {
 	owners := slices.Clone(m.shards)
-	for _, p := range m.pins.sorted() {
+	for _, p := range m.pins.sorted {
 		owners = append(owners, p.Shard)
 	}
 	return shardSet(owners)
@@ -59,10 +59,8 @@ func (m *Map) listOwners() []ShardID {
 func (m *Map) Locate(k Key) Location {
 	hash := k.hash()
 	slot := Slot(hash >> (64 - slotBits))
-	if len(m.pins) > 0 {
-		if shard, ok := m.pins.find(&k, hash); ok {
-			return Location{Slot: slot, Shard: shard}
-		}
+	if shard, pinned := m.pins.find(&k, hash); pinned {
+		return Location{Slot: slot, Shard: shard}
 	}
 	return Location{Slot: slot, Shard: m.Owner(slot)}
 }
@@ -90,7 +88,7 @@ func (m *Map) Slots(shard ShardID) []Slot {
 }
 
 // Pins returns the pinned keys, sorted.
-func (m *Map) Pins() []Assignment { return m.pins.sorted() }
+func (m *Map) Pins() []Assignment { return slices.Clone(m.pins.sorted) }
 
 // With returns the map after the moves: their slots and keys belong to their To. A key that is moved to the owner of
 // its slot is no longer pinned. From is not looked at (who stores maps compares epochs), slots out of range are ignored.
@@ -99,10 +97,7 @@ func (m *Map) With(moves ...Move) *Map {
 	for s := range owner {
 		owner[s] = m.Owner(Slot(s))
 	}
-	pins := maps.Clone(m.pins)
-	if pins == nil {
-		pins = assignments{}
-	}
+	pins := m.Pins()
 	for _, move := range moves {
 		for _, s := range move.Slots {
 			if s < SlotCount {
@@ -113,11 +108,11 @@ func (m *Map) With(moves ...Move) *Map {
 	for _, move := range moves {
 		for _, k := range move.Keys {
 			if owner[k.Slot()] == move.To {
-				pins.remove(k)
+				pins = remove(pins, k)
 			} else {
-				pins.set(k, move.To)
+				pins = insert(pins, k, move.To)
 			}
 		}
 	}
-	return newMap(owner, pins)
+	return newMap(owner, newAssignments(pins))
 }

@@ -3,6 +3,7 @@ package ring
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -56,48 +57,60 @@ type Assignment struct {
 	Shard ShardID
 }
 
-// assignments looks shards up by key. The key's hash is the index, since a Key may hold bytes and is no map key.
-type assignments map[uint64][]Assignment
+// assignments looks shards up by key. It is immutable; the zero value is empty.
+type assignments struct {
+	sorted []Assignment // by key, each key once
+	table  []uint32     // open addressing by hash, mostly empty so that a miss is quick: position in sorted + 1, 0 where empty
+}
 
-func (a assignments) find(k *Key, hash uint64) (ShardID, bool) {
-	same := a[hash]
-	for i := range same {
-		if compare(k, &same[i].Key) == 0 {
-			return same[i].Shard, true
+// newAssignments takes over the list, which is sorted by key.
+func newAssignments(sorted []Assignment) assignments {
+	a := assignments{sorted: sorted}
+	if len(sorted) == 0 {
+		return a
+	}
+	a.table = make([]uint32, 1<<bits.Len(uint(8*len(sorted))))
+	for i := range sorted {
+		at := int(sorted[i].Key.hash()) & (len(a.table) - 1)
+		for a.table[at] != 0 {
+			at = (at + 1) & (len(a.table) - 1)
+		}
+		a.table[at] = uint32(i + 1)
+	}
+	return a
+}
+
+func (a *assignments) find(k *Key, hash uint64) (ShardID, bool) {
+	if len(a.table) == 0 {
+		return "", false
+	}
+	for at := int(hash) & (len(a.table) - 1); a.table[at] != 0; at = (at + 1) & (len(a.table) - 1) {
+		if e := &a.sorted[a.table[at]-1]; compare(k, &e.Key) == 0 {
+			return e.Shard, true
 		}
 	}
 	return "", false
 }
 
-// set replaces or adds; it never writes to the slices it finds, which another version of the placement may share.
-func (a assignments) set(k Key, shard ShardID) {
-	hash := k.Hash()
-	kept := a.without(k, hash)
-	a[hash] = append(kept, Assignment{Key: k.Clone(), Shard: shard})
-}
-
-func (a assignments) remove(k Key) {
-	hash := k.Hash()
-	if kept := a.without(k, hash); len(kept) > 0 {
-		a[hash] = kept
-		return
+// insert puts a key that lasts into a sorted list, in the place of the same key if it is there.
+func insert(sorted []Assignment, k Key, shard ShardID) []Assignment {
+	at, found := search(sorted, k)
+	if found {
+		sorted[at].Shard = shard
+		return sorted
 	}
-	delete(a, hash)
+	return slices.Insert(sorted, at, Assignment{Key: k.Clone(), Shard: shard})
 }
 
-func (a assignments) without(k Key, hash uint64) []Assignment {
-	kept := slices.Clone(a[hash])
-	return slices.DeleteFunc(kept, func(e Assignment) bool { return e.Key.Compare(k) == 0 })
-}
-
-// sorted lists all by key.
-func (a assignments) sorted() []Assignment {
-	var all []Assignment
-	for _, same := range a {
-		all = append(all, same...)
+func remove(sorted []Assignment, k Key) []Assignment {
+	if at, found := search(sorted, k); found {
+		return slices.Delete(sorted, at, at+1)
 	}
-	slices.SortFunc(all, func(x, y Assignment) int { return x.Key.Compare(y.Key) })
-	return all
+	return sorted
+}
+
+func search(sorted []Assignment, k Key) (at int, found bool) {
+	return slices.BinarySearchFunc(sorted, k, func(a Assignment, k Key) int { return a.Key.Compare(k) })
 }
 
 // shardSet sorts shards and drops doubles and the empty one.

@@ -34,7 +34,7 @@ func NewRanges(t KeyType, first ShardID, bounds []Assignment) (*Ranges, error) {
 			return nil, fmt.Errorf("place ranges: bound %v does not follow %v", b.Key, bounds[i-1].Key)
 		}
 		r.bounds[i] = Assignment{Key: b.Key.Clone(), Shard: b.Shard}
-		if t == KeyInt || t == KeyTimestamp || t == KeyTimestampTZ {
+		if b.Key.isNumber() {
 			r.numbers = append(r.numbers, int64(b.Key.lo))
 		}
 		owners = append(owners, b.Shard)
@@ -69,19 +69,18 @@ func (r *Ranges) notAbove(k *Key) int {
 	return low
 }
 
-// countNotAbove is a binary search whose only branch is the loop's: the compiler turns the inner one into a conditional
-// move, since keys at random would mislead a branch predictor half the time.
+// countNotAbove is a binary search whose only branch is the loop's (the other comparison becomes a number), since keys at
+// random would mislead the branch predictor half the time.
 func countNotAbove(numbers []int64, n int64) int {
-	low, size := 0, len(numbers)
-	for size > 1 {
-		half := size / 2
+	low := 0
+	for size := len(numbers); size > 0; {
+		half := (size + 1) / 2
+		notAbove := 0
 		if numbers[low+half-1] <= n {
-			low += half
+			notAbove = 1
 		}
+		low += half & -notAbove
 		size -= half
-	}
-	if size == 1 && numbers[low] <= n {
-		low++
 	}
 	return low
 }
