@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/pgring/pgring/ring"
@@ -49,7 +48,7 @@ func (s *state) plansSurvive(n *state) bool {
 	if s.facts == n.facts && s.catalog == n.catalog {
 		return true
 	}
-	return s.facts.home == n.facts.home && reflect.DeepEqual(s.facts.tables, n.facts.tables) &&
+	return s.facts.home == n.facts.home && slices.EqualFunc(s.facts.tables, n.facts.tables, declaration.sameAs) &&
 		slices.EqualFunc(s.facts.groups, n.facts.groups, func(a, b group) bool {
 			return a.name == b.name && a.strategy == b.strategy && s.facts.keyType(a, s.catalog) == n.facts.keyType(b, n.catalog)
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -64,16 +63,6 @@ func (t *Topology) changeOnce(ctx context.Context, conn *pgx.Conn, decide edit) 
 	return t.publish(next, nil), nil
 }
 
-// sameAs compares everything but the epoch.
-func (f *facts) sameAs(o *facts) bool {
-	if o == nil {
-		return false
-	}
-	a, b := *f, *o
-	a.epoch, b.epoch = 0, 0
-	return reflect.DeepEqual(a, b)
-}
-
 // raise stores the value if it is above the present one, and reports whether it was.
 func raise(to *atomic.Int64, value int64) bool {
 	for {
@@ -105,6 +94,9 @@ func (t *Topology) AddShard(ctx context.Context, shard Shard) (*Snapshot, error)
 		state, err := d.startState(ctx, shard)
 		if err != nil {
 			return nil, err
+		}
+		for _, notice := range d.notices {
+			t.cfg.Log.Info("shard added", "shard", shard.ID, "notice", notice)
 		}
 		added := shard
 		added.State = state

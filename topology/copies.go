@@ -167,18 +167,21 @@ func (f *facts) ownsAnything(id ring.ShardID) bool {
 	return slices.ContainsFunc(f.groups, func(g group) bool { return slices.Contains(g.owners(), id) })
 }
 
-// startState is the state of a shard that the wish adds: what is wished if the shard is ready, else Joining. One that cannot be
-// reached is no reason to refuse the rest of the wish.
+// startState is the state of a shard that is new: the wished one if the shard is ready, else Joining. What keeps a new shard from
+// being looked at is no reason to refuse the rest of a wish.
 func (d *draft) startState(ctx context.Context, s Shard) (ShardState, error) {
+	if home, found := d.facts.shard(d.facts.home); found {
+		if _, err := d.survey.catalog(ctx, home); err != nil {
+			return StateUnset, err
+		}
+	}
 	reason, err := d.readiness(ctx, s)
 	var refused *RefusedError
-	switch {
-	case errors.As(err, &refused):
+	if errors.As(err, &refused) {
 		return StateUnset, err
-	case err != nil && transient(err):
+	}
+	if err != nil {
 		reason = scrub(err)
-	case err != nil:
-		return StateUnset, err
 	}
 	if reason != "" {
 		d.notice("shard %s is joining: %s", s.ID, reason)

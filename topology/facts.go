@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 
@@ -133,4 +134,27 @@ func (f *facts) holder(name Name) ring.ShardID {
 		return d.shard
 	}
 	return f.home
+}
+
+// sameAs compares everything but the epoch.
+func (f *facts) sameAs(o *facts) bool {
+	return o != nil && f.cluster == o.cluster && f.home == o.home && f.ring == o.ring && f.nextNumber == o.nextNumber &&
+		slices.Equal(f.shards, o.shards) && slices.EqualFunc(f.groups, o.groups, group.sameAs) && slices.EqualFunc(f.tables, o.tables, declaration.sameAs)
+}
+
+// sameAs compares what is stored, the epoch included.
+func (g group) sameAs(o group) bool {
+	if g.name != o.name || g.strategy != o.strategy || g.keyType != o.keyType || g.epoch != o.epoch {
+		return false
+	}
+	if g.slots != nil && g.slots == o.slots {
+		return true
+	}
+	a, errA := g.encodePlacement()
+	b, errB := o.encodePlacement()
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+func (d declaration) sameAs(o declaration) bool {
+	return d.Name == o.Name && d.kind == o.kind && d.group == o.group && d.shard == o.shard && slices.Equal(d.key, o.key)
 }

@@ -3,47 +3,120 @@ package topology_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"github.com/pgring/pgring/internal/pgserver"
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// shared is one server for all tests that do not harm it: starting a server, or making a database, costs a second on a busy machine.
+var shared struct {
+	once   sync.Once
+	server *pgserver.Server
+	err    error
+}
+
+// shardNames are the databases of the shared server.
+var shardNames = []string{"s1", "s2", "s3", "s4"}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		if err := shared.server.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "end the shared server:", err)
+			code = 1
+		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // cluster is one real server whose databases play the shards: a shard's Host is its database. The control database is s1's.
 type cluster struct {
-	server *pgtest.Server
+	dsn func(database string) string
 }
 
-func newCluster(t *testing.T, shards ...string) *cluster {
+// newCluster empties the databases s1 to s4 of the shared server.
+func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{server: pgtest.Start(t, 1)[0]}
-	for _, name := range shards {
-		c.server.CreateDatabase(t, name, pgtest.Superuser)
+	shared.once.Do(func() {
+		shared.server, shared.err = pgserver.Start(context.WithoutCancel(t.Context()), pgserver.Config{})
+		if shared.err == nil {
+			for _, name := range shardNames {
+				c := &cluster{dsn: sharedDSN}
+				c.exec(t, "CREATE DATABASE "+name, pgtest.Superuser)
+			}
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
+	c := &cluster{dsn: sharedDSN}
+	c.exec(t, "DROP SCHEMA IF EXISTS pgring, public, app CASCADE; CREATE SCHEMA public", shardNames...)
 	return c
 }
 
-func (c *cluster) exec(t *testing.T, sql string, shards ...string) {
+func sharedDSN(db string) string { return shared.server.SocketDSN(pgtest.Superuser, db) }
+
+// ownCluster is a server that the test may kill, with the databases it names.
+func ownCluster(t *testing.T, databases ...string) (*cluster, *pgtest.Server) {
 	t.Helper()
-	for _, shard := range shards {
-		c.server.ExecIn(t, shard, sql)
+	server := pgtest.Start(t, 1)[0]
+	for _, name := range databases {
+		server.CreateDatabase(t, name, pgtest.Superuser)
+	}
+	return &cluster{dsn: func(db string) string { return server.DSN(pgtest.Superuser, db) }}, server
+}
+
+func (c *cluster) exec(t *testing.T, sql string, databases ...string) {
+	t.Helper()
+	for _, name := range databases {
+		c.session(t, name, func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+			return err
+		})
+	}
+}
+
+func (c *cluster) count(t *testing.T, database, sql string) (n int) {
+	t.Helper()
+	c.session(t, database, func(ctx context.Context, conn *pgx.Conn) error { return conn.QueryRow(ctx, sql).Scan(&n) })
+	return n
+}
+
+func (c *cluster) session(t *testing.T, database string, body func(context.Context, *pgx.Conn) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.dsn(database))
+	if err == nil {
+		defer conn.Close(ctx)
+		err = body(ctx, conn)
+	}
+	if err != nil {
+		t.Fatalf("database %s: %v", database, err)
 	}
 }
 
 func (c *cluster) control(ctx context.Context) (*pgx.Conn, error) {
-	return pgx.Connect(ctx, c.server.DSN(pgtest.Superuser, "s1"))
+	return pgx.Connect(ctx, c.dsn("s1"))
 }
 
 func (c *cluster) dial(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) {
-	return pgx.Connect(ctx, c.server.DSN(pgtest.Superuser, shard.Host))
+	return pgx.Connect(ctx, c.dsn(shard.Host))
 }
 
 func (c *cluster) config(wish topology.Wish) topology.Config {
@@ -139,11 +212,6 @@ func wish(shards ...string) topology.Wish {
 		w.Shards = append(w.Shards, topology.Shard{ID: ring.ShardID(name), Host: name})
 	}
 	return w
-}
-
-func (c *cluster) count(t *testing.T, db, sql string) int {
-	t.Helper()
-	return pgtest.OneIn[int](t, c.server, db, sql)
 }
 
 func sharded(table, key, colocate string) topology.TableWish {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestStartFillsAnEmptyControlDatabaseFromTheWish(t *testing.T) {
-	c := newCluster(t, "s1", "s2", "s3")
+	c := newCluster(t)
 	w := wish("s1", "s2", "s3")
 	w.Ring = ring.Config{VirtualNodes: 64, LoadBound: 1.1}
 	text := "m"
@@ -55,7 +55,7 @@ func TestStartFillsAnEmptyControlDatabaseFromTheWish(t *testing.T) {
 }
 
 func TestFourProxiesStartingAtOnceMakeOneCluster(t *testing.T) {
-	c := newCluster(t, "s1", "s2")
+	c := newCluster(t)
 	w := wish("s1", "s2")
 	w.Tables = []topology.TableWish{sharded("customers", "id", "")}
 	var wg sync.WaitGroup
@@ -87,7 +87,7 @@ func TestFourProxiesStartingAtOnceMakeOneCluster(t *testing.T) {
 }
 
 func TestStartRefusesASchemaOfANewerPgring(t *testing.T) {
-	c := newCluster(t, "s1")
+	c := newCluster(t)
 	load(t, c.config(wish("s1")))
 	c.exec(t, "INSERT INTO pgring.migrations VALUES (99)", "s1")
 	var newer *topology.NewerSchemaError
@@ -97,7 +97,7 @@ func TestStartRefusesASchemaOfANewerPgring(t *testing.T) {
 }
 
 func TestStartUsesAnEmptySchemaItWasGiven(t *testing.T) {
-	c := newCluster(t, "s1")
+	c := newCluster(t)
 	c.exec(t, "CREATE SCHEMA pgring", "s1")
 	if snap := load(t, c.config(wish("s1"))).Current(); snap.Epoch != 1 {
 		t.Errorf("epoch %d", snap.Epoch)
@@ -105,10 +105,10 @@ func TestStartUsesAnEmptySchemaItWasGiven(t *testing.T) {
 }
 
 func TestStartSaysWhatItCouldNotReach(t *testing.T) {
-	c := newCluster(t, "s1")
+	c, server := ownCluster(t)
+	server.Shutdown(t)
 	cfg := c.config(wish("s1"))
 	cfg.StartTimeout = 300 * time.Millisecond
-	c.server.Shutdown(t)
 	topo, err := topology.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -128,8 +128,8 @@ func TestStartSaysWhatItCouldNotReach(t *testing.T) {
 }
 
 func TestStartWaitsForAControlDatabaseThatComesUp(t *testing.T) {
-	c := newCluster(t, "s1")
-	c.server.Shutdown(t)
+	c, server := ownCluster(t, "s1")
+	server.Shutdown(t)
 	topo, err := topology.New(c.config(wish("s1")))
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestStartWaitsForAControlDatabaseThatComesUp(t *testing.T) {
 	// owner: the test, which reads done; ends with Start.
 	go func() { _, err := topo.Start(t.Context()); done <- err }()
 	await(t, 5*time.Second, "a failed attempt", func() bool { return topo.Status().LastError != "" })
-	c.server.Restart(t)
+	server.Restart(t)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -147,13 +147,16 @@ func TestStartWaitsForAControlDatabaseThatComesUp(t *testing.T) {
 func TestStartDoesNotRetryAWrongPassword(t *testing.T) {
 	server := pgtest.Start(t, 1, pgtest.SCRAM())[0]
 	server.CreateUser(t, "operator", "secret")
-	c := &cluster{server: server}
-	server.CreateDatabase(t, "s1", "operator")
-	server.Exec(t, "ALTER ROLE postgres PASSWORD 'other'")
+	c := &cluster{dsn: func(db string) string {
+		return strings.Replace(server.DSN("operator", db), "secret", "wrong-word", 1)
+	}}
 	began := time.Now()
 	err := refusal(t, c.config(wish("s1")))
 	if time.Since(began) > 5*time.Second {
 		t.Errorf("it took %s to fail with %v", time.Since(began), err)
+	}
+	if strings.Contains(err.Error(), "wrong-word") {
+		t.Errorf("the error holds the password: %v", err)
 	}
 }
 

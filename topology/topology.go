@@ -93,10 +93,10 @@ func (t *Topology) Start(ctx context.Context) (notices []string, err error) {
 		if err == nil {
 			return notices, nil
 		}
+		t.control.lose(err)
 		if !transient(err) && ctx.Err() == nil {
 			return nil, fmt.Errorf("load the topology: %w", err)
 		}
-		t.control.lose(err)
 		if pause.wait(ctx) != nil {
 			return nil, fmt.Errorf("load the topology, given up after %s: %w", time.Since(t.started).Round(time.Millisecond), err)
 		}

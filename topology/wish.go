@@ -60,7 +60,7 @@ func (s Shard) over(fact Shard) Shard {
 	if s.State == StateUnset {
 		s.State = fact.State
 	}
-	if s.State == StateUnset {
+	if s.State == StateUnset || s.State == Joining { // nobody wishes a shard to stay joining
 		s.State = Active
 	}
 	return s

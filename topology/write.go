@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +19,7 @@ func writeChanges(batch *pgx.Batch, old, next *facts) error {
 		return err
 	}
 	for _, d := range next.tables {
-		if was, found := old.table(d.Name); !found || !reflect.DeepEqual(was, d) {
+		if was, found := old.table(d.Name); !found || !was.sameAs(d) {
 			batch.Queue(`INSERT INTO pgring.tables (table_schema, table_name, kind, key_columns, group_name, shard)
 VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, '')) ON CONFLICT (table_schema, table_name) DO UPDATE
 SET kind = excluded.kind, key_columns = excluded.key_columns, group_name = excluded.group_name, shard = excluded.shard`,
@@ -54,7 +53,7 @@ ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port, weigh
 func writeGroups(batch *pgx.Batch, old, next *facts) error {
 	next.groups = slices.Clone(next.groups)
 	for i, g := range next.groups {
-		if was, found := old.group(g.name); found && reflect.DeepEqual(was, g) {
+		if was, found := old.group(g.name); found && was.sameAs(g) {
 			continue
 		}
 		placement, err := g.encodePlacement()
