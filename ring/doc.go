@@ -13,7 +13,7 @@
 //
 // Ranges and List are the two other placements; they go from the key to the shard directly.
 //
-// The ring itself only plans. Virtual nodes (N1, N2, …) stand at fixed points of the hash space; a slot prefers the
+// The ring itself only plans. Virtual nodes (s1#7 is one of shard s1) stand at fixed points of the hash space; a slot prefers the
 // shards in the order in which they are met on the way up:
 //
 //	  slot 0   slot 1   slot 2   slot 3              slot 16383
