@@ -37,7 +37,7 @@ func TestPlacementOfADeclaredTable(t *testing.T) {
 			c.exec(t, orders, "s1", "s2", "s3")
 			c.exec(t, "ALTER TABLE orders ADD extra int", "s3")
 		}, home, nil},
-		{"empty, but not on the home shard", func(t *testing.T, c *cluster) { c.exec(t, orders, "s2") }, nil, []string{"neither on s1 nor on s1, s3"}},
+		{"empty, but not on the home shard", func(t *testing.T, c *cluster) { c.exec(t, orders, "s2") }, nil, []string{"but not on s1, which serves it today"}},
 		{"rows on the home shard only", func(t *testing.T, c *cluster) {
 			c.exec(t, orders, "s1", "s2", "s3")
 			c.exec(t, fill("10"), "s1")
@@ -383,6 +383,35 @@ func TestAKeyThatCannotBeIsAProblemInTheWishAndRefusedOnTheConsole(t *testing.T)
 	mustRefuse(t, err, "cannot be sharded", "cannot be a key")
 	_, err = topo.ShardTable(t.Context(), sharded("more", "nothing", ""))
 	mustRefuse(t, err, "has no column nothing")
+}
+
+func TestBoundsMustBeKeys(t *testing.T) {
+	c := newCluster(t)
+	word := "many"
+	ledger := topology.TableWish{Name: topology.ParseName("ledger"), Kind: topology.Sharded, Key: []string{"k"}, Strategy: topology.Range,
+		Layout: topology.Layout{Ranges: []topology.Bound{{Shard: "s1"}, {From: &word, Shard: "s2"}}}}
+	w := wish("s1", "s2")
+	w.Tables = []topology.TableWish{ledger}
+	topo := load(t, c.config(w)) // nobody knows the type yet
+	c.exec(t, "CREATE TABLE ledger (k bigint)", "s1", "s2")
+	snap, err := topo.BumpSchema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := snap.Table("public", "ledger"); table.KeyType != ring.KeyUnset || !strings.Contains(table.Problem, "many") || table.Group.Placement == nil {
+		t.Errorf("ledger: %+v", table)
+	}
+	c.exec(t, "DROP SCHEMA pgring CASCADE", "s1")
+	mustRefuse(t, refusal(t, c.config(w)), "cannot be placed", "many")
+
+	w.Tables[0].Layout.Ranges[0].From = &word
+	if _, err := topology.New(c.config(w)); err == nil || !strings.Contains(err.Error(), "open below") {
+		t.Errorf("a first range with a bound: %v", err)
+	}
+	w.Tables[0].Layout.Ranges = []topology.Bound{{Shard: "s1"}, {From: &word, Shard: "s9"}}
+	if err := refusal(t, c.config(w)); !strings.Contains(err.Error(), "there is no shard s9") {
+		t.Errorf("a range of nobody: %v", err)
+	}
 }
 
 func TestShardsChangeAddressAndState(t *testing.T) {

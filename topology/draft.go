@@ -165,6 +165,9 @@ func (d *draft) newGroup(ctx context.Context, name string, seen []sighting) (gro
 	}
 	whole := false
 	for _, s := range seen {
+		if err := s.fitsLayout(fresh); err != nil {
+			return group{}, err
+		}
 		keep, err := d.keepWhole(ctx, s, fresh)
 		if err != nil {
 			return group{}, err
@@ -184,6 +187,15 @@ func (d *draft) newGroup(ctx context.Context, name string, seen []sighting) (gro
 	return wholeGroup(name, fresh.strategy, seen[0].holder), nil
 }
 
+// fitsLayout refuses bounds and values that are none of the key's type, as far as the type is known.
+func (s sighting) fitsLayout(fresh group) error {
+	keyType := declaration{Name: s.wish.Name, kind: Sharded, key: s.wish.Key}.keyType(s.on[s.holder])
+	if _, err := fresh.placement(keyType); err != nil {
+		return &RefusedError{Object: "table " + s.wish.Name.String(), Reason: "cannot be placed: " + err.Error()}
+	}
+	return nil
+}
+
 // keepWhole decides for one table of a new group whether the group must start whole on the table's holder.
 func (d *draft) keepWhole(ctx context.Context, s sighting, fresh group) (bool, error) {
 	lacking := s.lacking(fresh.owners())
@@ -195,7 +207,7 @@ func (d *draft) keepWhole(ctx context.Context, s sighting, fresh group) (bool, e
 	}
 	if s.onlyOn(s.holder) && (len(lacking) > 0 || len(s.rows) > 0 && !explicit) {
 		if s.on[s.holder] == nil {
-			return false, &RefusedError{Object: "table " + s.wish.Name.String(), Reason: "exists on some shards, but neither on " + string(s.holder) + " nor on " + join(lacking),
+			return false, &RefusedError{Object: "table " + s.wish.Name.String(), Reason: "exists on some shards, but not on " + join(s.lacking([]ring.ShardID{s.holder})) + ", which serves it today",
 				Hint: "create it on each shard, or drop the empty copies"}
 		}
 		return true, nil

@@ -123,7 +123,7 @@ type Table struct {
 	Group     *Group       // sharded: its colocation group, never nil; otherwise nil
 	Shard     ring.ShardID // home: the shard that holds it; otherwise empty
 
-	Exists  bool       // the catalog has it
+	Exists  bool       // the home shard's catalog has it; for a home table declared on another shard this and the rest say nothing
 	RelKind byte       // pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign, S sequence; 0 until it exists
 	Columns []Column   // in the table's order, dropped ones left out; empty until it exists
 	Primary []string   // columns of the primary key; nil = none

@@ -131,14 +131,24 @@ func (t TableWish) checkSharded() error {
 	}
 	switch t.Strategy {
 	case Range:
-		if len(t.Layout.Ranges) == 0 {
-			return fmt.Errorf("table %s has strategy range, but no ranges", t.Name)
-		}
+		return t.checkRanges()
 	case List:
 		if len(t.Layout.Lists) == 0 && t.Layout.Default == "" {
 			return fmt.Errorf("table %s has strategy list, but no lists", t.Name)
 		}
 	case Consistent, Hash, StrategyUnset:
+	}
+	return nil
+}
+
+func (t TableWish) checkRanges() error {
+	if len(t.Layout.Ranges) == 0 {
+		return fmt.Errorf("table %s has strategy range, but no ranges", t.Name)
+	}
+	for i, b := range t.Layout.Ranges {
+		if (b.From == nil) != (i == 0) {
+			return fmt.Errorf("table %s: the first range, and no other, must be open below (from: MIN)", t.Name)
+		}
 	}
 	return nil
 }
