@@ -1,0 +1,300 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+)
+
+// spread is one statement that runs on every shard: DDL, TRUNCATE, a write to a reference table.
+type spread struct {
+	stmt     *router.Statement
+	plan     *router.Plan
+	text     string
+	bind     *bindMessage // nil: simple protocol
+	oids     []uint32
+	describe bool
+}
+
+// broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.
+func (c *session) broadcast(ctx context.Context, s *spread) error {
+	parts := s.parts()
+	if len(parts) == 1 {
+		return c.broadcastOne(ctx, s, parts[0])
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	if c.tx.active {
+		return c.reject(&pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would change several shards inside a transaction block",
+			Detail: fmt.Sprintf("It runs on %d shards.", len(parts)), Hint: "Run it outside of BEGIN … COMMIT, as a message of its own: it is then applied to all shards or to none."})
+	}
+	for _, p := range c.parts {
+		if p.unsynced && p.wrote {
+			return c.reject(errCrossShard(p.shard, parts[0].Shard))
+		}
+	}
+	for _, part := range parts {
+		if _, err := c.use(ctx, part.Shard, false); err != nil {
+			return c.reject(err)
+		}
+	}
+	c.turn.part = nil
+	if s.plan.NoTransaction {
+		return c.runEach(s, parts)
+	}
+	return c.runAll(ctx, s, parts)
+}
+
+// parts lists the shards and the text for each, the home shard's or first one's answer being the client's.
+func (s *spread) parts() []router.Part {
+	if len(s.plan.Parts) > 0 {
+		return s.plan.Parts
+	}
+	parts := make([]router.Part, 0, len(s.plan.Shards))
+	for _, shard := range s.plan.Shards {
+		parts = append(parts, router.Part{Shard: shard, SQL: s.plan.SQL})
+	}
+	return parts
+}
+
+func (s *spread) sql(part router.Part) string {
+	if part.SQL != "" {
+		return part.SQL
+	}
+	return s.text
+}
+
+// broadcastOne is the case of one shard, such as a mixed statement of which one shard has all tables.
+func (c *session) broadcastOne(ctx context.Context, s *spread, part router.Part) error {
+	p, err := c.use(ctx, part.Shard, true)
+	if err != nil {
+		return c.reject(err)
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.turn.part = nil
+	answer, err := c.runOn(p, s, part, true)
+	if err != nil {
+		return c.reject(err)
+	}
+	c.defined(s.stmt)
+	return c.replyTag(answer.tag)
+}
+
+// runEach runs a statement that PostgreSQL only runs outside of transactions, shard by shard.
+func (c *session) runEach(s *spread, parts []router.Part) error {
+	var done []string
+	tag := ""
+	for i, part := range parts {
+		answer, err := c.runOn(c.participant(part.Shard), s, part, i == 0)
+		if err != nil {
+			e := *toWire(err)
+			e.Detail = strings.TrimSpace(fmt.Sprintf("%s It failed on shard %q; done on: %s.", e.Detail, part.Shard, listOr(done, "none")))
+			e.Hint = "This statement cannot run in a transaction, so it is not undone elsewhere. Repeat it when the cause is removed."
+			c.defined(s.stmt)
+			return c.reject(&e)
+		}
+		tag = answer.tag
+		done = append(done, string(part.Shard))
+	}
+	c.defined(s.stmt)
+	return c.replyTag(tag)
+}
+
+func listOr(names []string, none string) string {
+	if len(names) == 0 {
+		return none
+	}
+	return strings.Join(names, ", ")
+}
+
+// runAll runs the statement in one transaction for each shard and commits all of them, or none.
+func (c *session) runAll(ctx context.Context, s *spread, parts []router.Part) error {
+	var tag string
+	conns := make([]*backend.Conn, 0, len(parts))
+	for i, part := range parts {
+		p := c.participant(part.Shard)
+		if _, err := runText(p.conn, "BEGIN"); err != nil {
+			return c.undoAll(parts, err)
+		}
+		p.began = true
+		answer, err := c.runOn(p, s, part, i == 0)
+		if err != nil {
+			return c.undoAll(parts, err)
+		}
+		if i == 0 {
+			tag = answer.tag
+		} else if answer.tag != tag {
+			return c.undoAll(parts, errDiffers(s.stmt, parts[0].Shard, part.Shard, tag, answer.tag))
+		}
+		conns = append(conns, p.conn)
+	}
+	err := c.srv.commit.Commit(ctx, conns)
+	for _, part := range parts {
+		c.participant(part.Shard).began = false
+	}
+	if err != nil {
+		return c.undoAll(parts, err)
+	}
+	c.defined(s.stmt)
+	return c.replyTag(tag)
+}
+
+// errDiffers reports that copies of a reference table are not equal: the same statement had different effects.
+func errDiffers(stmt *router.Statement, first, other ring.ShardID, tag, otherTag string) error {
+	if stmt.Access == router.Define {
+		return nil
+	}
+	return &pgwire.Error{Code: codeInternal, Message: "the copies of a reference table differ between shards",
+		Detail: fmt.Sprintf("Shard %q answered %q, shard %q answered %q. Nothing was changed.", first, tag, other, otherTag),
+		Hint:   "Compare the table on the shards and repair it before writing to it."}
+}
+
+// undoAll rolls back wherever a transaction is still open and reports why.
+func (c *session) undoAll(parts []router.Part, cause error) error {
+	for _, part := range parts {
+		p := c.participant(part.Shard)
+		if p == nil || (!p.began && p.conn.Status() == pgwire.TxIdle) {
+			continue
+		}
+		p.began = false
+		if _, err := runText(p.conn, "ROLLBACK"); err != nil {
+			c.drop(p)
+		}
+	}
+	return c.reject(cause)
+}
+
+// runOn runs the statement's part on one server. The rows of the first go to the client.
+func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {
+	if !shown && s.bind == nil {
+		return runText(p.conn, s.sql(part))
+	}
+	b := pgwire.AppendText(nil, pgwire.Query, s.sql(part))
+	if s.bind != nil {
+		b = pgwire.AppendParse(nil, "", s.sql(part), s.oids)
+		b = appendBindTo(b, &bindMessage{rest: s.bind.rest}, "")
+		b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+		b = pgwire.AppendExecute(b, "", 0)
+		b = pgwire.AppendEmpty(b, pgwire.Sync)
+		p.unnamed = 0
+	}
+	wire := p.conn.Wire()
+	if err := wire.Write(b); err != nil {
+		return outcome{}, &lostError{shard: p.shard, err: err}
+	}
+	if err := wire.Flush(); err != nil {
+		return outcome{}, &lostError{shard: p.shard, err: err}
+	}
+	if !shown {
+		return readOutcome(p.conn)
+	}
+	return c.showOutcome(p, s.describe)
+}
+
+// showOutcome relays one server's answer to the client, but for its end.
+func (c *session) showOutcome(p *participant, describe bool) (out outcome, failure error) {
+	wire := p.conn.Wire()
+	for {
+		typ, size, err := wire.Peek()
+		if err != nil {
+			return out, &lostError{shard: p.shard, err: err}
+		}
+		if typ == pgwire.DataRow || typ == pgwire.NoticeResponse || (typ == pgwire.RowDescription && describe) {
+			if err := wire.Pipe(c.client, size); err != nil {
+				return out, err
+			}
+			continue
+		}
+		frame, err := readFrame(wire)
+		if err != nil {
+			return out, &lostError{shard: p.shard, err: err}
+		}
+		body := pgwire.BodyOf(frame)
+		switch typ {
+		case pgwire.CommandComplete:
+			out.tag = string(body.Text())
+		case pgwire.ErrorResponse:
+			failure = pgwire.ParseError(frame)
+		case pgwire.ReadyForQuery:
+			p.conn.SetStatus(body.Byte())
+			return out, failure
+		}
+	}
+}
+
+// defined notes that the schema has changed, so that the next unit is planned with the new one.
+func (c *session) defined(stmt *router.Statement) {
+	c.unit.defined = c.unit.defined || stmt.Access == router.Define
+}
+
+// describeOn asks the first shard what a broadcast portal returns.
+func (c *session) describeOn(ctx context.Context, p *portal) error {
+	s := &spread{plan: &p.plan, text: p.text}
+	part := s.parts()[0]
+	g := &gathering{plan: &router.Plan{Shards: []ring.ShardID{part.Shard}}, text: s.sql(part), bind: p.values, oids: p.owner.shared.oids}
+	fields, err := c.describeGather(ctx, g)
+	if err != nil {
+		return err
+	}
+	if len(fields) == 0 {
+		return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
+	}
+	return c.reply(pgwire.AppendRowDescription(c.out[:0], fields))
+}
+
+// describeGather asks one shard for the description of a bound statement.
+func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Field, error) {
+	p, err := c.use(ctx, g.plan.Shards[0], false)
+	if err != nil {
+		return nil, c.reject(err)
+	}
+	if err := c.drain(); err != nil {
+		return nil, err
+	}
+	c.turn.part = nil
+	p.unsynced, p.unnamed = true, 0
+	b := pgwire.AppendParse(nil, "", g.text, g.oids)
+	b = appendBindTo(b, &bindMessage{rest: g.bind.rest}, "")
+	b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+	b = pgwire.AppendEmpty(b, pgwire.Flush)
+	wire := p.conn.Wire()
+	if err = wire.Write(b); err == nil {
+		err = wire.Flush()
+	}
+	for err == nil {
+		var frame []byte
+		if frame, err = readFrame(wire); err != nil {
+			break
+		}
+		switch frame[0] {
+		case pgwire.NoData:
+			return nil, nil
+		case pgwire.RowDescription:
+			fields, _ := pgwire.ParseRowDescription(frame)
+			return fields, nil
+		case pgwire.ErrorResponse:
+			p.skips = true
+			return nil, c.reject(pgwire.ParseError(frame))
+		}
+	}
+	c.drop(p)
+	return nil, c.reject(&lostError{shard: p.shard, err: err})
+}
+
+// affected reads the row count at the end of a command tag.
+func affected(tag string) int64 {
+	n, err := strconv.ParseInt(tag[strings.LastIndexByte(tag, ' ')+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,243 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// isControl reports whether a statement is about the session rather than about data: its text need not be known to any server
+// before it is executed.
+func isControl(verb router.Verb) bool {
+	switch verb {
+	case router.Plain, router.Declare, router.Fetch, router.CloseCursor, router.CopyIn, router.CopyOut, router.Listen, router.Unlisten,
+		router.Notify:
+		return false
+	}
+	return true
+}
+
+// isLocal reports whether the session answers the statement itself, as things stand now. Transaction statements go to the server
+// when exactly one takes part.
+func (c *session) isLocal(stmt *router.Statement) bool {
+	switch stmt.Verb {
+	case router.Commit:
+		return c.tx.failed || c.sole() == nil
+	case router.Rollback, router.RollbackTo, router.Savepoint, router.Release:
+		return c.sole() == nil
+	case router.Set:
+		return !isQuery(stmt)
+	}
+	return isControl(stmt.Verb)
+}
+
+// isQuery reports whether a SET is written as SELECT set_config(…), which answers with a row.
+func isQuery(stmt *router.Statement) bool { return stmt.Verb == router.Set && stmt.Query }
+
+// control does what a local statement asks and answers it.
+func (c *session) control(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
+	if err := c.drainNoted(); err != nil {
+		return err
+	}
+	switch stmt.Verb {
+	case router.Empty:
+		return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.EmptyQueryResponse))
+	case router.Begin:
+		return c.begin(text)
+	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
+		if err := c.drain(); err != nil {
+			return err
+		}
+		return c.controlTransaction(ctx, stmt, text)
+	case router.Set, router.SetLocal, router.SetTransaction, router.Reset, router.ResetAll:
+		return c.controlSetting(ctx, stmt, text)
+	case router.ShowLocal:
+		return c.reject(errUnknownSetting(localPrefix + stmt.Name))
+	case router.ExplainRoute:
+		return c.explainRoute(stmt, values)
+	case router.Discard:
+		return c.discard(ctx, stmt)
+	case router.Prepare:
+		return c.sqlPrepare(stmt)
+	case router.Deallocate, router.DeallocateAll:
+		return c.sqlDeallocate(stmt)
+	case router.Execute:
+		return c.sqlExecute(ctx, stmt)
+	}
+	return c.reject(errUnsupported("this statement is not supported", ""))
+}
+
+// drainNoted has a statement answered whose completion changes the session, before anything is decided by the session's state.
+func (c *session) drainNoted() error {
+	if c.turn.noted != nil {
+		return c.drain()
+	}
+	return nil
+}
+
+// plan routes the statement. Transaction statements that are not local go to the one participant.
+func (c *session) plan(stmt *router.Statement, values router.Values) (router.Plan, error) {
+	switch stmt.Verb {
+	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
+		return router.Plan{Kind: router.One, Shard: c.sole().shard}, nil
+	case router.Fetch, router.CloseCursor:
+		if shard, ok := c.cursors[stmt.Name]; ok {
+			return router.Plan{Kind: router.One, Shard: shard}, nil
+		}
+		if p := c.sole(); p != nil {
+			return router.Plan{Kind: router.One, Shard: p.shard}, nil // let the server say that there is no such cursor
+		}
+	}
+	plan, err := stmt.Plan(c.snap, values)
+	if err != nil {
+		return plan, err
+	}
+	switch plan.Kind {
+	case router.Reference:
+		plan.Shard = c.preferred(plan.Shard)
+	case router.Home:
+		if plan.Anywhere {
+			plan.Shard = c.preferred(plan.Shard)
+		}
+	case router.Gather:
+		if c.policy.RefuseScatter {
+			return plan, &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would read several shards",
+				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}
+		}
+	}
+	return plan, nil
+}
+
+// preferred is the shard for a read that any shard can answer: one that the session holds anyway.
+func (c *session) preferred(shard ring.ShardID) ring.ShardID {
+	for _, p := range c.parts {
+		if p.began || p.pinned {
+			return p.shard
+		}
+	}
+	return shard
+}
+
+// note remembers a statement whose completion changes the session. It returns whether there is something to remember.
+func (c *session) note(stmt *router.Statement, text []byte, values router.Values) bool {
+	if stmt.Verb == router.Plain && stmt.Pin == router.PinNone && stmt.Access != router.Define && len(stmt.TempTables) == 0 {
+		return false
+	}
+	c.turn.noted, c.turn.text = stmt, string(text)
+	if isQuery(stmt) {
+		c.turn.settings = stmt.SettingsWith(values)
+	}
+	return true
+}
+
+// completed applies what the noted statement has changed, now that the server has said it is done.
+func (c *session) completed(tag string) error {
+	stmt, text := c.turn.noted, c.turn.text
+	c.turn.noted = nil
+	part := c.turn.part
+	switch stmt.Verb {
+	case router.Commit:
+		c.closed(tag == "COMMIT", stmt.Chain)
+	case router.Rollback:
+		c.closed(false, stmt.Chain)
+	case router.Savepoint, router.Release, router.RollbackTo:
+		c.noteSavepoint(stmt, text)
+	case router.Set:
+		c.noteSettings(part)
+	case router.Declare:
+		if c.cursors == nil {
+			c.cursors = map[string]ring.ShardID{}
+		}
+		c.cursors[stmt.Name] = part.shard
+	case router.CloseCursor:
+		delete(c.cursors, stmt.Name)
+	case router.Unlisten:
+	}
+	if stmt.Pin != router.PinNone {
+		part.pinned = true
+		c.hears = c.hears || stmt.Pin == router.PinListen
+	}
+	if len(stmt.TempTables) > 0 {
+		c.addTemp(stmt.TempTables)
+	}
+	if stmt.Access == router.Define {
+		c.unit.defined = true
+	}
+	return nil
+}
+
+// noteSettings records what SELECT set_config(…) has set.
+func (c *session) noteSettings(part *participant) {
+	before := c.state
+	next := c.state.settings
+	for _, s := range c.turn.settings {
+		next = next.With(s.Name, setConfigSQL(s.Name, s.Text))
+		if c.tx.active {
+			c.tx.prelude = append(c.tx.prelude, entry{sql: setConfigSQL(s.Name, s.Text), state: before})
+		}
+		c.unit.resolve = c.unit.resolve || s.Name == "search_path" || s.Name == "role" || s.Name == "client_encoding"
+	}
+	c.state.settings = next
+	if !part.began {
+		part.conn.RecordSettings(next)
+	}
+}
+
+// closeCursors forgets the cursors that ended with the transaction.
+func (c *session) closeCursors() { clear(c.cursors) }
+
+func (c *session) addTemp(tables []topology.Name) {
+	names := c.state.env.TempTables()
+	for _, table := range tables {
+		names = append(names[:len(names):len(names)], table.Table)
+	}
+	c.state.env = c.state.env.WithTempTables(names)
+	c.baseline.env = c.state.env
+	c.tx.base.env = c.state.env
+}
+
+// discard handles DISCARD. What lives on pinned connections goes with them.
+func (c *session) discard(ctx context.Context, stmt *router.Statement) error {
+	what := strings.ToUpper(stmt.Name)
+	if what != "ALL" {
+		for _, p := range c.parts {
+			if _, err := runText(p.conn, "DISCARD "+what); err != nil {
+				return c.reject(err)
+			}
+		}
+		return c.replyTag("DISCARD " + what)
+	}
+	if c.tx.active {
+		return c.reject(&pgwire.Error{Code: codeActiveTransaction, Message: "DISCARD ALL cannot run inside a transaction block"})
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.unpin()
+	for name, s := range c.statements {
+		c.srv.interned.release(s.shared)
+		delete(c.statements, name)
+	}
+	return c.change(ctx, c.discardSQL(), c.baseline.settings, []string{"all"}, "DISCARD ALL")
+}
+
+func (c *session) discardSQL() string {
+	return "RESET SESSION AUTHORIZATION; " + c.resetAllSQL()
+}
+
+// unpin closes the connections on which session state lives, and the state with them.
+func (c *session) unpin() {
+	for i := len(c.parts) - 1; i >= 0; i-- {
+		if p := c.parts[i]; p.pinned {
+			c.drop(p)
+		}
+	}
+	c.hears = false
+	c.baseline.env = c.baseline.env.WithTempTables(nil)
+	c.state.env = c.state.env.WithTempTables(nil)
+	clear(c.cursors)
+}

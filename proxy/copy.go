@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/pgring/pgring/pgwire"
+)
+
+// copyIn carries COPY FROM STDIN to the server of the turn. It is the one place with two directions at once: while the session
+// feeds the client's data to the server, a second goroutine relays what the server says meanwhile, since an error or a flood of
+// notices may come at any time.
+func (c *session) copyIn(wire *pgwire.Conn, size int) error {
+	if err := wire.Pipe(c.client, size); err != nil {
+		return c.side(err)
+	}
+	if err := c.client.Flush(); err != nil {
+		return err
+	}
+	var over atomic.Bool
+	answered := make(chan error, 1)
+	// owner: copyIn, which receives its result; ends with the server's answer to the COPY, or with either connection
+	go func() {
+		answered <- c.copyAnswer(wire, &over)
+		c.wake() // an early answer must reach a client that has fallen silent
+	}()
+	fed := c.feedCopy(wire, &over)
+	if fed != nil {
+		// Nothing more will come: the server must not wait for it.
+		c.turn.part.conn.MarkDirty("copy broken off")
+		_ = wire.Close()
+	}
+	err := <-answered
+	var broken *pgwire.Error
+	if clientError(fed) != nil || errors.As(fed, &broken) {
+		return fed
+	}
+	if err != nil {
+		return c.side(err)
+	}
+	return nil
+}
+
+// feedCopy moves the client's copy messages to the server until the client ends the COPY or the server has answered.
+func (c *session) feedCopy(wire *pgwire.Conn, over *atomic.Bool) error {
+	if err := c.client.SetIdleTimeout(0); err != nil {
+		return err
+	}
+	for {
+		if c.client.Buffered() == 0 {
+			if err := wire.Flush(); err != nil {
+				return err
+			}
+		}
+		typ, size, err := c.await(0, func() bool { return over.Load() })
+		if over.Load() && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+			return nil // the loop drops what is left of the COPY
+		}
+		if err != nil {
+			return err
+		}
+		switch typ {
+		case pgwire.CopyData, pgwire.Flush, pgwire.Sync:
+			if err := c.client.Pipe(wire, size); err != nil {
+				return err
+			}
+		case pgwire.CopyDone, pgwire.CopyFail:
+			if err := c.client.Pipe(wire, size); err != nil {
+				return err
+			}
+			return wire.Flush()
+		default:
+			return fatal(codeProtocolViolation, fmt.Sprintf("unexpected message type %q during COPY from stdin", typ))
+		}
+	}
+}
+
+// copyAnswer relays what the server says until the COPY is over. It is the only writer to the client meanwhile.
+func (c *session) copyAnswer(wire *pgwire.Conn, over *atomic.Bool) error {
+	defer over.Store(true)
+	for {
+		typ, size, err := wire.Peek()
+		if err != nil {
+			return err
+		}
+		switch typ {
+		case pgwire.CommandComplete, pgwire.ErrorResponse, pgwire.ReadyForQuery:
+			return nil // the relay goes on from here
+		}
+		if err := wire.Pipe(c.client, size); err != nil {
+			return err
+		}
+		if err := c.client.Flush(); err != nil {
+			return err
+		}
+	}
+}

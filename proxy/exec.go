@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"fmt"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+)
+
+// outcome is the answer to a statement that the session itself ran.
+type outcome struct {
+	tag        string
+	row        []string // the first row, NULL as ""
+	rows       int
+	parameters map[string]string // ParameterStatus reported on the way
+	status     byte
+}
+
+// runText runs one simple query of the session's own on an otherwise quiet connection and reads it to its end. A server error
+// is a *pgwire.Error; any other error is a broken connection.
+func runText(conn *backend.Conn, sql string) (outcome, error) {
+	if err := sendText(conn, sql); err != nil {
+		return outcome{}, err
+	}
+	return readOutcome(conn)
+}
+
+func sendText(conn *backend.Conn, sql string) error {
+	wire := conn.Wire()
+	if err := wire.Write(pgwire.AppendText(nil, pgwire.Query, sql)); err != nil {
+		return &lostError{shard: conn.Shard(), err: err}
+	}
+	if err := wire.Flush(); err != nil {
+		return &lostError{shard: conn.Shard(), err: err}
+	}
+	return nil
+}
+
+// readOutcome reads one answer up to ReadyForQuery.
+func readOutcome(conn *backend.Conn) (out outcome, failure error) {
+	wire := conn.Wire()
+	var refused *pgwire.Error
+	for {
+		frame, err := readFrame(wire)
+		if err != nil {
+			conn.MarkDirty("connection lost")
+			return out, &lostError{shard: conn.Shard(), last: refused, err: err}
+		}
+		body := pgwire.BodyOf(frame)
+		switch frame[0] {
+		case pgwire.ReadyForQuery:
+			out.status = body.Byte()
+			conn.SetStatus(out.status)
+			if refused != nil {
+				return out, refused
+			}
+			return out, nil
+		case pgwire.ErrorResponse:
+			refused = pgwire.ParseError(frame)
+		case pgwire.CommandComplete:
+			out.tag = string(body.Text())
+		case pgwire.ParameterStatus:
+			if out.parameters == nil {
+				out.parameters = map[string]string{}
+			}
+			name := string(body.Text())
+			out.parameters[name] = string(body.Text())
+		case pgwire.DataRow:
+			if out.rows++; out.rows == 1 {
+				out.row = textRow(body)
+			}
+		}
+	}
+}
+
+func textRow(body pgwire.Body) []string {
+	row := make([]string, max(body.Int16(), 0))
+	for i := range row {
+		if n := body.Int32(); n >= 0 {
+			row[i] = string(body.Bytes(n))
+		}
+	}
+	return row
+}
+
+// readFrame reads a whole frame that is known to be small.
+func readFrame(wire *pgwire.Conn) ([]byte, error) {
+	_, size, err := wire.Peek()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := wire.Frame(size, maxControlFrame)
+	if err != nil {
+		return nil, fmt.Errorf("read %d-byte frame: %w", size, err)
+	}
+	return frame, nil
+}
+
+// maxControlFrame bounds, in bytes, the frames that a session must look at: errors, descriptions, parameters. PostgreSQL's own
+// limits (1,664 columns, 64-byte names) keep them far below.
+const maxControlFrame = 16 << 20

@@ -1,0 +1,303 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/proxy/internal/merge"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+)
+
+// gathering is one statement on several shards whose answers become one.
+type gathering struct {
+	stmt     *router.Statement
+	plan     *router.Plan
+	text     string
+	bind     *bindMessage // nil: simple protocol
+	oids     []uint32
+	merge    *router.Merge
+	describe bool // the client expects a RowDescription
+}
+
+// gather runs the statement on its shards and streams the merged rows. Each server is read only as fast as its rows are needed.
+func (c *session) gather(ctx context.Context, g *gathering) error {
+	sources, err := c.startGather(ctx, g)
+	if err != nil {
+		return err
+	}
+	err = c.mergeRows(g, sources)
+	if stop := c.stopGather(ctx, sources, err); stop != nil {
+		return stop
+	}
+	if err == nil {
+		return nil
+	}
+	if client := clientError(err); client != nil {
+		return client
+	}
+	return c.reject(err)
+}
+
+// clientError returns err if it means that the client is gone.
+func clientError(err error) error {
+	var io *pgwire.IOError
+	if errors.As(err, &io) && io.Side == pgwire.ClientSide {
+		return err
+	}
+	return nil
+}
+
+// startGather sends the statement to all shards, in the order of their names: sessions that take connections in one order cannot
+// wait for each other in a circle.
+func (c *session) startGather(ctx context.Context, g *gathering) ([]*shardRows, error) {
+	sources := make([]*shardRows, 0, len(g.plan.Shards))
+	for _, shard := range g.plan.Shards {
+		p, err := c.use(ctx, shard, false)
+		if err != nil {
+			return nil, c.reject(err)
+		}
+		if err := c.drain(); err != nil {
+			return nil, err
+		}
+		sources = append(sources, &shardRows{session: c, part: p, extended: g.bind != nil, limit: c.policy.MessageLimit})
+	}
+	c.turn.part = nil
+	for i, s := range sources {
+		if err := s.start(g); err != nil {
+			c.abortGather(ctx, sources[:i])
+			c.drop(s.part)
+			return nil, c.reject(err)
+		}
+	}
+	return sources, nil
+}
+
+// mergeRows reads the descriptions, then merges the rows into the client's connection.
+func (c *session) mergeRows(g *gathering, sources []*shardRows) error {
+	var merger *merge.Merger
+	inputs := make([]merge.Source, len(sources))
+	for i, s := range sources {
+		fields, err := s.description()
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			if merger, err = merge.New(g.merge, fields); err != nil {
+				return err
+			}
+		}
+		inputs[i] = s
+	}
+	if g.describe {
+		c.out = pgwire.AppendRowDescription(c.out[:0], merger.Fields())
+		if err := c.write(c.out); err != nil {
+			return err
+		}
+	}
+	rows, err := merger.Run(inputs, c.write)
+	if err != nil {
+		return err
+	}
+	c.out = pgwire.AppendText(c.out[:0], pgwire.CommandComplete, "SELECT "+strconv.FormatInt(rows, 10))
+	return c.write(c.out)
+}
+
+// stopGather brings every server to the end of its answer. After an error those still running are cancelled.
+func (c *session) stopGather(ctx context.Context, sources []*shardRows, cause error) error {
+	if cause != nil {
+		c.abortGather(ctx, sources)
+		return nil
+	}
+	for _, s := range sources {
+		if err := s.finish(); err != nil {
+			return c.reject(err)
+		}
+	}
+	return nil
+}
+
+// abortGather cancels the statement on every server that still runs it.
+func (c *session) abortGather(ctx context.Context, sources []*shardRows) {
+	for _, s := range sources {
+		if !s.ended && !s.broken {
+			if err := s.part.conn.Cancel(ctx); err != nil {
+				s.broken = true
+			}
+		}
+	}
+	for _, s := range sources {
+		if !s.broken {
+			s.broken = s.finish() != nil && !s.ended
+		}
+		if s.broken {
+			c.drop(s.part)
+		}
+	}
+}
+
+// shardRows is one server's answer, read row by row; it implements merge.Source.
+type shardRows struct {
+	session  *session
+	part     *participant
+	extended bool
+	limit    int
+	ended    bool // the answer was read to its end
+	complete bool // CommandComplete has come
+	broken   bool // the connection is lost
+	failed   *pgwire.Error
+	fields   []pgwire.Field
+}
+
+func (s *shardRows) shard() ring.ShardID { return s.part.shard }
+
+// start sends the statement.
+func (s *shardRows) start(g *gathering) error {
+	wire := s.part.conn.Wire()
+	var b []byte
+	if g.bind == nil {
+		b = pgwire.AppendText(nil, pgwire.Query, g.text)
+	} else {
+		b = pgwire.AppendParse(nil, "", g.text, g.oids)
+		b = appendBindTo(b, &bindMessage{rest: g.bind.rest}, "")
+		b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+		b = pgwire.AppendExecute(b, "", 0)
+		b = pgwire.AppendEmpty(b, pgwire.Flush)
+		s.part.unsynced, s.part.unnamed = true, 0
+	}
+	err := wire.Write(b)
+	if err == nil {
+		err = wire.Flush()
+	}
+	if err != nil {
+		s.broken = true
+		return &lostError{shard: s.shard(), err: err}
+	}
+	return nil
+}
+
+// description waits for the RowDescription.
+func (s *shardRows) description() ([]pgwire.Field, error) {
+	for s.fields == nil {
+		typ, size, err := s.peek()
+		if err != nil {
+			return nil, err
+		}
+		if typ == pgwire.DataRow || typ == pgwire.CommandComplete {
+			return nil, errProtocol("server sent rows without a description")
+		}
+		if err := s.other(typ, size); err != nil {
+			return nil, err
+		}
+	}
+	return s.fields, nil
+}
+
+// Next returns the next DataRow frame; io.EOF at the end of the answer.
+func (s *shardRows) Next() ([]byte, error) {
+	for !s.ended {
+		typ, size, err := s.peek()
+		if err != nil {
+			return nil, err
+		}
+		if typ == pgwire.DataRow {
+			return s.frame(size)
+		}
+		if err := s.other(typ, size); err != nil {
+			return nil, err
+		}
+	}
+	return nil, io.EOF
+}
+
+// finish reads and drops what is left of the answer.
+func (s *shardRows) finish() error {
+	for !s.ended {
+		typ, size, err := s.peek()
+		if err != nil {
+			return err
+		}
+		if typ == pgwire.DataRow {
+			if err := s.part.conn.Wire().Discard(size); err != nil {
+				return s.lost(err)
+			}
+			continue
+		}
+		if err := s.other(typ, size); err != nil && s.broken {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shardRows) peek() (byte, int, error) {
+	typ, size, err := s.part.conn.Wire().Peek()
+	if err != nil {
+		return 0, 0, s.lost(err)
+	}
+	return typ, size, nil
+}
+
+func (s *shardRows) frame(size int) ([]byte, error) {
+	frame, err := s.part.conn.Wire().Frame(size, s.limit)
+	if errors.Is(err, pgwire.ErrFrameTooLarge) {
+		return nil, &pgwire.Error{Code: codeTooLarge, Message: fmt.Sprintf("a row of %d bytes is too large to be merged", size),
+			Hint: "Raise limits.message_size, or read the shards one by one."}
+	}
+	if err != nil {
+		return nil, s.lost(err)
+	}
+	return frame, nil
+}
+
+func (s *shardRows) lost(err error) error {
+	s.broken = true
+	return &lostError{shard: s.shard(), last: s.failed, err: err}
+}
+
+// other handles every frame but DataRow.
+func (s *shardRows) other(typ byte, size int) error {
+	wire := s.part.conn.Wire()
+	if typ == pgwire.NoticeResponse || typ == pgwire.ParameterStatus {
+		return wire.Pipe(s.session.client, size)
+	}
+	frame, err := s.frame(size)
+	if err != nil {
+		return err
+	}
+	body := pgwire.BodyOf(frame)
+	switch typ {
+	case pgwire.RowDescription:
+		fields, ok := pgwire.ParseRowDescription(frame)
+		if !ok {
+			return errProtocol("malformed RowDescription from server")
+		}
+		s.fields = fields
+	case pgwire.CommandComplete:
+		s.complete = true
+		s.ended = s.extended
+	case pgwire.ReadyForQuery:
+		s.part.conn.SetStatus(body.Byte())
+		s.ended = true
+	case pgwire.ErrorResponse:
+		return s.refused(frame)
+	}
+	return nil
+}
+
+func (s *shardRows) refused(frame []byte) error {
+	s.failed = pgwire.ParseError(frame)
+	if isFatal(frame) {
+		return s.lost(s.failed)
+	}
+	if s.extended {
+		s.ended, s.part.skips = true, true
+	}
+	return s.failed
+}
+
+var _ merge.Source = (*shardRows)(nil)

@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/proxy/internal/merge"
+	"github.com/pgring/pgring/router"
+)
+
+// executeLocal runs a portal that does not live on one server.
+func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error {
+	if c.isLocal(p.stmt) {
+		return c.control(ctx, p.stmt, p.text, p.values)
+	}
+	if isControl(p.stmt.Verb) && p.plan.Kind == router.KindUnset {
+		return c.executeMoved(ctx, p)
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	if limit > 0 {
+		return c.reject(errUnsupported("a row limit on a statement that reads several shards is not supported",
+			"Fetch all rows, or add a condition on the shard key."))
+	}
+	switch p.plan.Kind {
+	case router.Gather:
+		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values,
+			oids: p.owner.shared.oids, merge: p.plan.Merge})
+	case router.Broadcast:
+		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
+	}
+	return c.reject(errUnsupported("this statement is not supported", ""))
+}
+
+// executeMoved runs a transaction statement that was bound before a server took part and now concerns exactly one.
+func (c *session) executeMoved(ctx context.Context, p *portal) error {
+	part, err := c.use(ctx, c.sole().shard, false)
+	if err != nil {
+		return c.reject(err)
+	}
+	part.unnamed = 0
+	c.out = appendRun(c.out[:0], p.text)
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	return c.send(c.out, step{kind: stepExecute, noted: c.note(p.stmt, []byte(p.text), p.values)})
+}
+
+// describeLocal tells what a portal that does not live on one server returns.
+func (c *session) describeLocal(ctx context.Context, p *portal) error {
+	if isControl(p.stmt.Verb) {
+		return c.replyFields(p.stmt)
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	if p.plan.Kind != router.Gather {
+		return c.describeOn(ctx, p)
+	}
+	g := &gathering{plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values, oids: p.owner.shared.oids}
+	fields, err := c.describeGather(ctx, g)
+	if err != nil {
+		return err
+	}
+	merger, err := merge.New(p.plan.Merge, fields)
+	if err != nil {
+		return c.reject(err)
+	}
+	return c.reply(pgwire.AppendRowDescription(c.out[:0], merger.Fields()))
+}
+
+// replyFields describes the answer of a statement that the session answers itself.
+func (c *session) replyFields(stmt *router.Statement) error {
+	if stmt.Verb == router.ExplainRoute {
+		return c.reply(pgwire.AppendRowDescription(c.out[:0], stepFields()))
+	}
+	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
+}
+
+func (c *session) describeLocalStatement(stmt *router.Statement) error {
+	if err := c.reply(append(c.out[:0], pgwire.ParameterDescription, 0, 0, 0, 6, 0, 0)); err != nil {
+		return err
+	}
+	return c.replyFields(stmt)
+}
+
+// explainRoute answers EXPLAIN ROUTE.
+func (c *session) explainRoute(stmt *router.Statement, values router.Values) error {
+	steps, err := stmt.Inner.Explain(c.snap, values)
+	if err != nil {
+		return c.reject(err)
+	}
+	b := c.out[:0]
+	if !c.unit.open {
+		b = pgwire.AppendRowDescription(b, stepFields())
+	}
+	for i := range steps {
+		b = pgwire.AppendDataRow(b, StepRow(&steps[i]))
+	}
+	c.out = pgwire.AppendText(b, pgwire.CommandComplete, "EXPLAIN")
+	return c.reply(c.out)
+}
+
+// TextFields describes columns of type text.
+func TextFields(names ...string) []pgwire.Field {
+	const textOID = 25
+	fields := make([]pgwire.Field, 0, len(names))
+	for _, name := range names {
+		fields = append(fields, pgwire.Field{Name: name, Type: textOID, Size: -1, Modifier: -1})
+	}
+	return fields
+}
+
+func stepFields() []pgwire.Field { return TextFields(StepColumns()...) }
+
+// StepColumns names the columns of EXPLAIN ROUTE.
+func StepColumns() []string {
+	return strings.Split("step kind table key shard sql_sent reason", " ")
+}

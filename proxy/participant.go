@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+)
+
+// participant is one server connection in the session's hands: for a unit, for a transaction, or for as long as session state
+// lives on it.
+type participant struct {
+	conn     *backend.Conn
+	shard    ring.ShardID
+	began    bool   // the open transaction's BEGIN was sent to it
+	wrote    bool   // a statement that may write has run on it in this transaction or unit
+	skips    bool   // after an error it ignores everything up to Sync
+	unsynced bool   // it got extended messages and no Sync since
+	pinned   bool   // session state lives on it
+	unnamed  uint64 // the session's unnamed statement that is parsed there; 0: none
+}
+
+// beginID is the number of the statement BEGIN, prepared on every connection that needs it.
+const beginID = 0
+
+// use makes the shard's connection the one that the turn writes to, enlisting it first if need be. A statement that may write is
+// refused if the transaction has written elsewhere.
+func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*participant, error) {
+	p := c.participant(shard)
+	if writes {
+		if other := c.writer(); other != nil && other != p {
+			return nil, errCrossShard(other.shard, shard)
+		}
+	}
+	if c.turn.part != p || p == nil || c.turn.noted != nil {
+		if err := c.drain(); err != nil {
+			return nil, err
+		}
+	}
+	if p == nil {
+		var err error
+		if p, err = c.enlist(ctx, shard); err != nil {
+			return nil, err
+		}
+	}
+	c.turn.part = p
+	p.wrote = p.wrote || writes
+	if c.tx.active && !p.began {
+		if err := c.sendBegin(p); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (c *session) participant(shard ring.ShardID) *participant {
+	for _, p := range c.parts {
+		if p.shard == shard {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *session) writer() *participant {
+	for _, p := range c.parts {
+		if p.wrote {
+			return p
+		}
+	}
+	return nil
+}
+
+// enlist takes a connection from the pool and gives it the session's settings.
+func (c *session) enlist(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	settings := c.state.settings
+	if c.tx.active {
+		settings = c.tx.base.settings // what changed since is repeated inside the transaction, so that ROLLBACK undoes it there too
+	}
+	conn, err := c.srv.pools.AcquireFor(ctx, shard, c.user.Name, settings)
+	if err != nil {
+		return nil, err
+	}
+	p := c.spare
+	c.spare = nil
+	if p == nil {
+		p = new(participant)
+	}
+	*p = participant{conn: conn, shard: shard, pinned: c.policy.Mode == SessionMode}
+	c.parts = append(c.parts, p)
+	c.watch.Lock()
+	c.watch.busy = append(c.watch.busy, conn)
+	c.watch.Unlock()
+	return p, nil
+}
+
+// sendBegin opens the transaction on a participant that joins it: BEGIN, then what was set and which savepoints were made before
+// it came. The messages go ahead of the statement in the same write; if one of them fails, the server skips the statement.
+func (c *session) sendBegin(p *participant) error {
+	p.began = true
+	if err := c.sendBeginOnly(p); err != nil {
+		return err
+	}
+	for _, e := range c.tx.prelude {
+		if err := c.sendHidden(p, e.sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendBeginOnly sends the client's BEGIN; the plain one is kept prepared on the connection.
+func (c *session) sendBeginOnly(p *participant) error {
+	if !c.tx.plain() {
+		return c.sendHidden(p, c.tx.begin)
+	}
+	if !p.conn.Prepared(beginID) {
+		if err := c.prepareOn(p, beginID, "BEGIN", nil, step{kind: stepParse, hidden: true}); err != nil {
+			return err
+		}
+	}
+	c.out = pgwire.AppendBind(c.out[:0], "", backend.StatementName(beginID))
+	c.out = pgwire.AppendExecute(c.out, "", 0)
+	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true})
+	return c.send(c.out, step{kind: stepExecute, hidden: true})
+}
+
+// sendHidden runs a statement of the session's own ahead of the client's, as part of the turn.
+func (c *session) sendHidden(p *participant, sql string) error {
+	p.unnamed = 0
+	c.out = appendRun(c.out[:0], sql)
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	return c.send(c.out, step{kind: stepExecute, hidden: true})
+}
+
+// appendRun appends the messages that run a statement without parameters: Parse, Bind, Execute.
+func appendRun(b []byte, sql string) []byte {
+	b = pgwire.AppendParse(b, "", sql, nil)
+	b = pgwire.AppendBind(b, "", "")
+	return pgwire.AppendExecute(b, "", 0)
+}
+
+// prepareOn sends Parse for a statement that the connection shall remember, closing the one that it forgets for it.
+func (c *session) prepareOn(p *participant, id uint64, text string, oids []uint32, s step) error {
+	name := backend.StatementName(id)
+	evicted, ok := p.conn.AddPrepared(id)
+	c.out = c.out[:0]
+	if ok {
+		c.out = pgwire.AppendTarget(c.out, pgwire.Close, 'S', backend.StatementName(evicted))
+		if err := c.send(c.out, step{kind: stepClose, hidden: true}); err != nil {
+			return err
+		}
+	}
+	c.out = pgwire.AppendParse(c.out[:0], name, text, oids)
+	return c.send(c.out, s)
+}
+
+// giveBack returns a participant's connection to its pool. The connection is closed unless it is certainly clean; at the end of
+// a session (final) session state on it is cleaned first where that is cheap.
+func (c *session) giveBack(p *participant, final bool) {
+	c.watch.Lock()
+	c.watch.busy = slices.DeleteFunc(c.watch.busy, func(conn *backend.Conn) bool { return conn == p.conn })
+	for c.watch.cancels > 0 {
+		c.watch.settled.Wait() // a cancel under way must not hit the connection's next user
+	}
+	c.watch.Unlock()
+	if final && p.pinned {
+		p.conn.MarkDirty("session state")
+	}
+	if p.unsynced {
+		p.conn.MarkDirty("session ended in a pipeline")
+	}
+	p.conn.Release()
+	if c.spare == nil {
+		c.spare = p
+	}
+}
+
+// drop closes a participant's connection, which is broken or in a state nobody knows.
+func (c *session) drop(p *participant) {
+	c.parts = slices.DeleteFunc(c.parts, func(other *participant) bool { return other == p })
+	p.conn.MarkDirty("dropped")
+	c.forgetPortals(p)
+	c.giveBack(p, false)
+}
+
+// releaseIdle gives back every connection that neither a transaction nor session state holds.
+func (c *session) releaseIdle() {
+	if c.tx.active || len(c.parts) == 0 {
+		return
+	}
+	kept := c.parts[:0]
+	for _, p := range c.parts {
+		p.wrote, p.began = false, false
+		if p.pinned {
+			kept = append(kept, p)
+			continue
+		}
+		c.giveBack(p, false)
+	}
+	clear(c.parts[len(kept):])
+	c.parts = kept
+	c.turn.part = nil
+}

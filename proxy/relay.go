@@ -1,0 +1,298 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgring/pgring/pgwire"
+)
+
+// errReported says that the client has been told of an error and the message at hand is finished with; the session goes on.
+var errReported = errors.New("error was reported to the client")
+
+// receive sends what the turn has written and relays the answers until each step has its own. Frames pass through untouched;
+// those larger than a buffer are never held whole. It returns errReported if a statement failed.
+func (c *session) receive() error {
+	t := &c.turn
+	before := c.unit.errors
+	if t.part != nil {
+		if err := t.part.conn.Wire().Flush(); err != nil {
+			return c.lost(err)
+		}
+	}
+	for {
+		if err := c.emitLocal(); err != nil {
+			return err
+		}
+		if t.empty() {
+			t.reset()
+			if c.unit.errors != before {
+				return errReported
+			}
+			return nil
+		}
+		wire := t.part.conn.Wire()
+		typ, size, err := wire.Peek()
+		if err != nil {
+			return c.lost(err)
+		}
+		if err := c.answer(wire, typ, size); err != nil {
+			return err
+		}
+	}
+}
+
+// emitLocal writes the session's own answers that have come to the head of the line.
+func (c *session) emitLocal() error {
+	t := &c.turn
+	for t.head < len(t.steps) && t.steps[t.head].kind == stepLocal {
+		s := t.steps[t.head]
+		t.head++
+		if s.change {
+			c.confirmChange()
+		}
+		if err := c.write(t.local[s.from:s.to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer handles one frame from the server.
+func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
+	s := &c.turn.steps[c.turn.head]
+	switch typ {
+	case pgwire.DataRow, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse, pgwire.ParameterDescription:
+		return c.pass(wire, size, s.hidden)
+	case pgwire.NoticeResponse:
+		return c.pass(wire, size, s.hidden)
+	case pgwire.ParameterStatus, pgwire.NotificationResponse:
+		return c.pass(wire, size, false)
+	case pgwire.ParseComplete, pgwire.BindComplete, pgwire.CloseComplete:
+		return c.confirm(wire, s, size)
+	case pgwire.RowDescription, pgwire.NoData:
+		hidden := s.hidden || (s.rows && typ == pgwire.NoData)
+		if s.kind == stepDescribe {
+			c.turn.head++
+		}
+		return c.pass(wire, size, hidden)
+	case pgwire.CommandComplete, pgwire.EmptyQueryResponse, pgwire.PortalSuspended:
+		return c.complete(wire, s, typ, size)
+	case pgwire.ReadyForQuery:
+		return c.serverReady(wire, size)
+	case pgwire.ErrorResponse:
+		return c.serverError(wire, size)
+	case pgwire.CopyInResponse:
+		return c.copyIn(wire, size)
+	}
+	c.turn.part.conn.MarkDirty("unexpected message")
+	return c.lost(&pgwire.ProtocolError{Reason: fmt.Sprintf("unexpected message type %q from server", typ)})
+}
+
+// pass moves one frame to the client, or drops it.
+func (c *session) pass(wire *pgwire.Conn, size int, drop bool) error {
+	var err error
+	if drop {
+		err = wire.Discard(size)
+	} else {
+		err = wire.Pipe(c.client, size)
+	}
+	return c.side(err)
+}
+
+// side separates a broken client, which ends the session, from a broken server, which does not.
+func (c *session) side(err error) error {
+	var io *pgwire.IOError
+	if err == nil || (errors.As(err, &io) && io.Side == pgwire.ClientSide) {
+		return err
+	}
+	return c.lost(err)
+}
+
+func (c *session) confirm(wire *pgwire.Conn, s *step, size int) error {
+	if s.change {
+		c.confirmChange()
+	}
+	hidden := s.hidden
+	c.turn.head++
+	return c.pass(wire, size, hidden)
+}
+
+func (c *session) complete(wire *pgwire.Conn, s *step, typ byte, size int) error {
+	hidden := s.hidden
+	if s.kind == stepExecute {
+		c.turn.head++
+	}
+	if s.noted && typ == pgwire.CommandComplete {
+		frame, err := wire.Frame(size, maxControlFrame)
+		if err != nil {
+			return c.lost(err)
+		}
+		body := pgwire.BodyOf(frame)
+		if !hidden {
+			if err := c.write(frame); err != nil {
+				return err
+			}
+		}
+		return c.completed(string(body.Text()))
+	}
+	return c.pass(wire, size, hidden)
+}
+
+// serverReady ends a step with the server's ReadyForQuery, which the client does not see: the session sends its own.
+func (c *session) serverReady(wire *pgwire.Conn, size int) error {
+	frame, err := wire.Frame(size, maxControlFrame)
+	if err != nil {
+		return c.lost(err)
+	}
+	body := pgwire.BodyOf(frame)
+	c.turn.part.conn.SetStatus(body.Byte())
+	c.turn.part.unsynced, c.turn.part.skips = false, false
+	c.turn.head++
+	return nil
+}
+
+// serverError relays an error and drops the steps that the server will not answer: in the extended protocol all up to Sync, in a
+// Query message nothing, since its ReadyForQuery follows.
+func (c *session) serverError(wire *pgwire.Conn, size int) error {
+	t := &c.turn
+	frame, err := wire.Frame(size, maxControlFrame)
+	if err != nil {
+		return c.lost(err)
+	}
+	if isFatal(frame) {
+		return c.lost(pgwire.ParseError(frame))
+	}
+	if err := c.write(frame); err != nil {
+		return err
+	}
+	c.statementFailed()
+	if t.steps[t.head].kind == stepQuery {
+		return nil
+	}
+	return c.skipToSync()
+}
+
+// skipToSync forgets the steps that the server skips. The session's own Query behind a failed message is skipped by the server
+// too, so a Sync must take its place.
+func (c *session) skipToSync() error {
+	t := &c.turn
+	c.revertChanges()
+	for t.head < len(t.steps) && t.steps[t.head].kind != stepSync {
+		if t.steps[t.head].kind == stepQuery {
+			t.steps[t.head] = step{kind: stepSync, hidden: true}
+			wire := t.part.conn.Wire()
+			if err := wire.Write([]byte{pgwire.Sync, 0, 0, 0, 4}); err != nil {
+				return c.lost(err)
+			}
+			if err := wire.Flush(); err != nil {
+				return c.lost(err)
+			}
+			return nil
+		}
+		c.unsent(t.part, t.steps[t.head])
+		t.head++
+	}
+	c.unit.skipping = true
+	t.part.skips = t.empty()
+	return nil
+}
+
+// unsent corrects what the session believes of the server, for a message that the server has skipped or refused.
+func (c *session) unsent(p *participant, s step) {
+	switch s.kind {
+	case stepParse:
+		p.conn.ForgetPrepared(s.id)
+		p.unnamed = 0
+	case stepClose:
+		if s.hidden {
+			p.conn.MarkDirty("a statement to be forgotten was not")
+		}
+	}
+}
+
+// statementFailed records that the client has been told of an error.
+func (c *session) statementFailed() {
+	c.unit.errors++
+	c.turn.noted = nil
+	c.srv.totals.errors.Add(1)
+	if c.tx.active {
+		c.tx.failed = true
+	}
+}
+
+// isFatal reports whether an ErrorResponse ends the server's connection, by its non-localised severity.
+func isFatal(frame []byte) bool {
+	e := pgwire.ParseError(frame)
+	return e.Severity == "FATAL" || e.Severity == "PANIC"
+}
+
+// lost handles a server connection that broke: the client is told, what the transaction did is gone, the session goes on.
+func (c *session) lost(err error) error {
+	t := &c.turn
+	part := t.part
+	failure := &lostError{shard: part.shard, err: err, commit: t.noted != nil && isCommit(t.noted)}
+	var last *pgwire.Error
+	if errors.As(err, &last) {
+		failure.last = last
+	} else {
+		failure.last = c.lastWords(part, err)
+	}
+	c.srv.log.Warn("connection to shard lost", "session", c.id, "shard", string(part.shard), "error", err)
+	t.reset()
+	t.part = nil
+	c.drop(part)
+	c.revertChanges()
+	c.unit.skipping = c.unit.open
+	c.out = pgwire.AppendError(c.out[:0], failure.wire())
+	if err := c.write(c.out); err != nil {
+		return err
+	}
+	c.statementFailed()
+	return errReported
+}
+
+// lastWords looks for the error that a server sends before it closes: after a failed write it may still wait to be read.
+func (c *session) lastWords(part *participant, err error) *pgwire.Error {
+	var io *pgwire.IOError
+	if !errors.As(err, &io) || !io.Write {
+		return nil
+	}
+	wire := part.conn.Wire()
+	if wire.Net().SetReadDeadline(time.Now().Add(100*time.Millisecond)) != nil {
+		return nil
+	}
+	for {
+		frame, err := readFrame(wire)
+		if err != nil {
+			return nil
+		}
+		if frame[0] == pgwire.ErrorResponse {
+			return pgwire.ParseError(frame)
+		}
+	}
+}
+
+// reject reports an error of the session's own in place of an answer. In the extended protocol everything up to Sync is then
+// skipped. Inside a transaction it fails the transaction, as an error of PostgreSQL would.
+func (c *session) reject(err error) error {
+	if failure := c.drain(); failure != nil {
+		return failure // an earlier message failed first: this one is skipped
+	}
+	told := toWire(err)
+	if told.Code == codeInternal {
+		c.srv.log.Error("statement failed by a bug", "session", c.id, "error", err)
+	}
+	if told.Severity == "FATAL" {
+		return err
+	}
+	c.out = pgwire.AppendError(c.out[:0], told)
+	if err := c.write(c.out); err != nil {
+		return err
+	}
+	c.unit.skipping = c.unit.open
+	c.statementFailed()
+	c.revertChanges()
+	return errReported
+}

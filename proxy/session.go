@@ -1,0 +1,339 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// session is one client connection. Its fields belong to the session's goroutine, except those of watch.
+type session struct {
+	srv     *Server
+	client  *pgwire.Conn
+	user    *User
+	dbname  string
+	id      uint64
+	pid     uint32
+	secret  uint32
+	since   time.Time
+	tls     bool
+	policy  *Policy // in force for this unit
+	snap    *topology.Snapshot
+	scratch router.Scratch
+
+	state    state // the settings as the client sees them now
+	baseline state // as RESET ALL leaves them: the start-up parameters
+
+	statements map[string]*statement
+	unnamed    *statement
+	portals    map[string]*portal
+	current    portal // the unnamed portal
+	hasCurrent bool
+	hears      bool // a connection has LISTENs
+	cursors    map[string]ring.ShardID
+	bind       bindMessage
+
+	tx    transaction
+	parts []*participant // servers the session holds a connection of
+	spare *participant
+	turn  turn
+	unit  unit
+
+	out   []byte // scratch for building frames
+	watch watch
+}
+
+// unit is the state of what the client has sent since the last ReadyForQuery.
+type unit struct {
+	skipping bool // after an error in the extended protocol: everything up to Sync is skipped
+	errors   int  // reported so far
+	open     bool // extended messages have come since the last Sync
+	deferred *statement
+	defined  bool         // a statement has changed the schema
+	resolve  bool         // a setting has changed that decides what names mean
+	changes  []definition // statements defined or closed in this unit whose reply has not come
+	start    time.Time
+}
+
+// watch is what other goroutines may look at or interrupt.
+type watch struct {
+	sync.Mutex
+	busy    []*backend.Conn // connections in the session's hands
+	cancels int             // cancel requests under way
+	settled *sync.Cond      // signalled when cancels becomes 0
+	state   string          // active, idle, idle in transaction
+	app     string
+	query   []byte
+	kind    router.Kind
+	began   time.Time
+	killed  bool
+	queries int64
+}
+
+func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startup) *session {
+	c := &session{srv: srv, client: conn, user: user, dbname: start.Database, since: time.Now(), tls: start.TLS != nil}
+	for _, p := range start.Params {
+		if p.Name == "application_name" {
+			c.watch.app = p.Value
+		}
+	}
+	c.watch.state = "idle"
+	c.watch.settled = sync.NewCond(&c.watch)
+	return c
+}
+
+// run serves the client until it leaves. An error that it returns has not been told to the client.
+func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.policy = c.srv.policy.Load()
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.log.Error("session ended by a bug", "session", c.id, "user", c.user.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fatal(codeInternal, "internal error")
+		}
+		c.leave()
+	}()
+	hello, err := c.greet(ctx, params)
+	if err != nil {
+		return err
+	}
+	c.baseline, c.state = hello.state, hello.state
+	b := append(c.out[:0], hello.parameters...)
+	b = appendKeyData(b, c.pid, c.secret)
+	if err := c.client.Write(pgwire.AppendReady(b, pgwire.TxIdle)); err != nil {
+		return err
+	}
+	return c.loop(ctx)
+}
+
+func appendKeyData(b []byte, pid, secret uint32) []byte {
+	return append(b, pgwire.BackendKeyData, 0, 0, 0, 12, byte(pid>>24), byte(pid>>16), byte(pid>>8), byte(pid),
+		byte(secret>>24), byte(secret>>16), byte(secret>>8), byte(secret))
+}
+
+// loop reads and handles messages until the client says goodbye. Whatever ends the session is returned.
+func (c *session) loop(ctx context.Context) error {
+	for {
+		typ, size, err := c.next()
+		if err != nil {
+			return c.ended(err)
+		}
+		if c.turn.empty() && !c.unit.open {
+			c.beginUnit()
+		}
+		if typ == pgwire.Terminate {
+			return nil
+		}
+		if err := c.handle(ctx, typ, size); err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for the client's next message; before it waits, everything written to the client is sent.
+func (c *session) next() (byte, int, error) {
+	if typ, size, ok := c.client.PeekBuffered(); ok && size <= c.client.Buffered() {
+		return typ, size, nil
+	}
+	if err := c.client.Flush(); err != nil {
+		return 0, 0, err
+	}
+	if c.unit.open || !c.turn.empty() {
+		return c.await(0, nil)
+	}
+	return c.idle()
+}
+
+// idle waits between units, with the client's time limit, and hears what pinned connections have to say meanwhile.
+func (c *session) idle() (byte, int, error) {
+	limit, state, drained := c.policy.ClientIdle, "idle", c.srv.draining.Load
+	if c.tx.active {
+		limit, state, drained = c.policy.TransactionIdle, "idle in transaction", nil
+	}
+	c.setState(state)
+	stop := c.hearPinned()
+	typ, size, err := c.await(limit, drained)
+	if failure := stop(); failure != nil {
+		return 0, 0, failure
+	}
+	return typ, size, err
+}
+
+// await waits for the client's next message for at most limit (0: for ever). Others may wake it: it gives up only if the session
+// was killed, or if enough says so.
+func (c *session) await(limit time.Duration, enough func() bool) (byte, int, error) {
+	if err := c.client.SetIdleTimeout(limit); err != nil {
+		return 0, 0, err
+	}
+	var deadline time.Time
+	if limit > 0 {
+		deadline = time.Now().Add(limit)
+	}
+	for {
+		if c.isKilled() || (enough != nil && enough()) {
+			return 0, 0, os.ErrDeadlineExceeded
+		}
+		typ, size, err := c.client.Peek()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return typ, size, err
+		}
+		if limit > 0 && !time.Now().Before(deadline) {
+			return 0, 0, err
+		}
+		if err := c.client.Net().SetReadDeadline(time.Time{}); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+func (c *session) isKilled() bool {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	return c.watch.killed
+}
+
+// ended turns what ended the wait for the client into what the client is told.
+func (c *session) ended(err error) error {
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case c.isKilled(), c.srv.draining.Load() && !c.tx.active:
+		return fatal(codeShutdown, "terminating connection due to administrator command")
+	case c.tx.active:
+		return fatal(codeIdleTransaction, "terminating connection due to idle-in-transaction timeout")
+	}
+	return fatal(codeIdleSession, "terminating connection due to idle-session timeout")
+}
+
+// beginUnit takes the one snapshot and policy that the whole unit is planned with.
+func (c *session) beginUnit() {
+	c.snap = c.srv.topology.Current()
+	c.policy = c.srv.policy.Load()
+	c.unit.errors = 0
+}
+
+// handle does what one message asks. An error ends the session; those that the client may live with were reported.
+func (c *session) handle(ctx context.Context, typ byte, size int) error {
+	if c.unit.skipping && typ != pgwire.Sync {
+		return c.client.Discard(size)
+	}
+	switch typ {
+	case pgwire.CopyData, pgwire.CopyDone, pgwire.CopyFail:
+		// What is left of a COPY that the server ended by an error (PostgreSQL manual, "COPY Operations").
+		return c.client.Discard(size)
+	case pgwire.Query, pgwire.FunctionCall, pgwire.Parse, pgwire.Bind, pgwire.Describe, pgwire.Execute, pgwire.Close, pgwire.Flush, pgwire.Sync:
+	default:
+		return fatal(codeProtocolViolation, fmt.Sprintf("invalid frontend message type %d", typ))
+	}
+	frame, err := c.client.Frame(size, c.policy.MessageLimit)
+	if errors.Is(err, pgwire.ErrFrameTooLarge) {
+		err = c.client.Discard(size)
+		frame = nil
+	}
+	if err != nil {
+		return err
+	}
+	simple := typ == pgwire.Query || typ == pgwire.FunctionCall
+	switch {
+	case frame == nil:
+		err = c.reject(errTooLarge(size, c.policy.MessageLimit))
+	case typ == pgwire.Query:
+		err = c.query(ctx, frame)
+	case typ == pgwire.FunctionCall:
+		err = c.reject(errUnsupported("the function call protocol is not supported", "Call the function with SELECT."))
+	default:
+		err = c.extended(ctx, typ, frame)
+	}
+	if errors.Is(err, errReported) {
+		err = nil
+	}
+	if err == nil && simple {
+		return c.finishUnit()
+	}
+	return err
+}
+
+// write gives frames to the client, in order after everything written before.
+func (c *session) write(b []byte) error { return c.client.Write(b) }
+
+// leave gives back everything the session holds.
+func (c *session) leave() {
+	for _, p := range c.parts {
+		c.giveBack(p, true)
+	}
+	c.parts = c.parts[:0]
+	for _, st := range c.statements {
+		c.srv.interned.release(st.shared)
+	}
+	c.statements = nil
+	c.srv.accountTraffic(c.client)
+}
+
+// home is the shard of tables that are not spread.
+func (c *session) home() ring.ShardID { return c.snap.Home }
+
+// wake makes an idle session look whether it should end.
+func (c *session) wake() { _ = c.client.Net().SetReadDeadline(time.Now()) }
+
+// kill ends the session from outside: what runs for it is cancelled, and its connection closed.
+func (c *session) kill(ctx context.Context) {
+	c.watch.Lock()
+	c.watch.killed = true
+	busy := len(c.watch.busy) > 0
+	c.watch.Unlock()
+	if !busy {
+		c.wake()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	c.cancelStatement(ctx)
+	_ = c.client.Close()
+}
+
+// cancelStatement cancels what runs on every server for this session.
+func (c *session) cancelStatement(ctx context.Context) {
+	c.watch.Lock()
+	busy := append([]*backend.Conn(nil), c.watch.busy...)
+	c.watch.cancels++
+	c.watch.Unlock()
+	defer c.cancelSettled()
+	var group sync.WaitGroup
+	for _, conn := range busy {
+		group.Go(func() {
+			if err := conn.Cancel(ctx); err != nil {
+				c.srv.log.Warn("cancel statement", "session", c.id, "shard", string(conn.Shard()), "error", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func (c *session) cancelSettled() {
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	if c.watch.cancels--; c.watch.cancels == 0 {
+		c.watch.settled.Broadcast()
+	}
+}
+
+func (c *session) setState(state string) {
+	c.watch.Lock()
+	c.watch.state = state
+	c.watch.Unlock()
+}
+
+// remoteAddr is the client's address for SHOW CLIENTS and the log.
+func (c *session) remoteAddr() net.Addr { return c.client.Net().RemoteAddr() }

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"context"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// query handles one Query message: a statement, several, or none (PostgreSQL manual, "Simple Query").
+func (c *session) query(ctx context.Context, frame []byte) error {
+	body := pgwire.BodyOf(frame)
+	text := body.Text()
+	if !body.Done() {
+		return c.reject(errProtocol("invalid Query message"))
+	}
+	if c.unit.open {
+		if err := c.syncServers(ctx); err != nil {
+			return err
+		}
+		c.unit.open = false
+	}
+	c.unnamed = nil // as in PostgreSQL, a Query message ends the unnamed statement
+	bounds, err := c.srv.router.Query(c.snap, c.state.env, text, &c.scratch)
+	if err != nil {
+		return c.reject(err)
+	}
+	switch len(bounds) {
+	case 0:
+		return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.EmptyQueryResponse))
+	case 1:
+		return c.simple(ctx, &bounds[0], frame)
+	}
+	return c.script(ctx, bounds)
+}
+
+// simple runs one statement of a Query message. Frame is the client's message if the statement is all of it, else nil.
+func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) error {
+	stmt := b.Statement
+	if c.tx.failed && !endsFailed(stmt.Verb) {
+		return c.reject(errFailedTransaction())
+	}
+	if c.isLocal(stmt) {
+		if r := stmt.Refused(); r != nil {
+			return c.reject(r)
+		}
+		return c.control(ctx, stmt, string(b.Text), b.Values)
+	}
+	plan, err := c.plan(stmt, b.Values)
+	if err != nil {
+		return c.reject(err)
+	}
+	c.record(b.Text, &plan)
+	switch plan.Kind {
+	case router.One, router.Home, router.Reference:
+		return c.relayQuery(ctx, b, &plan, frame)
+	case router.Gather:
+		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
+	case router.Broadcast:
+		return c.broadcast(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
+	}
+	return c.reject(errUnsupported("this statement is not supported", ""))
+}
+
+func textOf(plan *router.Plan, text []byte) string {
+	if plan.SQL != "" {
+		return plan.SQL
+	}
+	return string(text)
+}
+
+// relayQuery passes a statement to the one server that it concerns.
+func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.Plan, frame []byte) error {
+	if _, err := c.use(ctx, plan.Shard, b.Access != router.Read); err != nil {
+		return c.reject(err)
+	}
+	if frame == nil || plan.SQL != "" {
+		frame = pgwire.AppendText(nil, pgwire.Query, textOf(plan, b.Text))
+	}
+	if err := c.send(frame, step{kind: stepQuery, noted: c.note(b.Statement, b.Text, b.Values)}); err != nil {
+		return err
+	}
+	return c.receive()
+}
+
+// script runs a Query message of several statements as PostgreSQL does: in one transaction, up to the first error, unless
+// BEGIN and COMMIT in it say otherwise.
+func (c *session) script(ctx context.Context, bounds []router.Bound) error {
+	for i := range bounds {
+		if !c.tx.active {
+			c.open("", true)
+		}
+		if err := c.simple(ctx, &bounds[i], nil); err != nil {
+			if ignoreReported(err) != nil {
+				return err
+			}
+			return c.endScript(ctx)
+		}
+	}
+	return c.endScript(ctx)
+}
+
+// endScript commits what the script has run outside of its own transaction blocks, or rolls it back after an error.
+func (c *session) endScript(ctx context.Context) error {
+	c.settle()
+	if !c.tx.implicit {
+		return nil
+	}
+	if c.tx.failed {
+		c.rollbackParts()
+		c.closed(false, false)
+		return nil
+	}
+	return c.commitQuietly(ctx)
+}

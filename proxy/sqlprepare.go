@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// typeOIDs names the types that SQL's PREPARE may declare, with their OIDs in pg_type (PostgreSQL's pg_type.dat; they never change).
+var typeOIDs = map[string]uint32{
+	"bool": 16, "boolean": 16, "bytea": 17, "name": 19, "int8": 20, "bigint": 20, "int2": 21, "smallint": 21, "int4": 23, "int": 23,
+	"integer": 23, "text": 25, "oid": 26, "json": 114, "float4": 700, "real": 700, "float8": 701, "double precision": 701,
+	"bpchar": 1042, "varchar": 1043, "character varying": 1043, "date": 1082, "time": 1083, "time without time zone": 1083,
+	"timestamp": 1114, "timestamp without time zone": 1114, "timestamptz": 1184, "timestamp with time zone": 1184,
+	"interval": 1186, "numeric": 1700, "decimal": 1700, "uuid": 2950, "jsonb": 3802, "unknown": 705,
+}
+
+// sqlPrepare is PREPARE: it defines a statement in the name space that the protocol's prepared statements share.
+func (c *session) sqlPrepare(stmt *router.Statement) error {
+	if c.statements[stmt.Name] != nil {
+		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: fmt.Sprintf("prepared statement %q already exists", stmt.Name)})
+	}
+	oids := make([]uint32, 0, len(stmt.Types))
+	for _, name := range stmt.Types {
+		oid, ok := typeOIDs[strings.TrimPrefix(strings.ToLower(name), "pg_catalog.")]
+		if !ok {
+			return c.reject(errUnsupported(fmt.Sprintf("PREPARE with a parameter of type %s is not supported", name),
+				"Leave the type out, or prepare the statement through the protocol as drivers do."))
+		}
+		oids = append(oids, oid)
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	if r := stmt.Inner.Refused(); r != nil {
+		return c.reject(r)
+	}
+	s := &statement{shared: c.srv.interned.acquire([]byte(stmt.InnerText), oids)}
+	c.set(stmt.Name, s)
+	return c.replyTag("PREPARE")
+}
+
+func (c *session) sqlDeallocate(stmt *router.Statement) error {
+	if err := c.drain(); err != nil {
+		return err
+	}
+	if stmt.Verb == router.DeallocateAll {
+		for name, s := range c.statements {
+			c.srv.interned.release(s.shared)
+			delete(c.statements, name)
+		}
+		return c.replyTag("DEALLOCATE ALL")
+	}
+	s := c.statements[stmt.Name]
+	if s == nil {
+		return c.reject(errNoStatement([]byte(stmt.Name)))
+	}
+	c.srv.interned.release(s.shared)
+	delete(c.statements, stmt.Name)
+	return c.replyTag("DEALLOCATE")
+}
+
+// sqlExecute is EXECUTE: the prepared statement is planned with the constants given and bound through the protocol, so that it
+// takes the same way as a driver's.
+func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error {
+	s := c.statements[stmt.Name]
+	if s == nil {
+		return c.reject(errNoStatement([]byte(stmt.Name)))
+	}
+	inner, err := c.meaning(s)
+	if err != nil {
+		return c.reject(err)
+	}
+	if c.isLocal(inner) {
+		return c.control(ctx, inner, s.shared.text, stmt.Args)
+	}
+	bind := bindConstants(stmt.Args)
+	bind.types(s.shared.oids)
+	plan, err := c.plan(inner, bind)
+	if err != nil {
+		return c.reject(err)
+	}
+	describe := !c.unit.open
+	switch plan.Kind {
+	case router.Gather:
+		return c.gather(ctx, &gathering{stmt: inner, plan: &plan, text: textOf(&plan, []byte(s.shared.text)), bind: bind,
+			oids: s.shared.oids, merge: plan.Merge, describe: describe})
+	case router.Broadcast:
+		return c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+	}
+	part, err := c.use(ctx, plan.Shard, inner.Access != router.Read)
+	if err != nil {
+		return c.reject(err)
+	}
+	if err := c.ensureParsed(part, s, false); err != nil {
+		return err
+	}
+	if err := c.send(appendBindTo(c.out[:0], bind, s.serverName()), step{kind: stepBind, hidden: true}); err != nil {
+		return err
+	}
+	if describe {
+		if err := c.send(pgwire.AppendTarget(c.out[:0], pgwire.Describe, 'P', ""), step{kind: stepDescribe, rows: true}); err != nil {
+			return err
+		}
+	}
+	if err := c.send(pgwire.AppendExecute(c.out[:0], "", 0), step{kind: stepExecute, noted: c.note(inner, []byte(s.shared.text), bind)}); err != nil {
+		return err
+	}
+	if !describe {
+		return nil
+	}
+	if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+		return err
+	}
+	return c.receive()
+}
+
+// bindConstants makes a Bind of constant arguments, in text.
+func bindConstants(args router.Values) *bindMessage {
+	b := &bindMessage{}
+	rest := []byte{0, 0, 0, 0}
+	n := 0
+	for args != nil {
+		v, ok := args.Value(n)
+		if !ok {
+			break
+		}
+		b.values = append(b.values, v)
+		if v.Null {
+			rest = append(rest, 0xff, 0xff, 0xff, 0xff)
+		} else {
+			rest = binary.BigEndian.AppendUint32(rest, uint32(len(v.Data)))
+			rest = append(rest, v.Data...)
+		}
+		n++
+	}
+	binary.BigEndian.PutUint16(rest[2:], uint16(n))
+	b.rest = append(rest, 0, 0)
+	return b
+}

@@ -1,0 +1,274 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// shared is the text and parameter types of a prepared statement, one for all sessions that prepare the same. Its id names it on
+// the servers.
+type shared struct {
+	id   uint64
+	text string
+	oids []uint32
+	key  string
+	refs int
+}
+
+// internTable gives equal statements one id, so that a server connection prepares a text once for all clients.
+type internTable struct {
+	sync.Mutex
+	byKey map[string]*shared
+	next  uint64
+}
+
+func newInternTable() *internTable {
+	return &internTable{byKey: map[string]*shared{}, next: beginID}
+}
+
+// acquire returns the shared statement of text and types; release gives it back.
+func (t *internTable) acquire(text []byte, oids []uint32) *shared {
+	key := make([]byte, 0, len(text)+4*len(oids)+1)
+	key = append(append(key, text...), 0)
+	for _, oid := range oids {
+		key = binary.BigEndian.AppendUint32(key, oid)
+	}
+	t.Lock()
+	defer t.Unlock()
+	s := t.byKey[string(key)]
+	if s == nil {
+		t.next++
+		s = &shared{id: t.next, text: string(text), oids: slices.Clone(oids), key: string(key)}
+		t.byKey[s.key] = s
+	}
+	s.refs++
+	return s
+}
+
+func (t *internTable) release(s *shared) {
+	if s == nil {
+		return
+	}
+	t.Lock()
+	defer t.Unlock()
+	if s.refs--; s.refs == 0 {
+		delete(t.byKey, s.key)
+	}
+}
+
+// statement is a prepared statement of one session: what it means is looked up again when the schema or search_path has changed.
+type statement struct {
+	shared  *shared
+	unnamed bool
+	parsed  *router.Statement
+	schema  int64
+	env     *router.Env
+}
+
+// portal is a bound statement.
+type portal struct {
+	stmt   *router.Statement
+	owner  *statement
+	text   string
+	plan   router.Plan
+	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
+	frame  []byte       // the client's Bind, kept for several shards
+	values *bindMessage
+}
+
+// definition is a change to session.statements that is undone if the server refuses it.
+type definition struct {
+	name string
+	old  *statement
+	new  *statement
+}
+
+// bindMessage is a decoded Bind, by reference into its frame; it implements router.Values.
+type bindMessage struct {
+	portal    []byte
+	statement []byte
+	rest      []byte // from the parameter formats to the end
+	values    []router.Value
+	frame     []byte // its own copy, if kept
+	results   []byte // result format codes as sent
+}
+
+// Value returns parameter $(i+1).
+func (b *bindMessage) Value(i int) (router.Value, bool) {
+	if i < 0 || i >= len(b.values) {
+		return router.Value{}, false
+	}
+	return b.values[i], true
+}
+
+// decode reads a Bind frame.
+func (b *bindMessage) decode(frame []byte) bool {
+	body := pgwire.BodyOf(frame)
+	b.portal, b.statement = body.Text(), body.Text()
+	b.rest = body.Rest()
+	formats := body.Bytes(2 * body.Int16())
+	n := body.Int16()
+	b.values = b.values[:0]
+	if n < 0 || !body.OK() {
+		return false
+	}
+	for i := range n {
+		v := router.Value{Binary: binaryFormat(formats, i)}
+		if size := body.Int32(); size == -1 {
+			v.Null = true
+		} else {
+			v.Data = body.Bytes(size)
+		}
+		if !body.OK() {
+			return false
+		}
+		b.values = append(b.values, v)
+	}
+	b.results = body.Rest()
+	body.Bytes(2 * body.Int16())
+	return body.Done()
+}
+
+// binaryFormat says whether parameter i is binary: no codes means text, one code means all (PostgreSQL manual, Bind).
+func binaryFormat(formats []byte, i int) bool {
+	switch len(formats) / 2 {
+	case 0:
+		return false
+	case 1:
+		return formats[1] == 1
+	}
+	return 2*i+1 < len(formats) && formats[2*i+1] == 1
+}
+
+// types fills in the parameter types that Parse declared.
+func (b *bindMessage) types(oids []uint32) {
+	for i := range b.values {
+		if i < len(oids) {
+			b.values[i].OID = oids[i]
+		}
+	}
+}
+
+// lookup finds a prepared statement by the client's name for it.
+func (c *session) lookup(name []byte) *statement {
+	if len(name) == 0 {
+		return c.unnamed
+	}
+	return c.statements[string(name)]
+}
+
+// meaning returns the statement's analysis under the unit's snapshot.
+func (c *session) meaning(s *statement) (*router.Statement, error) {
+	if s.parsed != nil && s.schema == c.snap.Schema && s.env == c.state.env {
+		return s.parsed, nil
+	}
+	parsed, err := c.srv.router.Parse(c.snap, c.state.env, []byte(s.shared.text))
+	if err != nil {
+		return nil, err
+	}
+	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
+	return parsed, nil
+}
+
+// define gives a name to a statement, or takes it away (nil). It is undone if the server refuses the message that asked for it.
+func (c *session) define(name string, s *statement) {
+	old := c.lookup([]byte(name))
+	c.unit.changes = append(c.unit.changes, definition{name: name, old: old, new: s})
+	c.set(name, s)
+}
+
+func (c *session) set(name string, s *statement) {
+	switch {
+	case name == "":
+		c.unnamed = s
+	case s == nil:
+		delete(c.statements, name)
+	default:
+		if c.statements == nil {
+			c.statements = map[string]*statement{}
+		}
+		c.statements[name] = s
+	}
+}
+
+// confirmChange makes the oldest change final.
+func (c *session) confirmChange() {
+	if len(c.unit.changes) == 0 {
+		return
+	}
+	if old := c.unit.changes[0].old; old != nil {
+		c.srv.interned.release(old.shared)
+	}
+	c.unit.changes = slices.Delete(c.unit.changes, 0, 1)
+}
+
+// revertChanges undoes, newest first, the changes that the server has skipped.
+func (c *session) revertChanges() {
+	for _, change := range slices.Backward(c.unit.changes) {
+		c.set(change.name, change.old)
+		if change.new != nil {
+			c.srv.interned.release(change.new.shared)
+		}
+	}
+	c.unit.changes = c.unit.changes[:0]
+	c.unit.deferred = nil
+}
+
+// ensureParsed has the participant know the statement, sending Parse where it does not. Seen says that the client waits for a
+// ParseComplete.
+func (c *session) ensureParsed(p *participant, s *statement, seen bool) error {
+	id := s.shared.id
+	parse := step{kind: stepParse, hidden: !seen, change: seen, id: id}
+	switch {
+	case s.unnamed && p.unnamed == id && !seen:
+		return nil
+	case s.unnamed:
+		p.unnamed = id
+		if err := c.makeRoom(len(s.shared.text)); err != nil {
+			return err
+		}
+		c.out = pgwire.AppendParse(c.out[:0], "", s.shared.text, s.shared.oids)
+		return c.send(c.out, parse)
+	case p.conn.Prepared(id):
+		if !seen {
+			return nil
+		}
+		c.confirmWhenReached()
+		return nil
+	}
+	if err := c.makeRoom(len(s.shared.text)); err != nil {
+		return err
+	}
+	return c.prepareOn(p, id, s.shared.text, s.shared.oids, parse)
+}
+
+// confirmWhenReached answers ParseComplete for a statement that the server knows already.
+func (c *session) confirmWhenReached() {
+	from := len(c.turn.local)
+	c.turn.local = pgwire.AppendEmpty(c.turn.local, pgwire.ParseComplete)
+	c.turn.steps = append(c.turn.steps, step{kind: stepLocal, change: true, from: from, to: len(c.turn.local)})
+}
+
+// serverName is what the statement is called on servers.
+func (s *statement) serverName() string {
+	if s.unnamed {
+		return ""
+	}
+	return backend.StatementName(s.shared.id)
+}
+
+// forgetPortals drops the portals that live on a participant; nil means all.
+func (c *session) forgetPortals(p *participant) {
+	for name, portal := range c.portals {
+		if p == nil || portal.part == p {
+			delete(c.portals, name)
+		}
+	}
+}
+
+var _ router.Values = (*bindMessage)(nil)

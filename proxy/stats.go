@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"context"
+	"sort"
+	"sync/atomic"
+	"time"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+)
+
+// totals counts since the start of the process.
+type totals struct {
+	logins, loginFailures, cancels     atomic.Int64
+	queries, transactions, errors      atomic.Int64
+	queryNanos                         atomic.Int64
+	one, home, reference, gather, wide atomic.Int64
+	received, sent                     atomic.Int64 // of sessions that have ended
+}
+
+// Stats are the server's counters since it started.
+type Stats struct {
+	Sessions      int
+	Logins        int64
+	LoginFailures int64
+	Cancels       int64
+	Queries       int64 // statements sent to shards
+	Transactions  int64 // transaction blocks, and units outside of them
+	Errors        int64 // reported to clients
+	QueryTime     time.Duration
+	Received      int64            // bytes from clients
+	Sent          int64            // bytes to clients
+	Plans         map[string]int64 // statements by plan kind
+	Router        router.Stats
+}
+
+// Client is one session as SHOW CLIENTS and SHOW QUERIES tell it.
+type Client struct {
+	ID          uint64
+	PID         uint32 // of the cancel key
+	User        string
+	Database    string
+	Application string
+	Addr        string
+	State       string // active, idle, idle in transaction
+	Since       time.Time
+	Query       string // the statement that runs or ran last, shortened
+	Kind        router.Kind
+	Shards      []ring.ShardID // that the session holds connections of
+	Began       time.Time      // of that statement
+	Queries     int64
+	Received    int64
+	Sent        int64
+	TLS         bool
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	t := &s.totals
+	stats := Stats{Logins: t.logins.Load(), LoginFailures: t.loginFailures.Load(), Cancels: t.cancels.Load(), Queries: t.queries.Load(),
+		Transactions: t.transactions.Load(), Errors: t.errors.Load(), QueryTime: time.Duration(t.queryNanos.Load()),
+		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
+		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "broadcast": t.wide.Load()}}
+	s.each(func(c *session) {
+		in, out := c.client.Traffic()
+		stats.Sessions++
+		stats.Received += in
+		stats.Sent += out
+	})
+	return stats
+}
+
+// Clients lists the sessions, oldest first.
+func (s *Server) Clients() []Client {
+	var all []Client
+	s.each(func(c *session) { all = append(all, c.describe()) })
+	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
+	return all
+}
+
+func (c *session) describe() Client {
+	in, out := c.client.Traffic()
+	c.watch.Lock()
+	defer c.watch.Unlock()
+	d := Client{ID: c.id, PID: c.pid, User: c.user.Name, Database: c.dbname, Application: c.watch.app, Addr: c.remoteAddr().String(),
+		State: c.watch.state, Since: c.since, Query: string(c.watch.query), Kind: c.watch.kind, Began: c.watch.began, Queries: c.watch.queries,
+		Received: in, Sent: out, TLS: c.tls}
+	for _, conn := range c.watch.busy {
+		d.Shards = append(d.Shards, conn.Shard())
+	}
+	return d
+}
+
+// Kill ends the session with this id; false means there is none.
+func (s *Server) Kill(ctx context.Context, id uint64) bool {
+	found := false
+	s.each(func(c *session) {
+		if c.id == id {
+			found = true
+			c.kill(ctx)
+		}
+	})
+	return found
+}
+
+const shownQuery = 1024 // bytes of a statement that SHOW QUERIES keeps
+
+// record notes what runs, for SHOW QUERIES and the counters. It copies, so that the session's buffers stay its own.
+func (c *session) record(text []byte, plan *router.Plan) {
+	now := time.Now()
+	c.watch.Lock()
+	c.watch.state = "active"
+	c.watch.query = append(c.watch.query[:0], text[:min(len(text), shownQuery)]...)
+	c.watch.kind = plan.Kind
+	c.watch.began = now
+	c.watch.queries++
+	c.watch.Unlock()
+	if c.unit.start.IsZero() {
+		c.unit.start = now
+	}
+	t := &c.srv.totals
+	t.queries.Add(1)
+	switch plan.Kind {
+	case router.One:
+		t.one.Add(1)
+	case router.Home:
+		t.home.Add(1)
+	case router.Reference:
+		t.reference.Add(1)
+	case router.Gather:
+		t.gather.Add(1)
+	case router.Broadcast:
+		t.wide.Add(1)
+	}
+}
+
+// finishStats accounts for the unit that has ended.
+func (c *session) finishStats() {
+	if c.unit.start.IsZero() {
+		return
+	}
+	took := time.Since(c.unit.start)
+	c.unit.start = time.Time{}
+	c.srv.totals.queryNanos.Add(int64(took))
+	if !c.tx.active {
+		c.srv.totals.transactions.Add(1)
+	}
+	if limit := c.policy.SlowQuery; limit > 0 && took >= limit {
+		c.logSlow(took)
+	}
+}
+
+func (c *session) logSlow(took time.Duration) {
+	c.watch.Lock()
+	query, kind := string(c.watch.query), c.watch.kind
+	c.watch.Unlock()
+	if !c.policy.LogValues {
+		query = router.WithoutLiterals(query)
+	}
+	c.srv.log.Warn("slow query", "session", c.id, "user", c.user.Name, "took", took, "plan", kind.String(), "query", query)
+}
+
+// StepRow renders one step of EXPLAIN ROUTE as text columns.
+func StepRow(s *router.Step) [][]byte {
+	values := []string{itoa(s.Step), s.Kind, s.Table, s.Key, string(s.Shard), s.SQLSent, s.Reason}
+	row := make([][]byte, len(values))
+	for i, v := range values {
+		row[i] = []byte(v)
+	}
+	return row
+}
+
+// accountTraffic keeps the byte counts of a session that ends.
+func (s *Server) accountTraffic(conn *pgwire.Conn) {
+	in, out := conn.Traffic()
+	s.totals.received.Add(in)
+	s.totals.sent.Add(out)
+}

@@ -1,0 +1,327 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// transaction is the client's transaction block. BEGIN is lazy: it is sent to a shard together with the first statement that
+// runs there.
+//
+//	idle ─BEGIN▶ active ─error▶ failed ─ROLLBACK TO▶ active
+//	  ▲             └─COMMIT, ROLLBACK─┐ └─COMMIT, ROLLBACK─┐
+//	  └────────────────────────────────┴────────────────────┘
+type transaction struct {
+	active   bool
+	failed   bool
+	implicit bool   // of a Query message with several statements: ends with it
+	begin    string // its BEGIN, options included
+	prelude  []entry
+	base     state // the settings before it began
+}
+
+// entry is something that a shard which joins later must repeat: a savepoint or a SET.
+type entry struct {
+	savepoint string // empty for a SET
+	sql       string
+	state     state // the session's settings before this entry
+}
+
+func (t *transaction) plain() bool { return t.begin == "" }
+
+// status is the byte that ReadyForQuery carries.
+func (t *transaction) status() byte {
+	switch {
+	case t.failed:
+		return pgwire.TxFailed
+	case t.active && !t.implicit:
+		return pgwire.TxActive
+	}
+	return pgwire.TxIdle
+}
+
+// open starts a transaction block; no server hears of it yet.
+func (c *session) open(begin string, implicit bool) {
+	if strings.EqualFold(strings.TrimRight(begin, "; \n"), "begin") {
+		begin = ""
+	}
+	c.tx = transaction{active: true, implicit: implicit, begin: begin, base: c.state, prelude: c.tx.prelude[:0]}
+}
+
+// closed ends the block; the settings are those that last, and the servers' connections are told which theirs are.
+func (c *session) closed(committed, chain bool) {
+	if !committed {
+		c.state = c.tx.base
+	}
+	for _, p := range c.parts {
+		if p.began {
+			p.conn.RecordSettings(c.state.settings)
+		}
+		p.began = chain
+		p.wrote = false
+	}
+	c.closeCursors()
+	begin := c.tx.begin
+	c.tx = transaction{prelude: c.tx.prelude[:0]}
+	if chain {
+		c.tx.active, c.tx.begin, c.tx.base = true, begin, c.state
+	}
+}
+
+// began returns the participants that take part in the transaction.
+func (c *session) began() []*participant {
+	var all []*participant
+	for _, p := range c.parts {
+		if p.began {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// sole returns the transaction's only participant, or nil if there are none or several.
+func (c *session) sole() *participant {
+	var only *participant
+	for _, p := range c.parts {
+		if p.began {
+			if only != nil {
+				return nil
+			}
+			only = p
+		}
+	}
+	return only
+}
+
+func isCommit(s *router.Statement) bool { return s.Verb == router.Commit }
+
+// endsFailed reports whether a failed transaction accepts the statement.
+func endsFailed(verb router.Verb) bool {
+	return verb == router.Commit || verb == router.Rollback || verb == router.RollbackTo
+}
+
+// controlTransaction answers a transaction statement that not exactly one server can answer: none takes part yet, or several do.
+func (c *session) controlTransaction(ctx context.Context, stmt *router.Statement, text string) error {
+	switch stmt.Verb {
+	case router.Begin:
+		return c.begin(text)
+	case router.Commit:
+		return c.commitAll(ctx, stmt.Chain)
+	case router.Rollback:
+		return c.rollbackAll(stmt.Chain)
+	default:
+		return c.savepointAll(stmt, text)
+	}
+}
+
+func (c *session) begin(text string) error {
+	tag := "BEGIN"
+	if len(text) >= 5 && strings.EqualFold(text[:5], "start") {
+		tag = "START TRANSACTION"
+	}
+	if c.tx.active && !c.tx.implicit {
+		if err := c.notice(&pgwire.Error{Severity: "WARNING", Code: codeActiveTransaction, Message: "there is already a transaction in progress"}); err != nil {
+			return err
+		}
+		return c.replyTag(tag)
+	}
+	if c.tx.implicit {
+		c.tx.implicit = false // what ran before in the same Query message belongs to the block, as in PostgreSQL
+		return c.replyTag(tag)
+	}
+	c.open(text, false)
+	return c.replyTag(tag)
+}
+
+func noTransaction() *pgwire.Error {
+	return &pgwire.Error{Severity: "WARNING", Code: "25P01", Message: "there is no transaction in progress"}
+}
+
+// commitAll answers a COMMIT that none or several participants carry out.
+func (c *session) commitAll(ctx context.Context, chain bool) error {
+	if !c.tx.active || c.tx.implicit {
+		if err := c.notice(noTransaction()); err != nil {
+			return err
+		}
+	}
+	if !c.tx.active {
+		return c.replyTag("COMMIT")
+	}
+	if c.tx.failed {
+		return c.rollbackAll(chain)
+	}
+	begin := c.tx.begin
+	if err := c.commitQuietly(ctx); err != nil {
+		return err
+	}
+	if chain {
+		c.open(begin, false)
+	}
+	return c.replyTag("COMMIT")
+}
+
+// commitQuietly commits on every participant and ends the block; the client hears of it only if it fails. The one that wrote
+// goes first: if it fails, nothing has happened anywhere.
+func (c *session) commitQuietly(ctx context.Context) error {
+	if err := c.checkWriters(ctx); err != nil {
+		return c.abandon(err)
+	}
+	parts := c.began()
+	slices.SortStableFunc(parts, func(a, b *participant) int { return boolOrder(b.wrote) - boolOrder(a.wrote) })
+	for i, p := range parts {
+		out, err := runText(p.conn, "COMMIT")
+		switch {
+		case err != nil && i == 0:
+			return c.commitFailed(p, err)
+		case err != nil:
+			c.drop(p) // it only read: nothing is lost with it
+		case out.tag != "COMMIT" && i == 0:
+			return c.abandon(errFailedTransaction())
+		}
+	}
+	c.closed(true, false)
+	return nil
+}
+
+func boolOrder(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// commitFailed reports that the writer's COMMIT did not succeed, and undoes the rest.
+func (c *session) commitFailed(p *participant, err error) error {
+	var lost *lostError
+	if errors.As(err, &lost) {
+		lost.commit = true
+		c.drop(p)
+	}
+	return c.abandon(err)
+}
+
+// abandon rolls everything back, ends the block and reports err.
+func (c *session) abandon(err error) error {
+	c.rollbackParts()
+	c.closed(false, false)
+	return c.reject(err)
+}
+
+// checkWriters makes sure, before several participants commit, that at most one of them has written: a function may write where
+// the router saw only a read. PostgreSQL itself knows: only a transaction that wrote has an id.
+func (c *session) checkWriters(ctx context.Context) error {
+	parts := c.began()
+	if len(parts) < 2 {
+		return nil
+	}
+	for _, p := range parts {
+		out, err := runText(p.conn, "SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL")
+		if err != nil {
+			return err
+		}
+		if len(out.row) == 1 && out.row[0] == "t" {
+			if other := c.writer(); other != nil && other != p {
+				return errCrossShard(other.shard, p.shard)
+			}
+			p.wrote = true
+		}
+	}
+	return nil
+}
+
+func (c *session) rollbackAll(chain bool) error {
+	if !c.tx.active {
+		if err := c.notice(noTransaction()); err != nil {
+			return err
+		}
+		return c.replyTag("ROLLBACK")
+	}
+	begin := c.tx.begin
+	c.rollbackParts()
+	c.closed(false, false)
+	if chain {
+		c.open(begin, false)
+	}
+	return c.replyTag("ROLLBACK")
+}
+
+// rollbackParts rolls back on every participant of the transaction or pipeline; a connection that cannot be rolled back is
+// closed, which has the same effect.
+func (c *session) rollbackParts() {
+	for _, p := range slices.Clone(c.parts) {
+		if !p.began && !p.unsynced {
+			continue
+		}
+		if _, err := runText(p.conn, "ROLLBACK"); err != nil {
+			c.drop(p)
+			continue
+		}
+		p.began, p.wrote, p.unsynced, p.unnamed = false, false, false, 0
+	}
+	c.forgetPortals(nil)
+}
+
+// savepointAll runs SAVEPOINT, RELEASE or ROLLBACK TO on every participant; those that join later repeat what is in force.
+func (c *session) savepointAll(stmt *router.Statement, text string) error {
+	if !c.tx.active {
+		return c.reject(&pgwire.Error{Code: "25P01", Message: savepointTag(stmt.Verb) + " can only be used in transaction blocks"})
+	}
+	if stmt.Verb != router.Savepoint && c.findSavepoint(stmt.Name) < 0 {
+		return c.reject(&pgwire.Error{Code: codeInvalidSavepoint, Message: "savepoint \"" + stmt.Name + "\" does not exist"})
+	}
+	for _, p := range c.began() {
+		if _, err := runText(p.conn, text); err != nil {
+			return c.reject(err)
+		}
+	}
+	c.noteSavepoint(stmt, text)
+	return c.replyTag(savepointTag(stmt.Verb))
+}
+
+func savepointTag(verb router.Verb) string {
+	switch verb {
+	case router.Savepoint:
+		return "SAVEPOINT"
+	case router.Release:
+		return "RELEASE"
+	default:
+		return "ROLLBACK"
+	}
+}
+
+func (c *session) findSavepoint(name string) int {
+	for i := len(c.tx.prelude) - 1; i >= 0; i-- {
+		if c.tx.prelude[i].savepoint == name && name != "" {
+			return i
+		}
+	}
+	return -1
+}
+
+// noteSavepoint keeps the prelude in step with a savepoint statement that has succeeded.
+func (c *session) noteSavepoint(stmt *router.Statement, text string) {
+	at := c.findSavepoint(stmt.Name)
+	switch stmt.Verb {
+	case router.Savepoint:
+		c.tx.prelude = append(c.tx.prelude, entry{savepoint: stmt.Name, sql: text, state: c.state})
+	case router.Release:
+		if at < 0 {
+			return
+		}
+		// Settings made since stay in force; savepoints made since are gone.
+		rest := slices.DeleteFunc(slices.Clone(c.tx.prelude[at:]), func(e entry) bool { return e.savepoint != "" })
+		c.tx.prelude = append(c.tx.prelude[:at], rest...)
+	case router.RollbackTo:
+		if at < 0 {
+			return
+		}
+		c.state = c.tx.prelude[at].state
+		c.tx.prelude = c.tx.prelude[:at+1]
+		c.tx.failed = false
+	}
+}
