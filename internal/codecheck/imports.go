@@ -9,10 +9,10 @@ import (
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd":       {"*"},
-		"admin":     {"proxy", "rebalance", "saga", "ingest", "limits", "topology", "backend", "pgwire"},
+		"admin":     {"proxy", "rebalance", "saga", "ingest", "limits", "topology", "backend", "ring", "pgwire"},
 		"proxy":     {"router", "saga", "ingest", "limits", "ids", "topology", "backend", "ring", "pgwire"},
 		"router":    {"topology", "ring"},
-		"saga":      {"topology", "backend", "ring"},
+		"saga":      {"topology", "backend", "ring", "pgwire"},
 		"rebalance": {"topology", "backend", "ring"},
 		"ingest":    {"topology", "backend", "ring"},
 		"topology":  {"ring"},
