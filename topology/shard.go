@@ -21,7 +21,7 @@ type Shard struct {
 //	   └────────▶ Draining ──▶ (dropped)
 type ShardState uint8
 
-// The states. The zero value means unset; in a wish it stands for Active.
+// The states. The zero value means unset; in a wish it leaves a known shard as it is and makes a new one Active.
 const (
 	StateUnset ShardState = iota
 	Active                // reads, writes, and a place of its own on the ring

@@ -48,8 +48,8 @@ func (t *Topology) catalogSession(ctx context.Context) error {
 			return err
 		}
 		t.home.gain(time.Time{})
-		// A look at a large schema may take 1 % of one core of the server, no more.
-		timer := time.NewTimer(max(t.cfg.CatalogPoll, 100*cost))
+		// A look at a large schema may take 1 % of one core of the server; one slow look must not blind us for long.
+		timer := time.NewTimer(max(t.cfg.CatalogPoll, min(100*cost, 10*t.cfg.CatalogPoll)))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
