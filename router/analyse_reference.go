@@ -1,0 +1,149 @@
+package router
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgring/pgring/topology"
+)
+
+// referenceWrite plans a write to reference tables: the same statement on every
+// shard, if each computes the same. False: no reference table is written.
+func (a *analysis) referenceWrite() bool {
+	references := 0
+	for _, w := range a.written {
+		if w.rel.table != nil && w.rel.table.Kind == topology.Reference {
+			references++
+		}
+	}
+	if references == 0 {
+		return false
+	}
+	name := whole(a.written[0].rel.table)
+	switch {
+	case references < len(a.written):
+		a.unsupported("statement writes reference tables and others", "A reference table is written on every shard, the others are not.",
+			"Write them in statements of their own.")
+	case len(a.refs) > 0 || len(a.homes) > 0 || a.catalogs:
+		a.unsupported("statement writes reference table "+quoteIdent(name)+" from tables that not every shard has",
+			"A reference table is written on every shard by the same statement.", "Read the values first and write them as constants.")
+	default:
+		a.deterministic(name)
+	}
+	a.special = true // the words that mean the clock may be literals
+	a.st.route = routeBroadcast
+	a.st.dated = true
+	return true
+}
+
+// deterministic refuses what shards may compute differently.
+func (a *analysis) deterministic(name string) {
+	why := a.nondeterminism()
+	if why == "" {
+		return
+	}
+	a.refuse(&Refusal{
+		Reason:  Unsupported,
+		Message: "write to reference table " + quoteIdent(name) + " may differ between shards",
+		Detail:  why,
+		Hint:    "Compute the values first and write them as constants or parameters.",
+	})
+}
+
+// nondeterminism says what in the statement shards may compute differently; ""
+// if nothing.
+func (a *analysis) nondeterminism() string {
+	if a.survey.volatile {
+		return "It uses the time of day or the session's user, which each shard takes for itself."
+	}
+	for _, f := range a.survey.funcs {
+		class := a.classify(f)
+		if class.volatile || class.stable || class.user || !class.known {
+			name, _, _ := lastWord(f.Funcname)
+			return "Function " + name + " is not known to be immutable."
+		}
+	}
+	if slices.ContainsFunc(a.survey.strings, clockWord) {
+		return "It has a constant that may mean the current time."
+	}
+	if a.survey.limits > 0 {
+		return "LIMIT, DISTINCT ON and window functions may choose different rows on each shard."
+	}
+	for _, w := range a.written {
+		if w.inserted {
+			if column := defaulted(w.rel.table, a.insertOf(w)); column != "" {
+				return "The DEFAULT of column " + quoteIdent(column) + " is computed on each shard."
+			}
+		}
+	}
+	return ""
+}
+
+// clockWord says whether a text may be one of the date and time inputs that
+// mean a moment relative to now.
+func clockWord(text string) bool {
+	lower := strings.ToLower(text)
+	for _, word := range []string{"now", "today", "tomorrow", "yesterday"} {
+		if strings.Contains(lower, word) && len(text) < 40 {
+			return true
+		}
+	}
+	return false
+}
+
+// insertOf returns the INSERT that a write comes from.
+func (a *analysis) insertOf(w write) *pg.InsertStmt { return a.inserts[w.rel] }
+
+// defaulted returns a column that an INSERT leaves to its DEFAULT, or "".
+func defaulted(t *topology.Table, s *pg.InsertStmt) string {
+	if len(t.Columns) == 0 {
+		return "?"
+	}
+	var named []string
+	for _, n := range s.Cols {
+		named = append(named, n.GetResTarget().GetName())
+	}
+	rows := s.SelectStmt.GetSelectStmt()
+	given := len(named)
+	if given == 0 && rows != nil {
+		given = insertWidth(rows)
+	}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		omitted := len(named) > 0 && !slices.Contains(named, c.Name) || len(named) == 0 && i >= given
+		if c.HasDefault && !c.Generated && (omitted || rows == nil) {
+			return c.Name
+		}
+	}
+	return explicitDefault(rows, t, named)
+}
+
+// explicitDefault finds DEFAULT among the values of an INSERT.
+func explicitDefault(rows *pg.SelectStmt, t *topology.Table, named []string) string {
+	for _, row := range rows.GetValuesLists() {
+		for i, v := range row.GetList().GetItems() {
+			if v.GetSetToDefault() == nil {
+				continue
+			}
+			if len(named) > i {
+				return named[i]
+			}
+			return t.Columns[min(i, len(t.Columns)-1)].Name
+		}
+	}
+	return ""
+}
+
+// insertWidth returns how many columns the rows of an INSERT have; 0 when that
+// is not plain.
+func insertWidth(rows *pg.SelectStmt) int {
+	switch {
+	case len(rows.ValuesLists) > 0:
+		return len(rows.ValuesLists[0].GetList().GetItems())
+	case rows.Op == pg.SetOperation_SETOP_NONE && !hasStar(rows.TargetList):
+		return len(rows.TargetList)
+	}
+	return 0
+}

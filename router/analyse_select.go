@@ -1,0 +1,143 @@
+package router
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// selectStatement analyses a SELECT that is a statement of its own.
+func (a *analysis) selectStatement(s *pg.SelectStmt) {
+	if a.setConfig(s) {
+		return
+	}
+	if into := intoClause(s); into != nil {
+		a.selectInto(s, into)
+		return
+	}
+	q := a.selectQuery(s, nil, nil, nil)
+	a.conclude(q)
+	switch a.st.route {
+	case routeHome:
+		a.st.anywhere = a.answersAnywhere()
+	case routeRows:
+		a.selectRows(s, q)
+	default:
+	}
+}
+
+// selectRows finishes a SELECT on sharded tables: what if its rows are on
+// several shards?
+func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
+	if a.onePlace() {
+		return
+	}
+	if a.survey.writes > 0 {
+		a.st.spread = crossShardWrite("data-modifying WITH needs the rows of several shards",
+			"The statement's tables are not pinned to one shard by their keys.")
+		return
+	}
+	g, why := a.planGather(s, q)
+	a.st.gather = g
+	a.st.spread = why
+}
+
+// onePlace says whether the statement's rows are on one shard whatever the
+// values: one equality for all keys, and no home tables beside them.
+func (a *analysis) onePlace() bool {
+	if len(a.st.needs) != 1 || len(a.st.homes) > 0 || a.st.catalogs || a.alone != nil {
+		return false
+	}
+	n := &a.st.needs[0]
+	return len(n.any) == 1 && !n.any[0].array
+}
+
+// answersAnywhere says whether a statement without sharded and home tables is a
+// read that every shard answers alike.
+func (a *analysis) answersAnywhere() bool {
+	if a.st.Access != Read || len(a.homes) > 0 || a.catalogs || a.survey.callsUser {
+		return false
+	}
+	for _, f := range a.survey.funcs {
+		name, _ := words(f.Funcname)
+		class := a.classify(f)
+		if (class.stable || class.volatile) && !anywhereFunction(name[len(name)-1]) {
+			return false
+		}
+	}
+	for _, t := range a.survey.casts {
+		if !anywhereType(t) {
+			return false
+		}
+	}
+	return true
+}
+
+// anywhereType says whether a cast to the type means the same on every shard:
+// built-in types do, except those that look names up.
+func anywhereType(t *pg.TypeName) bool {
+	name, ok := words(t.Names)
+	if !ok || len(name) == 0 || len(name) == 2 && name[0] != catalogSchema {
+		return false
+	}
+	switch name[len(name)-1] {
+	case "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "name", "bytea", "uuid", "date",
+		"time", "timetz", "timestamp", "timestamptz", "interval", "json", "jsonb", "inet", "cidr", "unknown":
+		return true
+	}
+	return false
+}
+
+// intoClause returns the INTO of a SELECT, wherever it is in a set operation.
+func intoClause(s *pg.SelectStmt) *pg.IntoClause {
+	for ; s != nil; s = s.Larg {
+		if s.IntoClause != nil {
+			return s.IntoClause
+		}
+	}
+	return nil
+}
+
+// selectInto analyses SELECT … INTO: it creates a table from a query.
+func (a *analysis) selectInto(s *pg.SelectStmt, into *pg.IntoClause) {
+	a.special = true
+	a.createFromQuery(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: s}}, into)
+}
+
+// setConfig recognises SELECT set_config(name, value, false), which is SET with
+// an answer.
+func (a *analysis) setConfig(s *pg.SelectStmt) bool {
+	if len(s.TargetList) != 1 || len(s.FromClause) > 0 || s.WhereClause != nil || s.WithClause != nil || s.LimitCount != nil ||
+		s.LimitOffset != nil || s.Op != pg.SetOperation_SETOP_NONE || len(s.GroupClause) > 0 || s.HavingClause != nil {
+		return false
+	}
+	f := s.TargetList[0].GetResTarget().GetVal().GetFuncCall()
+	if f == nil || len(f.Args) != 3 || pinOf(f) != PinSettings {
+		return false
+	}
+	if b := f.Args[2].GetAConst().GetBoolval(); b == nil || b.Boolval {
+		return false
+	}
+	name := f.Args[0].GetAConst().GetSval()
+	if name == nil {
+		return false
+	}
+	set := Setting{Name: foldCase(name.Sval)}
+	switch v := f.Args[1].Node.(type) {
+	case *pg.Node_AConst:
+		text := v.AConst.GetSval()
+		if text == nil {
+			return false
+		}
+		set.Text = text.Sval
+		set.Value = quoteLiteral(text.Sval)
+	case *pg.Node_ParamRef:
+		set.Param = int(v.ParamRef.Number)
+	default:
+		return false
+	}
+	a.special = true
+	a.st.Verb, a.st.Query, a.st.Access = Set, true, Read
+	a.st.Settings = []Setting{set}
+	a.checkSetting(&set)
+	a.local()
+	return true
+}

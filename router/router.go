@@ -1,0 +1,208 @@
+package router
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/pgring/pgring/router/internal/sql"
+	"github.com/pgring/pgring/topology"
+)
+
+// Config configures a Router.
+type Config struct {
+	CacheSize int // statements kept; 0: 8192
+}
+
+const (
+	defaultCacheSize = 8192
+	maxCachedText    = 16 << 10 // longer texts are parsed each time
+)
+
+// Router plans statements. Its methods may be called concurrently.
+type Router struct {
+	cache *cache
+}
+
+// New returns a Router with an empty cache.
+func New(c Config) *Router {
+	if c.CacheSize <= 0 {
+		c.CacheSize = defaultCacheSize
+	}
+	return &Router{cache: newCache(c.CacheSize)}
+}
+
+// Stats are the counters of the statement cache since New.
+type Stats struct {
+	ExactHits  int64 // by the statement's text
+	NormalHits int64 // by its text without literals
+	Misses     int64 // parsed
+	Evicted    int64
+	Entries    int64
+	Capacity   int64
+}
+
+// Stats returns the cache's counters.
+func (r *Router) Stats() Stats {
+	return Stats{
+		ExactHits:  r.cache.hits[exact].Load(),
+		NormalHits: r.cache.hits[normal].Load(),
+		Misses:     r.cache.misses.Load(),
+		Evicted:    r.cache.evicted.Load(),
+		Entries:    int64(r.cache.entries()),
+		Capacity:   int64(cap(r.cache.segments[0].clock)) * cacheSegments,
+	}
+}
+
+// Scratch is a session's working memory for Query. The zero value is ready; it
+// must not be used by two goroutines at once.
+type Scratch struct {
+	splitter sql.Splitter
+	piece    sql.Statement
+	bounds   []Bound
+	literals []literals
+}
+
+// Query splits and analyses what one simple Query message holds; text is the
+// message's string without its NUL. Statements that pgring refuses are in the
+// result, and Plan returns their refusal, so that the statements before them
+// run as in PostgreSQL; an error is a *Refusal for the whole message, such as a
+// syntax error. The result is valid until scratch is used again.
+func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
+	scratch.bounds = scratch.bounds[:0]
+	scratch.literals = scratch.literals[:0]
+	if st := r.cache.get(trimmed(text), env, snap.Schema, exact); st != nil {
+		r.cache.hits[exact].Add(1)
+		scratch.bounds = append(scratch.bounds, Bound{Statement: st, Text: text, Values: noValues{}})
+		return scratch.bounds, nil
+	}
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
+	piece := &scratch.piece
+	scratch.splitter.Reset(text)
+	for scratch.splitter.Next(piece) {
+		st, err := r.statement(snap, env, text, piece)
+		if err != nil {
+			return nil, inMessage(err, text[:piece.Start])
+		}
+		scratch.literals = append(scratch.literals, literals{text: text, list: piece.Literals})
+		scratch.bounds = append(scratch.bounds, Bound{Statement: st, Text: text[piece.Start:piece.Stop], Offset: piece.Start})
+	}
+	if len(scratch.bounds) == 1 {
+		scratch.bounds[0].Text, scratch.bounds[0].Offset = text, 0
+	}
+	for i := range scratch.bounds {
+		scratch.bounds[i].Values = &scratch.literals[i]
+	}
+	return scratch.bounds, nil
+}
+
+// Parse analyses the one statement of a Parse message. Several statements are
+// refused, as is a statement that no parameters can make runnable.
+func (r *Router) Parse(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
+	st := r.cache.get(trimmed(text), env, snap.Schema, exact)
+	if st != nil {
+		r.cache.hits[exact].Add(1)
+	} else {
+		var err error
+		if st, err = r.parse(snap, env, text); err != nil {
+			return nil, err
+		}
+	}
+	if refused := st.Refused(); refused != nil {
+		return nil, refused
+	}
+	return st, nil
+}
+
+func (r *Router) parse(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
+	var (
+		splitter    sql.Splitter
+		piece, more sql.Statement
+	)
+	splitter.Reset(text)
+	splitter.Next(&piece)
+	st, err := r.statement(snap, env, text, &piece)
+	if err != nil {
+		return nil, inMessage(err, text[:piece.Start])
+	}
+	if splitter.Next(&more) {
+		return nil, &Refusal{Reason: MultipleStatements, Message: "cannot insert multiple commands into a prepared statement"}
+	}
+	if st.needsLiterals {
+		st = st.withLiterals(&literals{text: text, list: piece.Literals})
+	}
+	return st, nil
+}
+
+// statement returns the analysed statement of a piece, from the cache if it is
+// there.
+func (r *Router) statement(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, error) {
+	own := text[piece.Start:piece.End]
+	cacheable := len(own) <= maxCachedText && !piece.Broken
+	if cacheable && piece.Strippable {
+		if st := r.cache.get(piece.Form, env, snap.Schema, normal); st != nil {
+			r.cache.hits[normal].Add(1)
+			return st, nil
+		}
+	}
+	if cacheable {
+		if st := r.cache.get(own, env, snap.Schema, exact); st != nil {
+			r.cache.hits[exact].Add(1)
+			return st, nil
+		}
+	}
+	r.cache.misses.Add(1)
+	source := source{text: own, offset: piece.Start, directive: piece.Directive, empty: piece.Empty}
+	if piece.Strippable {
+		source.literals = piece.Literals
+	}
+	st, general, err := r.analyse(snap, env, source)
+	if err != nil {
+		return nil, err
+	}
+	if !general && st.needsLiterals {
+		st = st.withLiterals(&literals{text: text, list: piece.Literals})
+	}
+	switch {
+	case !cacheable:
+	case general && piece.Strippable && len(piece.Literals) > 0:
+		r.cache.put(piece.Form, env, snap.Schema, normal, st)
+	default:
+		r.cache.put(own, env, snap.Schema, exact, st)
+	}
+	return st, nil
+}
+
+// trimmed cuts white space around text and one semicolon after it: what is
+// cached under the rest, if anything, is a whole statement.
+func trimmed(text []byte) []byte {
+	text = bytes.TrimRight(text, " \t\r\n")
+	if n := len(text); n > 0 && text[n-1] == ';' {
+		text = bytes.TrimRight(text[:n-1], " \t\r\n")
+	}
+	return bytes.TrimLeft(text, " \t\r\n")
+}
+
+// checkText refuses what neither PostgreSQL nor the parser reads.
+func checkText(text []byte) error {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return &Refusal{Reason: SyntaxError, Message: "statement contains a zero byte"}
+	}
+	return nil
+}
+
+// inMessage moves the position of a syntax error behind what precedes the
+// statement in its message.
+func inMessage(err error, before []byte) error {
+	refusal, ok := err.(*Refusal)
+	if !ok || refusal.Position == 0 {
+		return err
+	}
+	moved := *refusal
+	moved.Position += utf8.RuneCount(before)
+	return &moved
+}
