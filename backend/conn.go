@@ -34,9 +34,10 @@ type Conn struct {
 	// These belong to the pool's inventory.
 	place      int // index among the open connections
 	idle       bool
-	acquiredAt time.Duration
-	idleSince  time.Duration
-	openedAt   time.Duration
+	outlived   bool          // has reached its lifetime: it is not lent out again
+	openedAt   time.Duration // this and the following count from the start of the Pools
+	acquiredAt time.Duration // zero: never lent out
+	idleSince  time.Duration // zero: in use, or not yet noticed as idle
 	expires    time.Duration // zero: never
 }
 

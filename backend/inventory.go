@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// checkAfter is how long a connection may have been idle and still be lent out without a look at its socket.
+// checkAfter is how long ago a connection may have been lent out last and be lent out again without a look at its socket. That
+// it counts from the beginning of its last use spares Release the clock.
 const checkAfter = 20 * time.Millisecond
 
 // preferAmong is how many idle connections are compared with wanted settings.
@@ -58,9 +59,9 @@ func (v *inventory) take(now time.Duration, want *Settings) (c *Conn, look bool)
 	copy(v.idle[i:], v.idle[i+1:])
 	v.idle[last] = nil
 	v.idle = v.idle[:last]
-	look = now-c.idleSince >= checkAfter || c.idleSince <= v.distrust
+	used := c.lastUse()
 	v.lend(c, now)
-	return c, look
+	return c, now-used >= checkAfter || used <= v.distrust
 }
 
 func (v *inventory) preferred(want *Settings) int {
@@ -74,7 +75,8 @@ func (v *inventory) preferred(want *Settings) int {
 }
 
 func (v *inventory) lend(c *Conn, now time.Duration) {
-	c.idle, c.acquiredAt = false, now
+	c.idle, c.acquiredAt, c.idleSince = false, now, 0
+	c.outlived = c.expires > 0 && now >= c.expires
 	c.cancels.lend()
 }
 
@@ -93,11 +95,11 @@ func (v *inventory) refusal(now time.Duration) error {
 	return nil
 }
 
-// put takes back a clean connection. If somebody waits, it is lent to the first: w, to be told. keep is false if it must be
-// closed instead.
+// put takes back a clean connection. If somebody waits, it is lent to the first: w, to be told; now is looked at only then. keep
+// is false if the connection must be closed instead.
 func (v *inventory) put(c *Conn, now time.Duration) (w *waiter, keep bool) {
 	if v.closed != nil || v.paused || c.origin.generation != v.generation ||
-		len(v.open)+len(v.connecting) > v.limits.size || c.expired(now) {
+		len(v.open)+len(v.connecting) > v.limits.size || c.outlived {
 		v.remove(c)
 		return nil, false
 	}
@@ -113,9 +115,11 @@ func (v *inventory) offer(c *Conn, now time.Duration) *waiter {
 		w.conn = c
 		return w
 	}
-	c.idle, c.idleSince = true, now
+	c.idle = true
 	v.idle = append(v.idle, c)
-	v.hush()
+	if v.quiet != nil {
+		v.hush()
+	}
 	return nil
 }
 
@@ -174,14 +178,18 @@ func (v *inventory) fail(err error, now time.Duration) []*waiter {
 	return failed
 }
 
-// stale removes the idle connections that are too old, unused for too long, or too many, and returns them.
+// stale removes the idle connections that are too old, unused for too long, or too many, and returns them. A connection counts
+// as unused from the first time that stale sees it idle.
 func (v *inventory) stale(now time.Duration) []*Conn {
 	var stale []*Conn
 	for _, c := range v.idle {
+		if c.idleSince == 0 {
+			c.idleSince = now
+		}
 		spare := len(v.idle)-len(stale) > v.limits.minIdle
 		unused := v.limits.idleTimeout > 0 && now-c.idleSince >= v.limits.idleTimeout
 		surplus := len(v.open)+len(v.connecting)-len(stale) > v.limits.size
-		if c.expired(now) || spare && unused || surplus {
+		if c.expires > 0 && now >= c.expires || spare && unused || surplus {
 			stale = append(stale, c)
 		}
 	}
@@ -229,5 +237,5 @@ func (v *inventory) missing(now time.Duration) int {
 	return max(0, min(want-busy, most-busy, v.limits.size-len(v.open)-busy))
 }
 
-// expired reports whether the connection has reached its lifetime.
-func (c *Conn) expired(now time.Duration) bool { return c.expires > 0 && now >= c.expires }
+// lastUse returns when the connection was lent out last, or opened.
+func (c *Conn) lastUse() time.Duration { return max(c.acquiredAt, c.openedAt) }

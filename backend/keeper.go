@@ -10,7 +10,7 @@ import (
 type chores struct {
 	obsolete []*Conn       // to be closed
 	logins   int           // to be begun
-	sweep    bool          // there are idle connections to look at
+	sweep    bool          // there may be idle connections to look at
 	next     time.Duration // until there may be more
 	done     bool          // the pool has left the configuration and its last connection is gone
 }
@@ -54,7 +54,7 @@ func (p *pool) chores() chores {
 	for range todo.logins {
 		v.connecting = append(v.connecting, now)
 	}
-	if len(v.idle) > 0 {
+	if len(v.open) > 0 {
 		todo.sweep, todo.next = true, sweepEvery
 	}
 	if in, ok := v.nextStale(now); ok {

@@ -100,7 +100,7 @@ func (p *pool) stats() PoolStats {
 		Acquires: v.acquires, Waits: v.waits, WaitTime: v.waited, Connects: v.connects, ConnectErrors: v.failures,
 		Health: Health{Shard: p.key.shard, Healthy: v.health.err == nil, Since: v.health.since, LastError: v.health.last, Latency: v.health.latency}}
 	for _, c := range v.idle {
-		if now-c.idleSince >= checkAfter {
+		if now-c.lastUse() >= checkAfter {
 			s.Used++
 		} else {
 			s.Idle++

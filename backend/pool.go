@@ -69,10 +69,10 @@ func (p *pool) rouse() {
 
 // acquire lends a connection, one with the settings wanted if there is a choice.
 func (p *pool) acquire(ctx context.Context, want *Settings) (*Conn, error) {
+	now := p.clock.now()
 	p.mu.Lock()
 	p.inv.acquires++
 	for {
-		now := p.clock.now()
 		c, look := p.inv.take(now, want)
 		if c == nil {
 			break
@@ -84,7 +84,6 @@ func (p *pool) acquire(ctx context.Context, want *Settings) (*Conn, error) {
 		c.Discard()
 		p.mu.Lock()
 	}
-	now := p.clock.now()
 	if err := p.inv.refusal(now); err != nil {
 		p.mu.Unlock()
 		return nil, err
@@ -152,8 +151,11 @@ func (p *pool) giveUp(w *waiter, why error) error {
 
 // put takes back a clean connection.
 func (p *pool) put(c *Conn) {
-	now := p.clock.now()
+	var now time.Duration
 	p.mu.Lock()
+	if p.inv.waiting.head != nil {
+		now = p.clock.now()
+	}
 	w, keep := p.inv.put(c, now)
 	p.mu.Unlock()
 	if w != nil {
@@ -190,16 +192,16 @@ func (p *pool) suspect() {
 }
 
 // sweep closes the idle connections that the server has ended. A look does no harm to one that is taken meanwhile: only those
-// that are still idle since the same moment are closed.
+// that are still idle since the same use are closed.
 func (p *pool) sweep() {
 	type sighting struct {
-		conn  *Conn
-		since time.Duration
+		conn *Conn
+		used time.Duration
 	}
 	p.mu.Lock()
 	idle := make([]sighting, len(p.inv.idle))
 	for i, c := range p.inv.idle {
-		idle[i] = sighting{conn: c, since: c.idleSince}
+		idle[i] = sighting{conn: c, used: c.lastUse()}
 	}
 	p.mu.Unlock()
 	for _, s := range idle {
@@ -207,7 +209,7 @@ func (p *pool) sweep() {
 			continue
 		}
 		p.mu.Lock()
-		gone := s.conn.idle && s.conn.idleSince == s.since
+		gone := s.conn.idle && s.conn.lastUse() == s.used
 		if gone {
 			p.inv.remove(s.conn)
 		}
