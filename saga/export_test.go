@@ -1,0 +1,63 @@
+package saga
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgring/pgring/ring"
+)
+
+// Point is a moment of the protocol.
+type Point = point
+
+// The names that tests write.
+const (
+	Before   = before
+	Sent     = sent
+	Answered = answered
+)
+
+func (p point) String() string { return string(p.when) + " " + p.message + " on " + string(p.shard) }
+
+// Message returns the message's name.
+func (p point) Message() string { return p.message }
+
+// When returns the moment.
+func (p point) When() string { return string(p.when) }
+
+// Shard returns the shard that the message is for.
+func (p point) Shard() ring.ShardID { return p.shard }
+
+// SetHook has f called at every point.
+func (c *Config) SetHook(f func(Point)) { c.hook = f }
+
+// SetGrace changes after what time prepared transactions are settled.
+func (c *Config) SetGrace(d time.Duration) { c.grace = d }
+
+// SetKeep changes after what time decisions and fences are deleted.
+func (c *Config) SetKeep(d time.Duration) { c.keep = d }
+
+// Sweep is one round of the janitor.
+func (c *Coordinator) Sweep(ctx context.Context) map[ring.ShardID]error {
+	return c.round(ctx, c.cfg.Topology.Current())
+}
+
+// GID builds the name of a prepared transaction.
+func GID(cluster, transaction string, step int, home ring.ShardID) string {
+	return gid{cluster: cluster, transaction: transaction, step: step, home: home}.String()
+}
+
+// RoundTrip parses a name and writes it again.
+func RoundTrip(text string) (string, bool) {
+	g, ok := parseGID(text)
+	return g.String(), ok
+}
+
+// NewIdentity returns a transaction's name and secret.
+func NewIdentity() (name, secret string) {
+	id := newIdentity()
+	return id.name, id.secret
+}
+
+// Quote makes an SQL string constant.
+func Quote(text string) string { return quote(text) }
