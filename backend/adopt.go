@@ -22,6 +22,8 @@ const cleanSlate = "RESET ROLE;RESET SESSION AUTHORIZATION;RESET ALL"
 
 // Adopt makes the server session's settings equal to s. Nothing is sent if they are. The connection must be idle. A
 // *pgwire.Error means that the server refused one of the settings; after any error the connection is marked dirty.
+// One trace of an earlier owner PostgreSQL does not let go: a customized parameter (shop.tenant) that it has set is empty then,
+// not unknown.
 func (c *Conn) Adopt(ctx context.Context, s *Settings) error {
 	if c.known && c.settings.Equal(s) {
 		return nil

@@ -83,7 +83,8 @@ func (c *Conn) RecordSettings(s *Settings) { c.settings, c.known = s, true }
 func (c *Conn) ForgetSettings() { c.settings, c.known = nil, false }
 
 // Release gives the connection back: to the pool if it is clean, that is idle, with nothing unread or unsent and not marked
-// dirty; else it is closed. It waits for cancels under way, so that none hits the next owner. A second Release does nothing.
+// dirty; else it is closed. An owner whose read or write failed marks it first. Release waits for cancels under way, so that none
+// hits the next owner. A second Release does nothing.
 func (c *Conn) Release() {
 	if !c.cancels.settle() {
 		return

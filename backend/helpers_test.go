@@ -26,7 +26,7 @@ func target(s *pgtest.Server, id ring.ShardID) backend.Target {
 }
 
 func config(s *pgtest.Server) backend.Config {
-	return backend.Config{Targets: []backend.Target{target(s, "s1")}, Size: 5, AcquireTimeout: 30 * time.Second}
+	return backend.Config{Targets: []backend.Target{target(s, "s1")}, Size: 5, AcquireTimeout: 30 * time.Second, PreparedStatements: 100}
 }
 
 // run starts pools that end with the test.
@@ -99,6 +99,7 @@ func receive(c *backend.Conn) (string, error) {
 	for {
 		typ, size, err := c.Wire().Peek()
 		if err != nil {
+			c.MarkDirty("connection lost")
 			return "", errors.Join(err, asError(refused))
 		}
 		frame, err := c.Wire().Frame(size, 1<<20)
@@ -128,6 +129,7 @@ func asError(e *pgwire.Error) error {
 
 func query(c *backend.Conn, sql string) (string, error) {
 	if err := send(c, sql); err != nil {
+		c.MarkDirty("connection lost")
 		return "", err
 	}
 	return receive(c)
