@@ -202,7 +202,7 @@ func TestAcquireForGoesPastDeadConnections(t *testing.T) {
 	s := pgtest.Start(t, 1)[0]
 	pools := run(t, config(s))
 	work := settings("work_mem", "SET work_mem TO '8MB'")
-	for range 10 {
+	for range 2 {
 		var held []*backend.Conn
 		for range 5 {
 			held = append(held, acquire(t, pools))

@@ -140,7 +140,7 @@ func TestFrozenServerIsGivenUpAfterTheConnectTimeout(t *testing.T) {
 func TestIdleConnectionThatTheServerEndedIsNeverLentOut(t *testing.T) {
 	s := pgtest.Start(t, 1)[0]
 	pools := run(t, config(s))
-	for range 5 {
+	for range 3 {
 		pids := warm(t, pools, 5)
 		admin := s.Connect(t)
 		for _, pid := range pids[:3] {
@@ -189,15 +189,20 @@ func pidIn(pids []uint32, pid uint32) bool {
 func TestDeadIdleConnectionsAreFoundWithoutTraffic(t *testing.T) {
 	s := pgtest.Start(t, 1)[0]
 	pools := run(t, config(s))
-	warm(t, pools, 5)
+	old := warm(t, pools, 5)
 	s.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgring'")
-	eventually(t, "the pool to be empty", func() bool { return len(pools.Servers()) == 0 })
+	eventually(t, "the dead connections to go and one to be tried", func() bool {
+		servers := pools.Servers()
+		return len(servers) == 1 && servers[0].State == backend.StateIdle && !pidIn(old, servers[0].PID)
+	})
+	s.Kill9(t)
+	eventually(t, "the shard's death to be known", func() bool { return !pools.Health()[0].Healthy })
 }
 
 func TestOneDeathMakesTheOthersSuspect(t *testing.T) {
 	s := pgtest.Start(t, 1)[0]
 	pools := run(t, config(s))
-	for range 10 {
+	for range 4 {
 		held := []*backend.Conn{acquire(t, pools), acquire(t, pools), acquire(t, pools)}
 		s.Exec(t, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'pgring'")
 		held[1].Release() // idle for no time at all, and dead

@@ -36,6 +36,7 @@ type inventory struct {
 	closed     error         // why nothing is lent out any more; nil: it is
 	distrust   time.Duration // idle connections not used since then are looked at first
 	health     health
+	probe      bool            // the server has ended the last connection: find out whether it is still there
 	quiet      []chan struct{} // closed when nothing is lent out
 
 	acquires, waits, connects, failures int64
@@ -147,6 +148,12 @@ func (v *inventory) remove(c *Conn) {
 	v.hush()
 }
 
+// lose strikes out a connection that the server has ended.
+func (v *inventory) lose(c *Conn) {
+	v.remove(c)
+	v.probe = len(v.open) == 0
+}
+
 // hush tells those who wait for quiet that nothing is lent out.
 func (v *inventory) hush() {
 	if v.active() > 0 {
@@ -229,9 +236,9 @@ func (v *inventory) missing(now time.Duration) int {
 	most := maxConnecting
 	if v.health.err != nil {
 		most = 1
-		if !v.health.serverLives {
-			want = max(want, 1)
-		}
+	}
+	if v.probe || v.health.err != nil && !v.health.serverLives {
+		want = max(want, 1)
 	}
 	busy := len(v.connecting)
 	return max(0, min(want-busy, most-busy, v.limits.size-len(v.open)-busy))

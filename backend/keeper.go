@@ -94,7 +94,7 @@ func (p *pool) login(ctx context.Context) {
 func (p *pool) loggedIn(pl *plan, c *Conn, now, latency time.Duration) {
 	p.mu.Lock()
 	v := &p.inv
-	v.connecting = v.connecting[:len(v.connecting)-1]
+	v.connecting, v.probe = v.connecting[:len(v.connecting)-1], false
 	v.connects++
 	usable := v.closed == nil && !v.paused && c.origin.generation == v.generation
 	var recovered bool
@@ -121,7 +121,7 @@ func (p *pool) loginFailed(ctx context.Context, pl *plan, generation uint64, err
 	now := p.clock.now()
 	p.mu.Lock()
 	v := &p.inv
-	v.connecting = v.connecting[:len(v.connecting)-1]
+	v.connecting, v.probe = v.connecting[:len(v.connecting)-1], false
 	var first bool
 	var failed []*waiter
 	if ctx.Err() == nil && generation == v.generation {

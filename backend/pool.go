@@ -172,7 +172,11 @@ func (p *pool) put(c *Conn) {
 func (p *pool) drop(c *Conn, reason string) {
 	ended := c.look() == seenEnd
 	p.mu.Lock()
-	p.inv.remove(c)
+	if ended {
+		p.inv.lose(c)
+	} else {
+		p.inv.remove(c)
+	}
 	p.mu.Unlock()
 	p.rouse()
 	c.close(false)
@@ -211,7 +215,7 @@ func (p *pool) sweep() {
 		p.mu.Lock()
 		gone := s.conn.idle && s.conn.lastUse() == s.used
 		if gone {
-			p.inv.remove(s.conn)
+			p.inv.lose(s.conn)
 		}
 		p.mu.Unlock()
 		if gone {
