@@ -3,6 +3,7 @@ package pgwire
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Error is an ErrorResponse or NoticeResponse (PostgreSQL manual, "Error and Notice Message Fields").
@@ -48,6 +49,7 @@ func appendField(b []byte, field byte, value string) []byte {
 	if value == "" {
 		return b
 	}
+	value, _, _ = strings.Cut(value, "\x00") // a client's bytes that are quoted must not end the field early and begin others
 	b = append(append(b, field), value...)
 	return append(b, 0)
 }

@@ -244,5 +244,5 @@ func ParseRowDescription(frame []byte) ([]Field, bool) {
 		f.Size, f.Modifier, f.Format = int16(body.Int16()), int32(body.Int32()), int16(body.Int16())
 		fields = append(fields, f)
 	}
-	return fields, body.Done()
+	return fields, n >= 0 && body.Done()
 }

@@ -215,8 +215,11 @@ func readPassword(c *Conn) ([]byte, error) {
 		return nil, protocolViolation(fmt.Sprintf("expected SASL response, got message type %q", typ))
 	}
 	frame, err := c.Frame(size, maxStartupPacket)
-	if err != nil {
+	if errors.Is(err, ErrFrameTooLarge) {
 		return nil, protocolViolation("SASL response is too long")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return frame[HeaderSize:], nil
 }
