@@ -42,6 +42,7 @@ func TestAdoptMakesTheSessionsSettingsThoseGiven(t *testing.T) {
 		{settings("role", "SET ROLE boss"), `postgres|boss|"$user", public|UTF8|4MB|pgring||0`},
 		{settings("shop.tenant", "SET shop.tenant TO 'a;b'", "statement_timeout", "SET statement_timeout TO 60000"), `postgres|postgres|"$user", public|UTF8|4MB|pgring|a;b|1min`},
 		{settings("client_encoding", "SELECT pg_catalog.set_config('client_encoding', 'LATIN1', false)"), `postgres|postgres|"$user", public|LATIN1|4MB|pgring||0`},
+		{nil, fresh},
 		{settings("client_encoding", "SET client_encoding TO LATIN1", "application_name", "SET application_name TO 'caf\xe9' -- of a client"), `postgres|postgres|"$user", public|LATIN1|4MB|caf\xc3\xa9||0`},
 		{settings("standard_conforming_strings", "SET standard_conforming_strings TO off"), `postgres|postgres|"$user", public|UTF8|4MB|pgring||0`},
 		{settings("application_name", `SET application_name TO 'a\'`), `postgres|postgres|"$user", public|UTF8|4MB|a\||0`},

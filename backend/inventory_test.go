@@ -156,6 +156,29 @@ func (l *life) check() {
 	}
 }
 
+func TestConnectionsNotUsedLatelyAreLookedAt(t *testing.T) {
+	const used = time.Second
+	for _, test := range []struct {
+		name     string
+		now      time.Duration
+		distrust time.Duration
+		look     bool
+	}{
+		{"used a moment ago", used + checkAfter - 1, -1, false},
+		{"not used for a while", used + checkAfter, -1, true},
+		{"another has died since", used + 2, used + 1, true},
+		{"another had died before", used + 2, used - 1, false},
+	} {
+		c := lendable()
+		v := &inventory{distrust: test.distrust}
+		v.add(c, 1)
+		c.acquiredAt = used
+		if got, look := v.take(test.now, nil); got != c || look != test.look {
+			t.Errorf("%s: look %v, want %v", test.name, look, test.look)
+		}
+	}
+}
+
 func TestLimitsOfTime(t *testing.T) {
 	v := &inventory{limits: limits{size: 3, minIdle: 1, idleTimeout: 10}, distrust: -1}
 	conns := []*Conn{lendable(), lendable(), lendable()}
