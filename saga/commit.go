@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
-
-// finishTimeout bounds what is done after the outcome is certain, and how long a silent home is asked for it. What is left
-// then is the janitor's.
-const finishTimeout = 10 * time.Second
 
 // transaction is one Commit under way.
 type transaction struct {
@@ -56,7 +51,7 @@ func (c *Coordinator) commit(ctx context.Context, conns []*backend.Conn) error {
 	if err != nil {
 		return c.abort(ctx, t, err)
 	}
-	if err := c.ensureInstalled(ctx, t.home.shard); err != nil {
+	if err := c.ensureInstalled(ctx, t.home); err != nil {
 		return c.abort(ctx, t, &AbortedError{Shard: t.home.shard, Err: err})
 	}
 	if !able {

@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,8 +16,16 @@ import (
 
 const (
 	defaultInterval = 5 * time.Second
-	defaultGrace    = 10 * time.Second // younger prepared transactions are left to their own proxy; it only saves work
-	defaultKeep     = time.Hour        // how long decisions and fences stay for those who ask late
+
+	// defaultGrace is the age under which prepared transactions are left to their own proxy. It only saves work.
+	defaultGrace = 10 * time.Second
+
+	// defaultKeep is how long decisions and fences stay for those who ask late.
+	defaultKeep = time.Hour
+
+	// defaultPatience bounds what is done after the outcome is certain, and how long a silent home is asked for it. What is
+	// left then is the janitor's.
+	defaultPatience = 10 * time.Second
 )
 
 // Config is what New needs.
@@ -32,9 +41,12 @@ type Config struct {
 	Interval time.Duration // between two rounds of the janitor, ±25 %; zero means 5 s
 	Logger   *slog.Logger  // nil means no log
 
-	grace time.Duration // set by tests
-	keep  time.Duration // set by tests
-	hook  func(point)   // set by tests: called before and after each message; nil means nothing
+	// Set by tests; zero means the defaults above.
+	grace    time.Duration
+	keep     time.Duration
+	patience time.Duration
+
+	hook func(point) // set by tests: called before and after each message; nil means nothing
 }
 
 // Coordinator ends transactions that are open on several shards. All methods may be called by any goroutine.
@@ -52,18 +64,13 @@ func New(cfg Config) (*Coordinator, error) {
 	if cfg.Interval < 0 {
 		return nil, errors.New("the janitor's interval must not be negative")
 	}
-	if cfg.Interval == 0 {
-		cfg.Interval = defaultInterval
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.grace == 0 {
-		cfg.grace = defaultGrace
-	}
-	if cfg.keep == 0 {
-		cfg.keep = defaultKeep
-	}
+	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
+	cfg.grace = cmp.Or(cfg.grace, defaultGrace)
+	cfg.keep = cmp.Or(cfg.keep, defaultKeep)
+	cfg.patience = cmp.Or(cfg.patience, defaultPatience)
 	return &Coordinator{cfg: cfg, facts: newFacts()}, nil
 }
 

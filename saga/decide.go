@@ -59,7 +59,7 @@ func decideSQL(secret string, shards []ring.ShardID) string {
 // resolve finds out what became of a decision whose answer was lost, and if nothing did, sees to it that nothing will.
 func (c *Coordinator) resolve(ctx context.Context, t *transaction) (verdict, error) {
 	cause := t.home.err
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.patience)
 	defer cancel()
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		found, planted, err := c.ruling(ctx, t.home.shard, t.id.name)

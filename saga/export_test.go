@@ -37,6 +37,9 @@ func (c *Config) SetGrace(d time.Duration) { c.grace = d }
 // SetKeep changes after what time decisions and fences are deleted.
 func (c *Config) SetKeep(d time.Duration) { c.keep = d }
 
+// SetPatience changes how long a shard that does not answer is asked after the decision.
+func (c *Config) SetPatience(d time.Duration) { c.patience = d }
+
 // Sweep is one round of the janitor.
 func (c *Coordinator) Sweep(ctx context.Context) map[ring.ShardID]error {
 	return c.round(ctx, c.cfg.Topology.Current())

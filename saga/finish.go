@@ -23,7 +23,7 @@ const finishTries = 3
 
 // finish commits what is prepared, after the decision to do so. It cannot change the outcome any more, so it returns no error.
 func (c *Coordinator) finish(ctx context.Context, t *transaction) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.patience)
 	defer cancel()
 	for try := 0; try < finishTries && len(t.in(prepared)) > 0; try++ {
 		c.endPrepared(ctx, t, commitPrepared)
@@ -34,7 +34,7 @@ func (c *Coordinator) finish(ctx context.Context, t *transaction) {
 // abort rolls back wherever something is open or prepared, and returns cause. The decision has not been made and never will be,
 // so what does not answer ends by itself or by the janitor.
 func (c *Coordinator) abort(ctx context.Context, t *transaction, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.patience)
 	defer cancel()
 	c.rollbackOpen(ctx, t)
 	c.endPrepared(ctx, t, rollbackPrepared)

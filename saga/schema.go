@@ -21,7 +21,7 @@ const hangUpTimeout = time.Second
 // an operator without that right may be given an empty schema of its own.
 const createSchema = `
 DO $$ BEGIN
-	IF to_regnamespace('pgring') IS NULL THEN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgring') THEN
 		CREATE SCHEMA pgring;
 	END IF;
 END $$;
@@ -117,17 +117,22 @@ func hangUp(ctx context.Context, conn *pgx.Conn) {
 	_ = conn.Close(ctx) // nothing is left to be said on it
 }
 
-// ensureInstalled makes sure that a shard can keep decisions.
-func (c *Coordinator) ensureInstalled(ctx context.Context, shard ring.ShardID) error {
-	if c.facts.isInstalled(shard) {
+// ensureInstalled makes sure that the home of a transaction can keep its decision.
+func (c *Coordinator) ensureInstalled(ctx context.Context, home *branch) error {
+	if c.facts.isInstalled(home.shard) {
 		return nil
 	}
-	conn, err := c.operator(ctx, shard)
+	conn, err := c.operator(ctx, home.shard)
 	if err != nil {
 		return err
 	}
 	defer hangUp(ctx, conn)
-	return c.install(ctx, conn, shard)
+	if err := c.install(ctx, conn, home.shard); err != nil {
+		return err
+	}
+	// The client's session may remember that there is no such function. It learns better when it locks a table.
+	c.ask(ctx, "refresh", []*branch{home}, func(*branch) string { return "SELECT FROM pg_catalog.pg_proc LIMIT 0" })
+	return home.err
 }
 
 // install creates the tables, or brings them to the present version, if this process has not seen them there.
@@ -177,11 +182,15 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// foundSQL reads the catalog like a table: to_regclass and its kind may answer from a cache that is older than the lock.
+const foundSQL = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'pgring' AND c.relname = 'saga_migrations')`
+
 // schemaVersion gives -1 where nothing is installed. A version of a later pgring is as good as the present one, because later
 // steps keep the tables usable.
 func schemaVersion(ctx context.Context, q querier) (version int, err error) {
 	var found bool
-	err = q.QueryRow(ctx, "SELECT to_regclass('pgring.saga_migrations') IS NOT NULL").Scan(&found)
+	err = q.QueryRow(ctx, foundSQL).Scan(&found)
 	if err == nil && !found {
 		return -1, nil
 	}
