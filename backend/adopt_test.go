@@ -45,7 +45,7 @@ func TestAdoptMakesTheSessionsSettingsThoseGiven(t *testing.T) {
 		{nil, fresh},
 		{settings("client_encoding", "SET client_encoding TO LATIN1", "application_name", "SET application_name TO 'caf\xe9' -- of a client"), `postgres|postgres|"$user", public|LATIN1|4MB|caf\xc3\xa9||0`},
 		{settings("standard_conforming_strings", "SET standard_conforming_strings TO off"), `postgres|postgres|"$user", public|UTF8|4MB|pgring||0`},
-		{settings("application_name", `SET application_name TO 'a\'`), `postgres|postgres|"$user", public|UTF8|4MB|a\||0`},
+		{settings("application_name", `SET application_name TO 'a\\b'`), `postgres|postgres|"$user", public|UTF8|4MB|a\\b||0`},
 		{nil, fresh},
 	} {
 		if err := c.Adopt(t.Context(), step.settings); err != nil {
