@@ -42,6 +42,7 @@ type analysis struct {
 	catalogs bool           // uses system catalogs or relations unknown here
 	tables   map[topology.Name]*topology.Table
 	sublinks map[*pg.SubLink]*query
+	byRange  map[*pg.RangeVar]*rel
 	claimed  map[*pg.RangeVar]bool // range variables that the scopes have understood
 }
 
@@ -53,6 +54,7 @@ func (r *Router) analyse(snap *topology.Snapshot, env *Env, src source) (st *Sta
 		router: r, snap: snap, env: env, src: src, st: &Statement{Verb: Plain, core: core{env: env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{},
 		sublinks: map[*pg.SubLink]*query{}, inserts: map[*rel]*pg.InsertStmt{},
+		byRange: map[*pg.RangeVar]*rel{},
 	}
 	if src.empty {
 		a.st.Verb, a.st.Access = Empty, Read

@@ -206,3 +206,28 @@ func inMessage(err error, before []byte) error {
 	moved.Position += utf8.RuneCount(before)
 	return &moved
 }
+
+// WithoutLiterals returns a text with "?" in the place of each literal, for
+// logs and displays that must not show values. A text that PostgreSQL's lexer
+// would not accept is cut where it goes wrong.
+func WithoutLiterals(text string) string {
+	out := make([]byte, 0, len(text))
+	scanner := sql.Scanner{Text: []byte(text)}
+	from := 0
+	for {
+		tok := scanner.Next()
+		switch tok.Kind {
+		case sql.EOF:
+			return string(append(out, text[from:]...))
+		case sql.Error:
+			return string(append(append(out, text[from:tok.Start]...), "…"...))
+		case sql.Comment: // may hold anything
+			out = append(out, text[from:tok.Start]...)
+			from = tok.End
+		case sql.Integer, sql.Radix, sql.Float, sql.String, sql.EString, sql.UString, sql.DollarString, sql.BitString:
+			out = append(append(out, text[from:tok.Start]...), '?')
+			from = tok.End
+		case sql.Other, sql.Ident, sql.QuotedIdent, sql.UIdent, sql.Param, sql.Operator, sql.Punct:
+		}
+	}
+}

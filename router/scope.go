@@ -94,6 +94,7 @@ func (a *analysis) table(q *query, v *pg.RangeVar) (*item, *rel) {
 	}
 	t, to := a.resolve(v)
 	r := &rel{name: v.Relname, table: t, query: q}
+	a.byRange[v] = r
 	a.place(r, to)
 	it := &item{name: v.Relname, rel: r}
 	if t != nil {

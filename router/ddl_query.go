@@ -1,0 +1,256 @@
+package router
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgring/pgring/topology"
+)
+
+// queryStatement analyses utilities that contain a query.
+func (a *analysis) queryStatement(n *pg.Node) bool {
+	switch s := n.Node.(type) {
+	case *pg.Node_ExplainStmt:
+		a.explain(s.ExplainStmt)
+	case *pg.Node_CopyStmt:
+		a.copy(s.CopyStmt)
+	case *pg.Node_CreateTableAsStmt:
+		a.createFromQuery(s.CreateTableAsStmt.Query, s.CreateTableAsStmt.Into)
+	case *pg.Node_ViewStmt:
+		a.view(s.ViewStmt)
+	case *pg.Node_RefreshMatViewStmt:
+		a.refresh(s.RefreshMatViewStmt)
+	case *pg.Node_RuleStmt:
+		a.rule(s.RuleStmt)
+	default:
+		return false
+	}
+	return true
+}
+
+// explain analyses EXPLAIN: it runs where its statement would.
+func (a *analysis) explain(s *pg.ExplainStmt) {
+	inner := &analysis{
+		router: a.router, snap: a.snap, env: a.env, src: a.src, st: &Statement{Verb: Plain, core: core{env: a.env}},
+		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{}, sublinks: map[*pg.SubLink]*query{},
+		inserts: map[*rel]*pg.InsertStmt{}, byRange: map[*pg.RangeVar]*rel{},
+	}
+	switch s.Query.GetNode().(type) {
+	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CreateTableAsStmt:
+		inner.statement(s.Query)
+	default:
+		a.unsupported("EXPLAIN of this statement is not supported", "", "EXPLAIN ROUTE says how pgring runs it.")
+		return
+	}
+	inner.finish()
+	a.st.Access = Read
+	executes := analyzes(s.Options)
+	st := inner.st
+	if !executes {
+		st.Access, st.Pin = Read, PinNone
+	}
+	if st.route == routeBroadcast {
+		a.onHome(a.snap.Home)
+		if executes {
+			a.unsupported("EXPLAIN ANALYZE of a write to a reference table is not supported", "It would write on one shard only.", "Use EXPLAIN.")
+		}
+		return
+	}
+	a.adopt(st, &Refusal{
+		Reason: Unsupported, Message: "EXPLAIN of a statement on several shards is not supported",
+		Detail: "Each shard has a plan of its own.", Hint: "EXPLAIN ROUTE shows what is sent to which shard.",
+	})
+	a.tables = inner.tables
+	a.st.needsLiterals = st.needsLiterals
+}
+
+// analyzes says whether EXPLAIN executes its statement.
+func analyzes(options []*pg.Node) bool {
+	for _, n := range options {
+		d := n.GetDefElem()
+		if d.GetDefname() != "analyze" {
+			continue
+		}
+		if d.Arg == nil {
+			return true
+		}
+		word := d.Arg.GetString_().GetSval()
+		if c := d.Arg.GetAConst(); c != nil {
+			word, _ = constantText(c)
+		}
+		if d.Arg.GetInteger() != nil {
+			return d.Arg.GetInteger().Ival != 0
+		}
+		return isOn(word)
+	}
+	return false
+}
+
+// copy analyses COPY.
+func (a *analysis) copy(s *pg.CopyStmt) {
+	a.st.Verb, a.st.Access = CopyOut, Read
+	if s.IsFrom {
+		a.st.Verb, a.st.Access = CopyIn, Write
+	}
+	server := s.Filename != "" || s.IsProgram
+	if server {
+		a.st.Verb, a.st.Access = Plain, Write
+	}
+	if s.Query != nil {
+		a.copyQuery(s)
+		return
+	}
+	at := a.spotOf(s.Relation)
+	a.st.needs = nil
+	switch {
+	case !at.everywhere:
+		a.onHome(at.shard)
+		for _, under := range readsOf(at.table) {
+			a.under(at.table, under)
+		}
+		if len(a.refs) > 0 {
+			a.unsupported("COPY of a view over sharded tables is not supported", "", "")
+		}
+	case at.table.Kind == topology.Reference:
+		a.onHome(a.snap.Home)
+		if s.IsFrom {
+			a.st.single = &Refusal{Reason: Unsupported, Message: "COPY into a reference table is not supported yet",
+				Detail: "The rows would have to be written on every shard.", Hint: "Use INSERT."}
+		}
+	default:
+		a.copySharded(s, at.table)
+	}
+}
+
+func readsOf(t *topology.Table) []*topology.Table {
+	if t == nil || t.RelKind == 'm' {
+		return nil
+	}
+	return t.Reads
+}
+
+// copySharded plans COPY of a sharded table: now only where one shard has all
+// of it.
+func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
+	a.st.route = routeRows
+	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), column: keyName(t)})
+	what := "COPY out of a sharded table is not supported yet"
+	hint := "COPY (SELECT … WHERE " + quoteIdent(keyName(t)) + " = …) TO STDOUT, or SELECT."
+	if s.IsFrom {
+		what, hint = "COPY into a sharded table is not supported yet", "Use INSERT."
+	}
+	a.onlyAlone(&Refusal{Reason: Unsupported, Message: what,
+		Detail: "The rows of " + quoteIdent(whole(t)) + " are on several shards.", Hint: hint})
+}
+
+// copyQuery plans COPY (query) TO.
+func (a *analysis) copyQuery(s *pg.CopyStmt) {
+	verb, access := a.st.Verb, a.st.Access
+	if sel := s.Query.GetSelectStmt(); sel != nil {
+		a.selectStatement(sel)
+	} else {
+		a.writeStatement(s.Query)
+	}
+	a.st.Verb, a.st.Access, a.st.anywhere = verb, max(access, a.st.Access), false
+	if a.st.route == routeBroadcast {
+		a.unsupported("COPY of a write to a reference table is not supported", "", "Use the statement itself.")
+	}
+	if a.st.gather != nil || a.st.spread != nil {
+		a.st.gather = nil
+		a.st.spread = &Refusal{Reason: Unsupported, Message: "COPY of a query on several shards is not supported yet",
+			Detail: "The rows of the query are on several shards.", Hint: "Give the query a shard key, or use SELECT."}
+	}
+}
+
+// createFromQuery analyses CREATE TABLE AS, CREATE MATERIALIZED VIEW and SELECT
+// INTO: the table is a home table, so its query must be answered there.
+func (a *analysis) createFromQuery(query *pg.Node, into *pg.IntoClause) {
+	a.st.Access = Define
+	sel := query.GetSelectStmt()
+	if sel == nil {
+		a.unsupported("CREATE TABLE AS EXECUTE is not supported", "", "Write the query itself.")
+		return
+	}
+	if into.Rel.Relpersistence == "t" {
+		a.temporary(into.Rel)
+	} else {
+		a.undeclared(into.Rel, "a table from a query")
+	}
+	q := a.selectQuery(sel, nil, nil, nil)
+	a.claimed[into.Rel] = true
+	a.conclude(q)
+	a.st.Access = Define
+	if a.st.route == routeReference {
+		a.st.route = routeHome
+	}
+	a.home(a.snap.Home)
+	a.st.homes = a.homes
+	a.st.spread = &Refusal{
+		Reason: Unsupported, Message: "a table cannot be created from the rows of several shards",
+		Detail: "The new table is on the home shard, and the rows of the query are elsewhere.",
+		Hint:   "Create the table first, then insert the rows.",
+	}
+}
+
+// temporary notes the creation of a temporary relation.
+func (a *analysis) temporary(v *pg.RangeVar) {
+	a.claimed[v] = true
+	a.st.Pin = PinTemp
+	a.st.TempTables = []topology.Name{{Table: v.Relname}}
+	if t := a.snap.Resolve(a.env.path, v.Relname); t != nil && t.Kind != topology.Home {
+		a.refuse(&Refusal{
+			Reason:  InvalidDefinition,
+			Message: "cannot create a temporary table named " + quoteIdent(v.Relname),
+			Detail:  "It would hide the " + t.Kind.String() + " table of that name.",
+			Hint:    "Choose another name.",
+		})
+	}
+}
+
+// view analyses CREATE VIEW.
+func (a *analysis) view(s *pg.ViewStmt) {
+	if s.View.Relpersistence == "t" {
+		a.temporary(s.View)
+	} else {
+		a.undeclared(s.View, "a view")
+	}
+	q := a.selectQuery(s.Query.GetSelectStmt(), nil, nil, nil)
+	a.conclude(q)
+	a.st.Access = Define
+	a.noShardedRefs("a view over sharded tables is not supported", "A view is on one shard and would see that shard's rows only.")
+	a.onHome(a.snap.Home)
+}
+
+// noShardedRefs refuses the sharded relations that the analysis has met.
+func (a *analysis) noShardedRefs(message, detail string) {
+	if len(a.refs) > 0 {
+		a.unsupported(message, detail+" It reads "+quoteIdent(whole(a.refs[0].table))+".", "Query the table itself.")
+	}
+	a.st.needs = nil
+}
+
+// refresh analyses REFRESH MATERIALIZED VIEW.
+func (a *analysis) refresh(s *pg.RefreshMatViewStmt) {
+	a.st.Access = Write
+	at := a.spotOf(s.Relation)
+	a.onHome(at.shard)
+	if at.table == nil {
+		return
+	}
+	for _, under := range at.table.Reads {
+		if under.Kind == topology.Sharded {
+			a.unsupported("a materialized view over sharded tables cannot be refreshed",
+				"It reads "+quoteIdent(whole(under))+", whose rows are on several shards.", "")
+		}
+	}
+}
+
+// rule refuses rules that rewrite statements behind the router's back.
+func (a *analysis) rule(s *pg.RuleStmt) {
+	at := a.spotOf(s.Relation)
+	if at.everywhere {
+		a.unsupported("rules on sharded and reference tables are not supported",
+			"A rule would turn a statement into others that pgring does not see.", "Use a trigger.")
+	}
+	a.onHome(at.shard)
+	a.noOtherTables()
+}
