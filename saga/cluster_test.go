@@ -33,18 +33,25 @@ type cluster struct {
 	topo    *topology.Topology
 	pools   *backend.Pools
 	keys    atomic.Int64
+
+	watching sync.Mutex
+	watchers []*pgx.Conn
 }
 
 func newCluster(t *testing.T, servers ...*pgtest.Server) *cluster {
 	t.Helper()
-	c := &cluster{servers: servers}
+	return newNamedCluster(t, []ring.ShardID{"s1", "s2", "s3"}[:len(servers)], servers...)
+}
+
+func newNamedCluster(t *testing.T, names []ring.ShardID, servers ...*pgtest.Server) *cluster {
+	t.Helper()
+	c := &cluster{servers: servers, shards: names, watchers: make([]*pgx.Conn, len(servers))}
 	var wish topology.Wish
 	cfg := backend.Config{Size: 10}
 	for i, s := range servers {
 		s.Exec(t, `CREATE ROLE client LOGIN; GRANT CREATE ON SCHEMA public TO client;
 			CREATE TABLE work (key bigint PRIMARY KEY); GRANT ALL ON work TO client`)
-		id := ring.ShardID(fmt.Sprintf("s%d", i+1))
-		c.shards = append(c.shards, id)
+		id := names[i]
 		wish.Shards = append(wish.Shards, topology.Shard{ID: id, Host: s.Host, Port: s.Port})
 		cfg.Targets = append(cfg.Targets, backend.Target{Shard: id, Host: s.Host, Port: s.Port,
 			Login: backend.Login{User: client, Database: "postgres"}, Operator: backend.Login{User: pgtest.Superuser, Database: "postgres"}})
@@ -109,6 +116,21 @@ func (c *cluster) coordinator(t *testing.T, options ...option) *saga.Coordinator
 		t.Fatal(err)
 	}
 	return coordinator
+}
+
+// count runs a query on the i-th server, on a connection that is kept because tests ask often.
+func (c *cluster) count(t *testing.T, i int, sql string) int {
+	t.Helper()
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	if c.watchers[i] == nil || c.watchers[i].IsClosed() {
+		c.watchers[i] = c.servers[i].Connect(t)
+	}
+	var n int
+	if err := c.watchers[i].QueryRow(t.Context(), sql).Scan(&n); err == nil {
+		return n
+	}
+	return pgtest.One[int](t, c.servers[i], sql) // the server was killed in between
 }
 
 func (c *cluster) server(shard ring.ShardID) *pgtest.Server {
@@ -207,9 +229,9 @@ func (c *cluster) crash(t *testing.T, tx *transaction, n int, options ...option)
 // awaitQuiet waits until the servers have noticed that the connections are gone.
 func (c *cluster) awaitQuiet(t *testing.T) {
 	t.Helper()
-	for _, s := range c.servers {
+	for i := range c.servers {
 		await(t, "the end of the client's sessions", func() bool {
-			return pgtest.One[int](t, s, `SELECT count(*) FROM pg_stat_activity WHERE usename = 'client' AND state IS DISTINCT FROM 'idle'`) == 0
+			return c.count(t, i, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'client' AND state IS DISTINCT FROM 'idle'") == 0
 		})
 	}
 }
@@ -237,8 +259,8 @@ func (c *cluster) settleWith(t *testing.T, coordinator *saga.Coordinator) {
 func (c *cluster) prepared(t *testing.T) int {
 	t.Helper()
 	n := 0
-	for _, s := range c.servers {
-		n += pgtest.One[int](t, s, "SELECT count(*) FROM pg_prepared_xacts")
+	for i := range c.servers {
+		n += c.count(t, i, "SELECT count(*) FROM pg_prepared_xacts")
 	}
 	return n
 }
@@ -247,8 +269,8 @@ func (c *cluster) prepared(t *testing.T) int {
 func (tx *transaction) done(t *testing.T) int {
 	t.Helper()
 	n := 0
-	for _, s := range tx.c.servers {
-		n += pgtest.One[int](t, s, fmt.Sprintf(tx.kind.seen, tx.key))
+	for i := range tx.c.servers {
+		n += tx.c.count(t, i, fmt.Sprintf(tx.kind.seen, tx.key))
 	}
 	return n
 }

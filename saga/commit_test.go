@@ -1,10 +1,12 @@
 package saga_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/pgwire"
@@ -162,4 +164,76 @@ func mustBeGone(t *testing.T, tx *transaction) {
 	if tx.done(t) != 0 || tx.c.prepared(t) != 0 {
 		t.Errorf("the work is on %d shards, %d prepared transactions; want neither", tx.done(t), tx.c.prepared(t))
 	}
+}
+
+func TestLostAnswersWithoutTwoPhaseCommit(t *testing.T) {
+	c := newCluster(t, pgtest.Start(t, 3, pgtest.MaxPreparedTransactions(0))...)
+	cut := func(tx *transaction, i int, message, when string) error {
+		return c.coordinator(t, hook(func(p saga.Point) {
+			if p.Message() == message && p.When() == when && p.Shard() == c.shards[i] {
+				_ = tx.conns[i].Wire().Net().Close()
+			}
+		})).Commit(t.Context(), tx.conns)
+	}
+	for _, when := range []string{"before", string(saga.Sent)} {
+		tx := c.open(t, kinds()[0], c.shards...)
+		err := cut(tx, 0, "decide", when)
+		tx.release(t)
+		if tx.mustBeWhole(t) != (err == nil) || when == "before" && err == nil {
+			t.Errorf("home cut %s: on %d shards, error %v", when, tx.done(t), err)
+		}
+	}
+	tx := c.open(t, kinds()[0], c.shards...)
+	err := cut(tx, 1, "commit", "before")
+	tx.release(t)
+	var partial *saga.PartialError
+	if !errors.As(err, &partial) || !slices.Equal(partial.Failed, []ring.ShardID{"s2"}) || tx.done(t) != 2 {
+		t.Errorf("s2 cut: on %d shards, error %v", tx.done(t), err)
+	}
+}
+
+func TestFrozenShardDoesNotHoldUpWhatIsDecided(t *testing.T) {
+	c := newCluster(t, pgtest.Start(t, 3)...)
+	coordinator := c.coordinator(t, func(cfg *saga.Config) { cfg.SetPatience(300 * time.Millisecond) }, hook(func(p saga.Point) {
+		if p.Message() == "decide" && p.When() == string(saga.Answered) {
+			c.servers[1].Stop(t)
+		}
+	}))
+	tx := c.open(t, kinds()[0], c.shards...)
+	err := coordinator.Commit(t.Context(), tx.conns)
+	c.servers[1].Cont(t)
+	if err != nil || coordinator.Stats().Left != 1 {
+		t.Errorf("commit: %v, %d left", err, coordinator.Stats().Left)
+	}
+	tx.release(t)
+	c.settle(t)
+	if !tx.mustBeWhole(t) {
+		t.Error("not committed")
+	}
+}
+
+func TestFrozenShardBeforeTheDecisionEndsWithTheContext(t *testing.T) {
+	c := newCluster(t, pgtest.Start(t, 3)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tx := c.open(t, kinds()[0], c.shards...)
+	err := c.coordinator(t, func(cfg *saga.Config) { cfg.SetPatience(300 * time.Millisecond) }, hook(func(p saga.Point) {
+		if p.Message() == "prepare" && p.Shard() == "s3" {
+			switch p.When() {
+			case "before":
+				c.servers[2].Stop(t)
+			case string(saga.Sent):
+				cancel()
+			}
+		}
+	})).Commit(ctx, tx.conns)
+	c.servers[2].Cont(t)
+	var aborted *saga.AbortedError
+	if !errors.As(err, &aborted) {
+		t.Errorf("error %v, want an AbortedError", err)
+	}
+	tx.release(t)
+	c.awaitQuiet(t)
+	c.settle(t)
+	mustBeGone(t, tx)
 }

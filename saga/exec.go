@@ -3,6 +3,7 @@ package saga
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pgring/pgring/backend"
@@ -45,8 +46,8 @@ const (
 	ended                           // nothing is left to do
 )
 
-// ask sends one simple query to each branch and then reads the answers, so that the shards work side by side. When ctx ends
-// first, the connections that have not answered are lost.
+// ask sends one simple query to each branch and reads the answers; the shards work side by side. When ctx ends first, the
+// connections that have not answered are lost.
 func (c *Coordinator) ask(ctx context.Context, message string, branches []*branch, sql func(*branch) string) {
 	defer bound(ctx, branches)()
 	for _, b := range branches {
@@ -54,12 +55,22 @@ func (c *Coordinator) ask(ctx context.Context, message string, branches []*branc
 		b.answer, b.err = answer{}, send(b.conn, sql(b))
 		c.reach(message, sent, b.shard)
 	}
+	receiveAll(branches)
 	for _, b := range branches {
-		if b.err == nil {
-			b.answer, b.err = receive(b.conn)
-		}
 		c.reach(message, answered, b.shard)
 	}
+}
+
+// receiveAll reads the answers side by side too, so that a shard that hangs does not take the others' answers with it.
+func receiveAll(branches []*branch) {
+	var group sync.WaitGroup
+	for _, b := range branches {
+		if b.err == nil {
+			// owner: receiveAll; ends with the answer, or when bound cuts the connection.
+			group.Go(func() { b.answer, b.err = receive(b.conn) })
+		}
+	}
+	group.Wait()
 }
 
 // bound makes reads and writes of the branches' connections fail once ctx has ended. The function it returns lifts that.

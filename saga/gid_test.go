@@ -1,6 +1,7 @@
 package saga_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,8 +54,15 @@ func TestQuotedTextIsReadBackByTheServer(t *testing.T) {
 }
 
 func TestShardNameTooLongForPostgresIsRefusedBeforeAnythingIsSent(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 1)...)
-	if text := saga.GID(c.topo.Current().ClusterID, strings.Repeat("x", 32), 99, "s1"); len(text) > 100 {
-		t.Errorf("%q has %d bytes: little is left of 199 for the shard's name", text, len(text))
+	long := ring.ShardID(strings.Repeat("h", 130))
+	c := newNamedCluster(t, []ring.ShardID{long, "s2"}, pgtest.Start(t, 2)...)
+	var seen []string
+	tx := c.open(t, kinds()[0], c.shards...)
+	err := c.coordinator(t, hook(func(p saga.Point) { seen = append(seen, p.Message()) })).Commit(t.Context(), tx.conns)
+	tx.release(t)
+	mustAbort(t, err, "s2", "")
+	mustBeGone(t, tx)
+	if slices.Contains(seen, "prepare") {
+		t.Errorf("messages %v were sent", seen)
 	}
 }

@@ -188,8 +188,9 @@ func TestOperatorMayBeAMemberOfTheClientsRoles(t *testing.T) {
 			return pgx.Connect(ctx, c.server(shard).DSN("operator", "postgres"))
 		}
 	}
-	lost, won := c.open(t, kinds()[0], c.shards...), c.open(t, kinds()[0], c.shards...)
+	lost := c.open(t, kinds()[0], c.shards...)
 	c.dieAfter(t, lost, "prepare", operator)
+	won := c.open(t, kinds()[0], c.shards...)
 	c.dieAfter(t, won, "decide", operator)
 	c.settleWith(t, c.coordinator(t, operator))
 	if lost.mustBeWhole(t) || !won.mustBeWhole(t) {
