@@ -1,0 +1,77 @@
+package demo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pgring/pgring/cmd/pgring/internal/config"
+)
+
+// shards is the number of servers to start: an earlier run's, because a placement has been made for so many.
+func (d *demo) shards() (int, error) {
+	before, err := config.Load(d.configFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if d.Shards == 0 {
+			return DefaultShards, nil
+		}
+		return d.Shards, nil
+	case err != nil:
+		return 0, fmt.Errorf("read what the last demo left (make demo-clean removes it): %w", err)
+	case d.Shards != 0 && d.Shards != len(before.Shards):
+		return 0, fmt.Errorf("the demo in %s has %d shards, not %d: remove it with make demo-clean, or choose another folder with --dir", d.Dir, len(before.Shards), d.Shards)
+	}
+	return len(before.Shards), nil
+}
+
+const configHead = `# Written by pgring demo at each start, because the servers' ports change. While the demo runs you may edit it and type RELOAD on the
+# console. The passwords are no secrets: everything here listens on 127.0.0.1 only. Use them nowhere else.
+version: 1
+
+listen:
+  sql: %s
+  http: %q
+  drain_timeout: 2s
+
+auth:
+  users:
+    - {name: app, password: app}
+    - {name: admin, password: admin, role: admin}
+
+backend:
+  user: app
+  password: app
+  database: %s
+  operator: {user: pgring, password: pgring}
+
+shards:
+`
+
+const configTables = `
+tables:
+  - name: customers
+    shard_key: [id]
+  - name: orders
+    shard_key: [customer_id]
+    colocate: customers
+  - name: countries
+    strategy: reference
+  - name: app_settings
+    strategy: home
+`
+
+func (d *demo) configText() string {
+	web := ""
+	if d.HTTP != 0 {
+		web = address(d.HTTP)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, configHead, address(d.Port), web, database)
+	for _, s := range d.servers {
+		fmt.Fprintf(&text, "  - {name: %s, host: %s, port: %d}\n", s.name, s.Host, s.Port)
+	}
+	text.WriteString(configTables)
+	return text.String()
+}

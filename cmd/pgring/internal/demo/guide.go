@@ -1,0 +1,110 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pgring/pgring/cmd/pgring/internal/output"
+)
+
+// shardRows is how many rows of each table one shard has.
+type shardRows struct {
+	Name, Address                          string
+	Customers, Orders, Countries, Settings int64
+}
+
+// guide is what the demo prints when everything runs.
+type guide struct {
+	Dir        string
+	Version    string // of PostgreSQL
+	Port, HTTP int
+	Customer   int // whose rows the examples show
+	Shards     []shardRows
+}
+
+// example is one statement to try.
+type example struct{ sql, comment string }
+
+// inShop lists what to type in psql as the application.
+func (g guide) inShop() []example {
+	return []example{
+		{fmt.Sprintf("SELECT name, email FROM customers WHERE id = %d;", g.Customer), "one shard: the key says which"},
+		{fmt.Sprintf("SELECT c.name, o.id, o.total FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = %d;", g.Customer),
+			"still one: a customer's orders are on the customer's shard"},
+		{"SELECT count(*), max(total) FROM orders;", "all shards, combined"},
+		{fmt.Sprintf("EXPLAIN ROUTE UPDATE customers SET name = 'Ada' WHERE id = %d;", g.Customer), "where it would go, and why; it is not run"},
+		{"DELETE FROM orders WHERE status = 'returned';", "refused: it would write several shards, and says what to do"},
+	}
+}
+
+// onConsole lists what to type in psql as the administrator.
+func (g guide) onConsole() []example {
+	return []example{
+		{"SHOW SHARDS;", "what each shard has and does"},
+		{fmt.Sprintf("ROUTE SELECT * FROM orders WHERE customer_id = %d;", g.Customer), "as EXPLAIN ROUTE, for any statement"},
+		{"HELP;", "everything else"},
+	}
+}
+
+func (g guide) write(w io.Writer) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "\npgring runs in front of %d PostgreSQL %s servers, with a small shop spread over them by customer:\n\n", len(g.Shards), g.Version)
+	if err := g.table().Write(indent{&text}, output.AsTable); err != nil {
+		return err
+	}
+	text.WriteString("\nTalk to it as to one PostgreSQL:\n\n")
+	fmt.Fprintf(&text, "  PGPASSWORD=app psql -h %s -p %d -U app %s\n\n", host, g.Port, database)
+	writeExamples(&text, g.inShop())
+	text.WriteString("\nAsk pgring itself on its console:\n\n")
+	fmt.Fprintf(&text, "  PGPASSWORD=admin psql -h %s -p %d -U admin pgring\n\n", host, g.Port)
+	writeExamples(&text, g.onConsole())
+	text.WriteString("\n")
+	if g.HTTP != 0 {
+		fmt.Fprintf(&text, "Metrics        http://%s/metrics\n", address(g.HTTP))
+	}
+	fmt.Fprintf(&text, "Configuration  %s\n", filepath.Join(g.Dir, configName))
+	fmt.Fprintf(&text, "Log            %s\n\n", filepath.Join(g.Dir, logName))
+	fmt.Fprintf(&text, "Ctrl-C ends it. The data stays in %s for the next time; make demo-clean removes it.\n", g.Dir)
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func writeExamples(text *strings.Builder, examples []example) {
+	for _, e := range examples {
+		fmt.Fprintf(text, "    -- %s\n    %s\n", e.comment, e.sql)
+	}
+}
+
+// table shows the rows per shard. countries has no sum: the shards have copies of the same rows.
+func (g guide) table() *output.Table {
+	var rows [][]string
+	var customers, orders int64
+	for _, s := range g.Shards {
+		customers, orders = customers+s.Customers, orders+s.Orders
+		settings := strconv.FormatInt(s.Settings, 10)
+		if s.Settings == 0 {
+			settings = ""
+		}
+		rows = append(rows, []string{s.Name, s.Address, strconv.FormatInt(s.Customers, 10), strconv.FormatInt(s.Orders, 10), strconv.FormatInt(s.Countries, 10), settings})
+	}
+	rows = append(rows, []string{"all", "", strconv.FormatInt(customers, 10), strconv.FormatInt(orders, 10), "copies", "home"})
+	t := output.Texts([]string{"shard", "server", "customers", "orders", "countries", "app_settings"}, rows)
+	for i := 2; i < len(t.Columns); i++ {
+		t.Columns[i].Kind = output.Number
+	}
+	return t
+}
+
+// indent puts two blanks before each line.
+type indent struct{ w io.Writer }
+
+func (i indent) Write(p []byte) (int, error) {
+	text := strings.TrimSuffix(string(p), "\n")
+	if _, err := io.WriteString(i.w, "  "+strings.ReplaceAll(text, "\n", "\n  ")+"\n"); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
