@@ -43,7 +43,8 @@ type analysis struct {
 	tables   map[topology.Name]*topology.Table
 	sublinks map[*pg.SubLink]*query
 	byRange  map[*pg.RangeVar]*rel
-	claimed  map[*pg.RangeVar]bool // range variables that the scopes have understood
+	typed    map[*pg.ParamRef]ring.KeyType // parameters that stand where a key of this type does
+	claimed  map[*pg.RangeVar]bool         // range variables that the scopes have understood
 }
 
 // analyse parses and analyses one statement. general: the result holds for all
@@ -54,7 +55,7 @@ func (r *Router) analyse(snap *topology.Snapshot, env *Env, src source) (st *Sta
 		router: r, snap: snap, env: env, src: src, st: &Statement{Verb: Plain, core: core{env: env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{},
 		sublinks: map[*pg.SubLink]*query{}, inserts: map[*rel]*pg.InsertStmt{},
-		byRange: map[*pg.RangeVar]*rel{},
+		byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{},
 	}
 	if src.empty {
 		a.st.Verb, a.st.Access = Empty, Read
@@ -170,6 +171,28 @@ func (a *analysis) local() {
 func (a *analysis) finish() {
 	a.st.refused = a.refused
 	a.st.alone = a.alone
-	a.st.needsLiterals = a.st.usesLiterals()
+	a.certainParams()
+	a.st.needsLiterals = a.st.fixed == nil && a.st.usesLiterals()
 	a.nameTables()
+}
+
+// certainParams finds the parameters whose every use is as a key of one type:
+// nothing else in the statement can give them another.
+func (a *analysis) certainParams() {
+	for i := range a.st.needs {
+		for j := range a.st.needs[i].any {
+			if o := &a.st.needs[i].any[j]; o.kind == operandParam && o.shared {
+				o.shared = !a.onlyKeys(int32(o.index+1), o.keyType)
+			}
+		}
+	}
+}
+
+func (a *analysis) onlyKeys(n int32, keyType ring.KeyType) bool {
+	for _, p := range a.survey.params {
+		if t, ok := a.typed[p]; p.Number == n && (!ok || t != keyType) {
+			return false
+		}
+	}
+	return true
 }

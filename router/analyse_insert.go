@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/topology"
@@ -19,6 +21,9 @@ func (a *analysis) insert(s *pg.InsertStmt, outer *cte) *query {
 	if r.table != nil && r.table.Kind == topology.Sharded {
 		a.insertKeys(r, s, rows)
 		a.onConflictKey(r, s.OnConflictClause)
+	}
+	if names, known := inferred(s.OnConflictClause.GetInfer()); known && r.table != nil {
+		q.conflictKey = slices.Contains(names, keyName(r.table))
 	}
 	a.onConflict(q, r, s.OnConflictClause)
 	a.returning(q, s.ReturningList)
@@ -132,6 +137,8 @@ func (a *analysis) insertValues(r *rel, rows *query, position int) {
 		n.any = append(n.any, o)
 	}
 	a.st.needs = append(a.st.needs, n)
+	// What RETURNING gives has one of these keys.
+	r.quals = append(r.quals, &quals{values: []membership{{node{r, n.column}, n.any}}})
 }
 
 // writtenKeys begins the requirement of rows to be written.

@@ -128,7 +128,7 @@ func (a *analysis) setConfig(s *pg.SelectStmt) bool {
 			return false
 		}
 		set.Text = text.Sval
-		set.Value = quoteLiteral(text.Sval)
+		set.Value = plainValue(set.Name, text.Sval)
 	case *pg.Node_ParamRef:
 		set.Param = int(v.ParamRef.Number)
 	default:

@@ -30,6 +30,9 @@ func (a *analysis) writeSpread() *Refusal {
 			return missingKey(n.table, n.column, a.verbWord())
 		}
 	}
+	if len(a.st.homes) > 0 || a.st.catalogs {
+		return crossShardWrite(a.verbWord()+" needs tables of several shards", "Home tables of the statement are on one shard, the rows on another.")
+	}
 	if len(a.written) == 1 && a.written[0].inserted {
 		return crossShardWrite("INSERT writes rows of several shards", "The keys of its rows belong to different shards.")
 	}
@@ -121,7 +124,9 @@ func (a *analysis) keepsKey(q *query, r *rel, t *pg.ResTarget) bool {
 	}
 	key := node{r, t.Name}
 	if ref := t.Val.GetColumnRef(); ref != nil {
-		return q.column(ref) == key
+		name, _ := words(ref.Fields)
+		same := len(name) == 2 && name[0] == "excluded" && name[1] == t.Name && q.conflictKey
+		return same || q.column(ref) == key
 	}
 	o, ok := a.operand(t.Val, key.keyType())
 	if !ok || o.null || o.kind != operandParam {

@@ -21,7 +21,7 @@ func (d *definition) constraint(c *pg.Constraint, own []string) {
 		if c.Indexname != "" {
 			return // of an index that was checked when it was created
 		}
-		d.unique("unique constraint", append(columns, own...))
+		d.unique("a unique constraint", append(columns, own...))
 	case pg.ConstrType_CONSTR_EXCLUSION:
 		d.exclusion(c)
 	case pg.ConstrType_CONSTR_FOREIGN:
@@ -44,7 +44,7 @@ func (d *definition) unique(what string, columns []string) {
 	if d.kind != topology.Sharded || slices.Contains(columns, d.key) {
 		return
 	}
-	d.a.refuse(invalid("a "+what+" on sharded table "+quoteIdent(d.name)+" must contain the shard key",
+	d.a.refuse(invalid(what+" on sharded table "+quoteIdent(d.name)+" must contain the shard key",
 		"Each shard sees its own rows only, so without "+quoteIdent(d.key)+" the same values could be on two shards.",
 		"Add "+quoteIdent(d.key)+" to its columns."))
 }
@@ -58,7 +58,7 @@ func (d *definition) exclusion(c *pg.Constraint) {
 			columns = append(columns, items[0].GetIndexElem().GetName())
 		}
 	}
-	d.unique("exclusion constraint", columns)
+	d.unique("an exclusion constraint", columns)
 }
 
 // foreignKey checks that the row referred to is on the same shard.

@@ -3,6 +3,7 @@ package router
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -32,7 +33,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 	inner := &analysis{
 		router: a.router, snap: a.snap, env: a.env, src: a.src, st: &Statement{Verb: Plain, core: core{env: a.env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{}, sublinks: map[*pg.SubLink]*query{},
-		inserts: map[*rel]*pg.InsertStmt{}, byRange: map[*pg.RangeVar]*rel{},
+		inserts: map[*rel]*pg.InsertStmt{}, byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{},
 	}
 	switch s.Query.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CreateTableAsStmt:

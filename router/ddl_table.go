@@ -70,7 +70,7 @@ func (a *analysis) createIndex(s *pg.IndexStmt) {
 		columns = append(columns, n.GetIndexElem().GetName())
 	}
 	d := &definition{a: a, name: whole(at.table), kind: topology.Sharded, key: keyName(at.table)}
-	d.unique("unique index", columns)
+	d.unique("a unique index", columns)
 }
 
 // reindex analyses REINDEX.

@@ -177,6 +177,9 @@ func (in *input) certain(o *operand, key ring.Key, text []byte) (ring.Key, readi
 
 // param reads a parameter.
 func (in *input) param(o *operand, v Value) (ring.Key, reading, *Refusal) {
+	if o.cast == castKey && (v.OID == oidText || v.OID == oidVarchar) && (o.keyType == ring.KeyInt || o.keyType == ring.KeyUUID) {
+		return in.text(o, v.Data) // the cast reads it as the type's input does
+	}
 	switch {
 	case !o.declaredAs(v.OID):
 		if v.OID == oidNumeric && o.keyType == ring.KeyInt && !v.Binary && !o.stored && o.cast == castNone {

@@ -140,8 +140,10 @@ func (a *analysis) join(q *query, n *pg.JoinExpr, left []*item) ([]*item, []*rel
 		on.govern(rrels)
 	case pg.JoinType_JOIN_LEFT:
 		on.govern(rrels)
+		q.outers = append(q.outers, outerJoin{on, lrels, rrels})
 	case pg.JoinType_JOIN_RIGHT:
 		on.govern(lrels)
+		q.outers = append(q.outers, outerJoin{on, rrels, lrels})
 	case pg.JoinType_JOIN_FULL:
 	default:
 		a.notUnderstood("a join")

@@ -167,11 +167,57 @@ func (w *gathering) oneGroup() {
 	}
 }
 
-// calls refuses functions whose result depends on where they run.
+// calls refuses functions whose result depends on where they run, and the
+// current time in the result: each shard has its own clock. In conditions the
+// clock is allowed, as each shard has a snapshot of its own anyway.
 func (w *gathering) calls() {
 	if w.a.survey.callsUser {
 		w.no("It calls a user-defined function, which would see the rows of one shard only.")
+		return
 	}
+	for _, f := range w.a.survey.funcs {
+		name, _, _ := lastWord(f.Funcname)
+		if class := w.a.classify(f); (class.stable || class.volatile) && !anywhereFunction(name) {
+			w.no("Function " + name + " may give different results on each shard.")
+		}
+	}
+	s := w.q.stmt
+	var shown survey
+	for _, n := range slices.Concat(s.TargetList, s.SortClause, s.GroupClause, []*pg.Node{s.HavingClause}) {
+		shown.walk(n)
+	}
+	if shown.volatile || slices.ContainsFunc(shown.funcs, clockFunction) {
+		w.no("The current time or user in the result is each shard's own.")
+	}
+	if len(shown.strings) > 0 && slices.ContainsFunc(shown.casts, func(t *pg.TypeName) bool { return !anywhereType(t) || timeType(t) }) {
+		w.a.special = true // the constant may say 'now'
+		if slices.ContainsFunc(shown.strings, clockWord) {
+			w.no("A constant in the result may mean the current time, which is each shard's own.")
+		}
+	}
+}
+
+// clockFunction says whether a call tells the time, or something else of the
+// session's own server.
+func clockFunction(f *pg.FuncCall) bool {
+	switch name, _, _ := lastWord(f.Funcname); name {
+	case "now", "transaction_timestamp", "statement_timestamp", "timeofday", "pg_backend_pid", "txid_current", "txid_current_if_assigned",
+		"pg_current_xact_id", "version":
+		return true
+	case "age":
+		return len(f.Args) == 1
+	}
+	return false
+}
+
+// timeType says whether a type's input accepts words for the current time.
+func timeType(t *pg.TypeName) bool {
+	name, _, _ := lastWord(t.Names)
+	switch name {
+	case "date", "time", "timetz", "timestamp", "timestamptz":
+		return true
+	}
+	return false
 }
 
 // limits reads LIMIT and OFFSET. Each shard is asked for the first

@@ -127,7 +127,7 @@ func (w *gathering) sortColumn(n *pg.Node) (int, *pg.Node) {
 		return i, targets[i].GetResTarget().GetVal()
 	}
 	for i := range w.columns {
-		if val := targets[i].GetResTarget().GetVal(); val != nil && sameTree(val, n) {
+		if val := targets[i].GetResTarget().GetVal(); val != nil && w.sameExpression(val, n) {
 			return i, n
 		}
 	}
@@ -155,7 +155,7 @@ func (w *gathering) outputNamed(n *pg.Node) int {
 		if name != fields[0] {
 			continue
 		}
-		if found >= 0 && !sameTree(w.s.TargetList[found].GetResTarget().GetVal(), t.GetVal()) {
+		if found >= 0 && !w.sameExpression(w.s.TargetList[found].GetResTarget().GetVal(), t.GetVal()) {
 			w.no("ORDER BY names two columns of the result.")
 			return -1
 		}
@@ -164,6 +164,15 @@ func (w *gathering) outputNamed(n *pg.Node) int {
 		}
 	}
 	return found
+}
+
+// sameExpression says whether two expressions are the same. If they hold
+// literals the answer is for this statement only, not for its normal form.
+func (w *gathering) sameExpression(x, y *pg.Node) bool {
+	var found survey
+	found.walk(x)
+	w.a.special = w.a.special || found.constants > 0
+	return sameTree(x, y)
 }
 
 // hide appends a sort expression to the select list.

@@ -209,7 +209,7 @@ func (p *planner) rows() *Refusal {
 		p.plan.Kind, p.plan.Shard = One, p.shard
 		return nil
 	}
-	if p.why != nil {
+	if p.why != nil && p.s.gather == nil {
 		return p.why
 	}
 	return p.several()

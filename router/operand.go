@@ -67,6 +67,7 @@ func (a *analysis) operand(n *pg.Node, keyType ring.KeyType) (operand, bool) {
 		if n.ParamRef.Number <= 0 {
 			return operand{}, false
 		}
+		a.typed[n.ParamRef] = keyType
 		return operand{
 			kind: operandParam, index: int(n.ParamRef.Number) - 1, cast: cast, keyType: keyType,
 			shared: a.survey.uses(n.ParamRef.Number) > 1,
@@ -209,9 +210,9 @@ func (a *analysis) ownType(n *pg.Node) ring.KeyType {
 	return ring.KeyUnset
 }
 
-// typed reads a constant in a select list; false if it is none whose type is
+// typedConstant reads a constant in a select list; false if it is none whose type is
 // certain.
-func (a *analysis) typed(n *pg.Node) (operand, bool) {
+func (a *analysis) typedConstant(n *pg.Node) (operand, bool) {
 	keyType := a.ownType(n)
 	if keyType == ring.KeyUnset {
 		return operand{}, false

@@ -24,15 +24,8 @@ func pinOf(f *pg.FuncCall) Pin {
 	return PinNone
 }
 
-// isTrue says whether n is the constant true, in one of its spellings.
+// isTrue says whether n is the keyword TRUE.
 func isTrue(n *pg.Node) bool {
-	if c := n.GetTypeCast(); c != nil {
-		if name, _, _ := lastWord(c.TypeName.GetNames()); name != "bool" {
-			return false
-		}
-		s := c.Arg.GetAConst().GetSval().GetSval()
-		return s == "t" || s == "true"
-	}
 	b := n.GetAConst().GetBoolval()
 	return b != nil && b.Boolval
 }

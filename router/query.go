@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/ring"
@@ -63,7 +65,34 @@ func (a *analysis) where(q *query, n *pg.Node) {
 	conditions := &quals{}
 	a.conjuncts(q, n, conditions)
 	conditions.govern(q.rels)
+	conditions.reduce(q.outers)
 	a.expressions(q, n)
+}
+
+// reduce makes inner joins of the outer joins whose NULL rows a WHERE clause
+// rejects: the conditions are equalities, which no NULL satisfies.
+func (q *quals) reduce(outers []outerJoin) {
+	for _, j := range outers {
+		if q.rejectsNull(j.nullable) {
+			j.on.govern(j.kept)
+		}
+	}
+}
+
+// rejectsNull says whether the conditions hold for no row in which one of these
+// relations is NULL.
+func (q *quals) rejectsNull(rels []*rel) bool {
+	for _, v := range q.values {
+		if slices.Contains(rels, v.col.rel) {
+			return true
+		}
+	}
+	for _, e := range q.equal {
+		if slices.Contains(rels, e.a.rel) || slices.Contains(rels, e.b.rel) {
+			return true
+		}
+	}
+	return false
 }
 
 // limitPass finds out what a condition on the query's result says about its
@@ -145,7 +174,7 @@ func (a *analysis) valuesOf(rows []*pg.Node, i int) (ring.KeyType, []operand) {
 		if i >= len(items) {
 			return ring.KeyUnset, nil
 		}
-		o, ok := a.typed(items[i])
+		o, ok := a.typedConstant(items[i])
 		if !ok || len(values) > 0 && o.keyType != values[0].keyType {
 			return ring.KeyUnset, nil
 		}
@@ -282,7 +311,7 @@ func (a *analysis) outputOf(q *query, t *pg.ResTarget) (output, bool) {
 	if ref := t.Val.GetColumnRef(); ref != nil {
 		o.node = q.column(ref)
 		o.grouped = q.groups(o.node)
-	} else if value, ok := a.typed(t.Val); ok {
+	} else if value, ok := a.typedConstant(t.Val); ok {
 		o.typ, o.values = value.keyType, []operand{value}
 	}
 	return o, true

@@ -54,12 +54,22 @@ type query struct {
 	items  []*item
 	rels   []*rel
 
+	outers []outerJoin
+
 	stmt    *pg.SelectStmt // nil for data-modifying statements
 	outputs []output       // what it returns; nil: not known
 	holder  *query         // the set operation that it is a branch of
 	use     *rel           // the derived table that it is, unless a CTE
 	cte     *cte           // the CTE that it is
 	pass    pushdown
+
+	conflictKey bool // INSERT: a conflicting row has the same shard key
+}
+
+// outerJoin is an outer join: its condition does not filter the rows kept.
+type outerJoin struct {
+	on             *quals
+	kept, nullable []*rel
 }
 
 // output is one result column: its name, and the column it passes on unchanged.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgring/pgring/router/internal/sql"
 )
 
 // ownPrefix begins the names of pgring's own settings.
@@ -146,7 +148,7 @@ func (s *Statement) SettingsWith(v Values) []Setting {
 		}
 		if value, ok := v.Value(set.Param - 1); ok && !value.Null {
 			set.Text = string(value.Data)
-			set.Value = quoteLiteral(set.Text)
+			set.Value = plainValue(set.Name, set.Text)
 		} else {
 			set.Default = true
 		}
@@ -165,3 +167,32 @@ func foldCase(name string) string {
 }
 
 func cutPrefix(name, prefix string) (string, bool) { return strings.CutPrefix(name, prefix) }
+
+// plainValue returns what SET name TO needs for a value as SHOW and set_config
+// have it. For settings that are lists of names the two differ: there SET takes
+// each of its constants for one name.
+func plainValue(name, text string) string {
+	switch name {
+	case "search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries":
+	default:
+		return quoteLiteral(text)
+	}
+	scanner := sql.Scanner{Text: []byte(text)}
+	var parts []string
+	for {
+		switch tok := scanner.Next(); tok.Kind {
+		case sql.EOF:
+			if len(parts) == 0 {
+				return "''" // no such schema: as good as none
+			}
+			return strings.Join(parts, ", ")
+		case sql.Ident:
+			parts = append(parts, quoteLiteral(foldCase(text[tok.Start:tok.End])))
+		case sql.QuotedIdent:
+			parts = append(parts, quoteLiteral(strings.ReplaceAll(text[tok.Start+1:tok.End-1], `""`, `"`)))
+		case sql.Punct:
+		default:
+			return quoteLiteral(text) // PostgreSQL says what is wrong with it
+		}
+	}
+}

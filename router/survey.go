@@ -9,19 +9,20 @@ import (
 // whatever its kind, so that nothing can hide from the analysis in a clause
 // that it does not look at.
 type survey struct {
-	ranges   []*pg.RangeVar
-	funcs    []*pg.FuncCall
-	casts    []*pg.TypeName
-	params   []*pg.ParamRef
-	maxParam int
-	strings  []string // values of string constants
-	volatile bool     // CURRENT_TIMESTAMP and the like
-	locking  bool
-	into     bool
-	sublinks int
-	windows  int
-	writes   int // data-modifying statements
-	limits   int // clauses that choose rows: LIMIT, OFFSET, DISTINCT ON, window functions
+	ranges    []*pg.RangeVar
+	funcs     []*pg.FuncCall
+	casts     []*pg.TypeName
+	params    []*pg.ParamRef
+	maxParam  int
+	strings   []string // values of string constants
+	constants int
+	volatile  bool // CURRENT_TIMESTAMP and the like
+	locking   bool
+	into      bool
+	sublinks  int
+	windows   int
+	writes    int // data-modifying statements
+	limits    int // clauses that choose rows: LIMIT, OFFSET, DISTINCT ON, window functions
 
 	// Found by classifying funcs.
 	callsUser     bool
@@ -68,6 +69,7 @@ func (s *survey) note(m protoreflect.Message) {
 		s.params = append(s.params, n)
 		s.maxParam = max(s.maxParam, int(n.Number))
 	case *pg.A_Const:
+		s.constants++
 		if v, ok := n.Val.(*pg.A_Const_Sval); ok {
 			s.strings = append(s.strings, v.Sval.Sval)
 		}

@@ -84,6 +84,10 @@ func forgetPositions(m protoreflect.Message) {
 	})
 }
 
+// parserVersion is the version of PostgreSQL that pg_query's parser comes from;
+// the deparser refuses trees of another one.
+const parserVersion = 170007
+
 // deparse writes a SELECT as text. ok: the text, parsed, is the same tree.
 func deparse(s *pg.SelectStmt) (string, bool) {
 	return deparseNode(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: s}})
@@ -92,7 +96,7 @@ func deparse(s *pg.SelectStmt) (string, bool) {
 // deparseNode writes a statement as text. ok: the text, parsed, is the same
 // tree, so that it means the same.
 func deparseNode(n *pg.Node) (text string, ok bool) {
-	tree := &pg.ParseResult{Stmts: []*pg.RawStmt{{Stmt: n}}}
+	tree := &pg.ParseResult{Version: parserVersion, Stmts: []*pg.RawStmt{{Stmt: n}}}
 	text, err := pg.Deparse(tree)
 	if err != nil {
 		return "", false

@@ -96,7 +96,7 @@ CREATE TABLE planned (tenant_id bigint, EXCLUDE USING gist (tenant_id WITH =, sp
 --> broadcast on s1 s2 s3 s4
 CREATE TABLE planned (tenant_id bigint, EXCLUDE USING gist (span WITH &&));
 --> defines
---> refused (invalid definition): a exclusion constraint on sharded table "planned" must contain the shard key
+--> refused (invalid definition): an exclusion constraint on sharded table "planned" must contain the shard key
 -->   detail: Each shard sees its own rows only, so without "tenant_id" the same values could be on two shards.
 -->   hint: Add "tenant_id" to its columns.
 CREATE TABLE planned (LIKE orders INCLUDING ALL);
@@ -164,27 +164,31 @@ CREATE UNIQUE INDEX ON settings (v);
 --> home on s1
 DROP INDEX i;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets DROP INDEX IF EXISTS i
+--> s3 gets DROP INDEX IF EXISTS i
+--> s4 gets DROP INDEX IF EXISTS i
 DROP INDEX IF EXISTS i;
 --> defines
 --> broadcast on s1 s2 s3 s4
 DROP INDEX CONCURRENTLY i;
 --> outside transactions, defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets DROP INDEX CONCURRENTLY IF EXISTS i
+--> s3 gets DROP INDEX CONCURRENTLY IF EXISTS i
+--> s4 gets DROP INDEX CONCURRENTLY IF EXISTS i
 ALTER INDEX i RENAME TO j;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets ALTER INDEX IF EXISTS i RENAME TO j
+--> s3 gets ALTER INDEX IF EXISTS i RENAME TO j
+--> s4 gets ALTER INDEX IF EXISTS i RENAME TO j
 ALTER INDEX i SET (fillfactor = 50);
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets ALTER INDEX IF EXISTS i SET (fillfactor=50)
+--> s3 gets ALTER INDEX IF EXISTS i SET (fillfactor=50)
+--> s4 gets ALTER INDEX IF EXISTS i SET (fillfactor=50)
 REINDEX TABLE customers;
 --> writes
 --> broadcast on s1 s2 s3 s4
@@ -357,9 +361,11 @@ DROP TABLE customers;
 --> broadcast on s1 s2 s3 s4
 DROP TABLE IF EXISTS settings, customers, faraway;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s1 gets DROP TABLE IF EXISTS settings, customers
+--> s2 gets DROP TABLE IF EXISTS customers
+--> s3 gets DROP TABLE IF EXISTS customers, faraway
+--> s4 gets DROP TABLE IF EXISTS customers
 DROP TABLE settings, logs;
 --> defines
 --> home on s1
@@ -374,9 +380,10 @@ TRUNCATE customers;
 --> broadcast on s1 s2 s3 s4
 TRUNCATE customers, settings RESTART IDENTITY CASCADE;
 --> writes
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets TRUNCATE customers RESTART IDENTITY CASCADE
+--> s3 gets TRUNCATE customers RESTART IDENTITY CASCADE
+--> s4 gets TRUNCATE customers RESTART IDENTITY CASCADE
 TRUNCATE countries;
 --> writes
 --> broadcast on s1 s2 s3 s4
@@ -391,17 +398,19 @@ VACUUM (ANALYZE) customers;
 --> broadcast on s1 s2 s3 s4
 VACUUM customers, settings;
 --> outside transactions, writes
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets VACUUM customers
+--> s3 gets VACUUM customers
+--> s4 gets VACUUM customers
 ANALYZE;
 --> writes
 --> broadcast on s1 s2 s3 s4
 ANALYZE customers (name), faraway;
 --> writes
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s1 gets ANALYZE customers(name)
+--> s2 gets ANALYZE customers(name)
+--> s4 gets ANALYZE customers(name)
 LOCK TABLE customers IN EXCLUSIVE MODE;
 --> writes
 --> refused (unsupported): LOCK TABLE on a sharded or reference table is not supported
@@ -415,9 +424,10 @@ GRANT SELECT ON customers TO reader;
 --> broadcast on s1 s2 s3 s4
 GRANT SELECT ON customers, settings TO reader;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets GRANT select ON customers TO reader
+--> s3 gets GRANT select ON customers TO reader
+--> s4 gets GRANT select ON customers TO reader
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM reader;
 --> defines
 --> broadcast on s1 s2 s3 s4
@@ -456,9 +466,10 @@ CREATE DOMAIN positive AS int CHECK (value > 0);
 --> broadcast on s1 s2 s3 s4
 DROP TYPE mood;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets DROP TYPE IF EXISTS mood
+--> s3 gets DROP TYPE IF EXISTS mood
+--> s4 gets DROP TYPE IF EXISTS mood
 DROP TYPE IF EXISTS mood;
 --> defines
 --> broadcast on s1 s2 s3 s4
@@ -472,9 +483,10 @@ CREATE SCHEMA other CREATE TABLE t (id int);
 -->   hint: Create the schema first, then its tables.
 DROP SCHEMA other CASCADE;
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets DROP SCHEMA IF EXISTS other CASCADE
+--> s3 gets DROP SCHEMA IF EXISTS other CASCADE
+--> s4 gets DROP SCHEMA IF EXISTS other CASCADE
 CREATE EXTENSION pgcrypto;
 --> defines
 --> broadcast on s1 s2 s3 s4
@@ -486,9 +498,10 @@ CREATE OR REPLACE FUNCTION f(a int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT
 --> broadcast on s1 s2 s3 s4
 DROP FUNCTION f(int);
 --> defines
---> refused (unsupported): statement cannot be divided between shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Name one object at a time.
+--> broadcast in parts on s1 s2 s3 s4
+--> s2 gets DROP FUNCTION IF EXISTS f(int)
+--> s3 gets DROP FUNCTION IF EXISTS f(int)
+--> s4 gets DROP FUNCTION IF EXISTS f(int)
 CREATE SEQUENCE s;
 --> defines
 --> home on s1

@@ -49,21 +49,21 @@ SELECT id, -score AS score FROM customers ORDER BY score;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 1
 SELECT id FROM customers ORDER BY score;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, score AS pgring_sort_1 FROM customers ORDER BY score
+--> merge: sorted by column 1, 1 hidden
 SELECT id FROM customers c ORDER BY c.score + 1, c.id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, c.score + 1 AS pgring_sort_1, c.id AS pgring_sort_2 FROM customers c ORDER BY c.score + 1, c.id
+--> merge: sorted by column 1, sorted by column 2, 2 hidden
 SELECT * FROM customers ORDER BY score;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT customers.id, customers.name, customers.email, customers.code, customers.balance, customers.score, customers.country, customers.created FROM customers ORDER BY score
+--> merge: sorted by column 5
 SELECT c.*, c.score + 1 FROM customers c ORDER BY c.created DESC;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT c.id, c.name, c.email, c.code, c.balance, c.score, c.country, c.created, c.score + 1 FROM customers c ORDER BY c.created DESC
+--> merge: sorted by column 7 desc nulls first
 SELECT name FROM customers ORDER BY name;
 --> refused (unsupported): statement cannot be answered from several shards
 -->   detail: ORDER BY a text column follows a collation; over several shards only COLLATE "C" is supported.
@@ -72,21 +72,21 @@ SELECT code FROM customers ORDER BY code;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0 bytewise
 SELECT name FROM customers ORDER BY name COLLATE "C";
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT name, name COLLATE "C" AS pgring_sort_1 FROM customers ORDER BY name COLLATE "C"
+--> merge: sorted by column 1 bytewise, 1 hidden
 SELECT name FROM customers ORDER BY name COLLATE "de_DE";
 --> refused (unsupported): statement cannot be answered from several shards
 -->   detail: ORDER BY a text column follows a collation; over several shards only COLLATE "C" is supported.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT id FROM customers ORDER BY lower(name);
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, lower(name) AS pgring_sort_1 FROM customers ORDER BY lower(name)
+--> merge: sorted by column 1, 1 hidden
 SELECT id FROM customers ORDER BY random() LIMIT 10;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, random() AS pgring_sort_1 FROM customers ORDER BY random() LIMIT 10
+--> merge: sorted by column 1, limit 10, 1 hidden
 SELECT id FROM customers ORDER BY score USING >;
 --> refused (unsupported): statement cannot be answered from several shards
 -->   detail: ORDER BY … USING over several shards is not supported.
@@ -101,27 +101,27 @@ SELECT id FROM customers LIMIT 10;
 --> gather on s1 s2 s3 s4
 --> merge: limit 10
 SELECT id FROM customers LIMIT 10 OFFSET 20;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers LIMIT LEAST(10::bigint::numeric + COALESCE(20::bigint, 0), 9223372036854775807)::bigint
+--> merge: limit 10, offset 20
 SELECT id FROM customers OFFSET 20;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers
+--> merge: offset 20
 SELECT id FROM customers LIMIT ALL;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT id FROM customers LIMIT NULL OFFSET 3;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers
+--> merge: offset 3
 SELECT id FROM customers ORDER BY id LIMIT 10;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0, limit 10
 SELECT id FROM customers ORDER BY score LIMIT 10 OFFSET 5;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, score AS pgring_sort_1 FROM customers ORDER BY score LIMIT LEAST(10::bigint::numeric + COALESCE(5::bigint, 0), 9223372036854775807)::bigint
+--> merge: sorted by column 1, limit 10, offset 5, 1 hidden
 SELECT id FROM customers ORDER BY id FETCH FIRST 5 ROWS ONLY;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0, limit 5
@@ -136,31 +136,31 @@ SELECT id FROM customers LIMIT 2 + 3;
 -->   detail: LIMIT and OFFSET over several shards must be integers or parameters.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT id FROM customers LIMIT 9223372036854775807 OFFSET 10;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers LIMIT LEAST((9223372036854775807)::bigint::numeric + COALESCE(10::bigint, 0), 9223372036854775807)::bigint
+--> merge: limit 9223372036854775807, offset 10
 --$ 10 20
 SELECT id FROM customers ORDER BY id LIMIT $1 OFFSET $2;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers ORDER BY id LIMIT LEAST($1::bigint::numeric + COALESCE($2::bigint, 0), 9223372036854775807)::bigint
+--> merge: sorted by column 0, limit 10, offset 20
 --$ 10
 SELECT id FROM customers ORDER BY id LIMIT $1;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0, limit 10
 --$ null 5
 SELECT id FROM customers ORDER BY id LIMIT $1 OFFSET $2;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers ORDER BY id LIMIT LEAST($1::bigint::numeric + COALESCE($2::bigint, 0), 9223372036854775807)::bigint
+--> merge: sorted by column 0, offset 5
 --$ -1
 SELECT id FROM customers ORDER BY id LIMIT $1;
 --> one on s1
 --$ 5
 SELECT id FROM customers ORDER BY id OFFSET $1;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its text for the shards could not be written with certainty.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers ORDER BY id LIMIT LEAST(NULL::bigint::numeric + COALESCE($1::bigint, 0), 9223372036854775807)::bigint
+--> merge: sorted by column 0, offset 5
 
 -- Aggregates.
 SELECT count(*) FROM customers;
@@ -245,9 +245,8 @@ SELECT user_id, status, count(*) FROM orders GROUP BY 1, 2;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT user_id AS u, sum(total) AS t FROM orders GROUP BY u ORDER BY t;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> merge: sorted by column 1
 SELECT status, count(*) FROM orders GROUP BY status;
 --> refused (unsupported): statement cannot be answered from several shards
 -->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
@@ -411,8 +410,9 @@ SELECT plain_fn(id) FROM customers;
 -->   detail: It calls a user-defined function, which would see the rows of one shard only.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT random(), now(), id FROM customers;
---> gather on s1 s2 s3 s4
---> merge: concatenated
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: The current time or user in the result is each shard's own.
+-->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT generate_series(1, 2), id FROM customers;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -445,3 +445,14 @@ EXPLAIN ANALYZE UPDATE products SET price = 1;
 --> refused (unsupported): EXPLAIN ANALYZE of a write to a reference table is not supported
 -->   detail: It would write on one shard only.
 -->   hint: Use EXPLAIN.
+SELECT id, score + 1 FROM customers ORDER BY score + 1;
+--> gather on s1 s2 s3 s4
+--> merge: sorted by column 1
+SELECT id, score + 1 FROM customers ORDER BY score + 2;
+--> gather on s1 s2 s3 s4
+--> sends SELECT id, score + 1, score + 2 AS pgring_sort_1 FROM customers ORDER BY score + 2
+--> merge: sorted by column 2, 1 hidden
+--$ float8:42
+SELECT name FROM customers WHERE id IN ($1, 7);
+--> gather on s1 s2 s3 s4
+--> merge: concatenated

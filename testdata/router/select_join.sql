@@ -18,8 +18,7 @@ SELECT * FROM orders o LEFT JOIN order_items i ON i.user_id = o.user_id AND i.us
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT * FROM orders o LEFT JOIN order_items i ON i.user_id = o.user_id WHERE i.user_id = 42;
---> gather on s1 s2 s3 s4
---> merge: concatenated
+--> one on s3
 SELECT * FROM orders o LEFT JOIN order_items i ON o.user_id = 42;
 --> refused (unsupported): statement cannot be answered from several shards
 -->   detail: Tables "orders" and "order_items" are not joined by their shard keys, so rows that belong together may be on different shards.

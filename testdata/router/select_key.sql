@@ -109,9 +109,7 @@ SELECT name FROM customers WHERE id = $1;
 -->   hint: Write the value as a plain constant of the key's type, or bind it as a parameter of that type.
 --$ text:42
 SELECT name FROM customers WHERE id = $1::bigint;
---> refused (key not understood): the value of shard key "id" is not understood
--->   detail: Parameter $1 is declared with type oid 25, and the key is of type int.
--->   hint: Write the value as a plain constant of the key's type, or bind it as a parameter of that type.
+--> one on s3
 --$ numeric:42.0
 SELECT name FROM customers WHERE id = $1;
 --> one on s3

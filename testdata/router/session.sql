@@ -392,3 +392,9 @@ SELECT 1e;
 --> refused (syntax error): trailing junk after numeric literal at or near "1e"
 SELECT $1abc;
 --> home on s1, anywhere
+SELECT set_config('search_path', 'A, "B c", public', false);
+--> verb set, sets search_path = 'a', 'B c', 'public'
+--> home on s1, anywhere
+DECLARE c CURSOR FOR SELECT 'x', 5 FROM orders WHERE total > 7 AND user_id = 42;
+--> verb declare, name c, inner SELECT 'x', 5 FROM orders WHERE total > 7 AND user_id = 42
+--> one on s3

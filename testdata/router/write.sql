@@ -86,9 +86,7 @@ INSERT INTO customers (id, name) VALUES (42, 'x') ON CONFLICT (id) DO UPDATE SET
 -->   hint: Insert the row with its new key and delete the old one.
 INSERT INTO customers (id, name) VALUES (42, 'x') ON CONFLICT (id) DO UPDATE SET id = excluded.id;
 --> writes
---> refused (changes key): the shard key cannot be updated
--->   detail: Table "customers" is sharded by "id": another value may belong to another shard.
--->   hint: Insert the row with its new key and delete the old one.
+--> one on s3
 INSERT INTO loose (user_id, token) VALUES (42, 'x') ON CONFLICT DO NOTHING;
 --> writes
 --> refused (unsupported): ON CONFLICT needs the shard key among its columns
@@ -136,13 +134,13 @@ INSERT INTO orders (user_id, id) SELECT id, id FROM products WHERE id = 42;
 --> one on s3
 INSERT INTO logs SELECT id, name FROM customers WHERE id = 42;
 --> writes
---> refused (cross-shard write): INSERT writes rows of several shards
--->   detail: The keys of its rows belong to different shards.
+--> refused (cross-shard write): INSERT needs tables of several shards
+-->   detail: Home tables of the statement are on one shard, the rows on another.
 -->   hint: Write the rows of one shard at a time.
 INSERT INTO logs SELECT id, name FROM customers WHERE id = 1;
 --> writes
---> refused (cross-shard write): INSERT writes rows of several shards
--->   detail: The keys of its rows belong to different shards.
+--> refused (cross-shard write): INSERT needs tables of several shards
+-->   detail: Home tables of the statement are on one shard, the rows on another.
 -->   hint: Write the rows of one shard at a time.
 INSERT INTO logs VALUES (1, 'x');
 --> writes
@@ -466,3 +464,15 @@ WITH d AS (DELETE FROM countries RETURNING *) INSERT INTO logs SELECT 1, name FR
 --> refused (unsupported): statement writes reference tables and others
 -->   detail: A reference table is written on every shard, the others are not.
 -->   hint: Write them in statements of their own.
+INSERT INTO customers (id, name) VALUES (42, 'x') ON CONFLICT (id) DO UPDATE SET id = excluded.id, name = excluded.name;
+--> writes
+--> one on s3
+WITH i AS (INSERT INTO orders (user_id, id) VALUES (42, 1) RETURNING user_id, id) INSERT INTO order_items (user_id, order_id) SELECT user_id, id FROM i;
+--> writes
+--> one on s3
+--$ abc 1
+INSERT INTO accounts (name, balance) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET balance = $2 WHERE accounts.name = $1;
+--> writes
+--> refused (key not understood): the value of shard key "name" is not understood
+-->   detail: Parameter $1 has no declared type and is used in several places, so its type is not certain.
+-->   hint: Declare the parameter's type, or bind the key as a parameter of its own.
