@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,16 +145,20 @@ func (c *cluster) slotMap(t testing.TB) *ring.Map {
 	return r.Place()
 }
 
-// customerOn finds n customers from `from` on whose rows are on a server.
+// customersOn finds n customers from `from` on whose rows are on a server.
 func (c *cluster) customersOn(t testing.TB, server int, from int64, n int) []int64 {
+	t.Helper()
+	return c.keysOn(t, server, from, from+int64(100*n)+1000)[:n]
+}
+
+// keysOn lists the keys between two bounds, both included, whose rows are on a server.
+func (c *cluster) keysOn(t testing.TB, server int, from, to int64) []int64 {
 	t.Helper()
 	placement := c.slotMap(t)
 	var found []int64
-	for id := from; len(found) < n; id++ {
-		key, err := ring.ParseKey(ring.KeyInt, fmt.Append(nil, id))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for id := from; id <= to; id++ {
+		key, err := ring.ParseKey(ring.KeyInt, strconv.AppendInt(nil, id, 10))
+		must(t, err)
 		if string(placement.Locate(key).Shard) == shardName(server) {
 			found = append(found, id)
 		}

@@ -233,4 +233,3 @@ func (c *cluster) psql(t testing.TB, args ...string) string {
 	t.Helper()
 	return c.run(t, tool{name: "psql", args: append([]string{"-X"}, args...)})
 }
-
