@@ -215,16 +215,21 @@ func TestProxyLearnsTheOutcomeFromAHomeThatComesBack(t *testing.T) {
 // The connection to home breaks, home itself lives: the answer is always found out.
 func TestProxyLearnsTheOutcomeWhenOnlyTheConnectionBreaks(t *testing.T) {
 	c := newCluster(t, pgtest.Start(t, 3)...)
-	for _, at := range []string{"before", string(saga.Sent)} {
+	for _, at := range []string{"before", "sent", "executed"} {
 		tx := c.open(t, kinds()[0], c.shards...)
 		err := c.coordinator(t, hook(func(p saga.Point) {
-			if p.Message() == "decide" && p.When() == at {
-				_ = tx.conns[0].Wire().Net().Close()
+			if p.Message() != "decide" || p.When() == string(saga.Answered) || (p.When() == "before") != (at == "before") {
+				return
 			}
+			if at == "executed" {
+				await(t, "the decision", func() bool { return c.count(t, 0, fmt.Sprintf(tx.kind.seen, tx.key)) == 1 })
+			}
+			_ = tx.conns[0].Wire().Net().Close()
 		})).Commit(t.Context(), tx.conns)
 		tx.release(t)
-		if tx.mustBeWhole(t) != (err == nil) || c.prepared(t) != 0 {
-			t.Errorf("cut %s the decision: on %d shards, %d prepared, error %v", at, tx.done(t), c.prepared(t), err)
+		c.awaitQuiet(t)
+		if all := tx.mustBeWhole(t); all != (err == nil) || at == "executed" && !all || at == "before" && all || c.prepared(t) != 0 {
+			t.Errorf("cut when %s: on %d shards, %d prepared, error %v", at, tx.done(t), c.prepared(t), err)
 		}
 	}
 }

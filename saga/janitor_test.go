@@ -81,6 +81,11 @@ func TestDecisionIsKeptUntilEveryShardHasActedOnIt(t *testing.T) {
 	c := newCluster(t, pgtest.Start(t, 2)...)
 	short := func(cfg *saga.Config) { cfg.SetKeep(1) }
 	tx := c.leave(t, "decide")
+	patient := c.coordinator(t, short, func(cfg *saga.Config) { cfg.SetGrace(time.Hour) })
+	patient.Sweep(t.Context())
+	if decisions(t, c) != 1 {
+		t.Fatal("the decision is gone while work that needs it is prepared")
+	}
 	c.servers[1].Kill9(t)
 	janitor := c.coordinator(t, short)
 	for range 2 {
