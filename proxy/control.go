@@ -222,7 +222,7 @@ func (c *session) discard(ctx context.Context, stmt *router.Statement) error {
 		c.srv.interned.release(s.shared)
 		delete(c.statements, name)
 	}
-	return c.change(ctx, c.discardSQL(), c.baseline.settings, []string{"all"}, "DISCARD ALL")
+	return c.change(ctx, change{sql: c.discardSQL(), next: c.baseline.settings, names: []string{"all"}, tag: "DISCARD ALL"})
 }
 
 func (c *session) discardSQL() string {

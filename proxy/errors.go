@@ -9,6 +9,7 @@ import (
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/saga"
 )
 
 // The SQLSTATEs that pgring itself raises (PostgreSQL manual, appendix "PostgreSQL Error Codes"). docs/errors.md is rendered
@@ -71,10 +72,22 @@ func toWire(err error) *pgwire.Error {
 		unknown   *backend.UnknownShardError
 		lost      *lostError
 		protocol  *pgwire.ProtocolError
+		aborted   *saga.AbortedError
+		partial   *saga.PartialError
+		unsettled *saga.UnknownError
 	)
 	switch {
 	case errors.As(err, &refusal):
 		return refused(refusal)
+	case errors.As(err, &partial):
+		return partlyCommitted(partial)
+	case errors.As(err, &unsettled):
+		return &pgwire.Error{Code: codeResolutionUnknown, Message: "it is not known whether the statement was committed",
+			Detail: fmt.Sprintf("Shard %q, which decides, did not answer. The outcome is the same on all shards.", unsettled.Shard),
+			Hint:   "Look whether the change is there before repeating it."}
+	case errors.As(err, &aborted) && !errors.As(err, &wire):
+		return &pgwire.Error{Code: codeConnectionFailure, Message: fmt.Sprintf("commit failed on shard %q", aborted.Shard),
+			Detail: "Nothing was committed on any shard.", Hint: "Repeat the statement."}
 	case errors.As(err, &exhausted):
 		return &pgwire.Error{Code: codeTooManyConnections, Message: fmt.Sprintf("no connection to shard %q became free in time", exhausted.Shard),
 			Detail: fmt.Sprintf("pool size %d, in use %d, waiting %d, waited %s", exhausted.Size, exhausted.InUse, exhausted.Waiting, exhausted.Waited),
@@ -102,6 +115,13 @@ func refused(r *router.Refusal) *pgwire.Error {
 		code = codeFeatureNotSupported
 	}
 	return &pgwire.Error{Code: code, Message: r.Message, Detail: r.Detail, Hint: r.Hint, Position: r.Position}
+}
+
+// partlyCommitted reports a statement that holds on some shards only, which can happen only without prepared transactions.
+func partlyCommitted(e *saga.PartialError) *pgwire.Error {
+	return &pgwire.Error{Code: "40003", Message: "statement was committed on some shards only",
+		Detail: fmt.Sprintf("Committed on: %v. Failed on: %v.", e.Committed, e.Failed),
+		Hint:   "Repeat it on the shards where it failed, and set max_prepared_transactions there so that it cannot happen again."}
 }
 
 func unavailable(down *backend.UnavailableError) *pgwire.Error {

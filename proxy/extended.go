@@ -378,7 +378,7 @@ func (c *session) onSync(ctx context.Context) error {
 	if err := c.syncServers(ctx); err != nil {
 		return err
 	}
-	return c.finishUnit()
+	return c.finishUnit(ctx)
 }
 
 // syncServers ends the implicit transactions of the unit. After an error, those that did not fail themselves are rolled back: the
@@ -449,8 +449,11 @@ func ignoreReported(err error) error {
 
 // finishUnit brings the transaction's state up to date with the servers, gives back what is not needed and tells the client that
 // it may go on.
-func (c *session) finishUnit() error {
+func (c *session) finishUnit(ctx context.Context) error {
 	c.settle()
+	if err := c.takeEffect(ctx); err != nil {
+		return err
+	}
 	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
 	if !c.tx.active {
 		c.hasCurrent = false
@@ -459,6 +462,28 @@ func (c *session) finishUnit() error {
 	c.releaseIdle()
 	c.finishStats()
 	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
+}
+
+// takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before
+// ReadyForQuery, so that the client's next statement is planned with it.
+func (c *session) takeEffect(ctx context.Context) error {
+	if c.unit.resolve {
+		c.unit.resolve = false
+		if err := ignoreReported(c.readMeaning(ctx)); err != nil {
+			return err
+		}
+	}
+	if c.unit.defined && c.tx.active {
+		c.tx.defined, c.unit.defined = true, false
+	}
+	if !c.unit.defined {
+		return nil
+	}
+	c.unit.defined = false
+	if _, err := c.srv.topology.BumpSchema(ctx); err != nil {
+		c.srv.log.Warn("tell other proxies of a changed schema", "error", err)
+	}
+	return nil
 }
 
 // settle takes over what the servers say of the transaction.

@@ -3,35 +3,58 @@ package proxy
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgring/pgring/pgwire"
 )
 
-// hearPinned relays notifications from the connection that LISTENs while the client is silent. The returned function ends that and
-// reports a connection that broke meanwhile; it must be called before the connection is used again.
-func (c *session) hearPinned() (stop func() error) {
+// ear listens, while the client is silent, to the connection that LISTENs.
+type ear struct {
+	part   *participant
+	heard  chan error
+	broken atomic.Bool // the connection is lost: the client need not be waited for any longer
+}
+
+// listen starts to relay notifications; nil if the session has no LISTEN. Stop must be called before the connection is used again.
+func (c *session) listen() *ear {
 	if !c.hears {
-		return func() error { return nil }
+		return nil
 	}
-	part := c.participant(c.snap.Home)
+	part := c.participant(c.home())
 	if part == nil {
-		return func() error { return nil }
+		return nil
 	}
-	heard := make(chan error, 1)
+	e := &ear{part: part, heard: make(chan error, 1)}
 	// owner: idle, which calls stop; ends when stop interrupts its read, or with the connection
-	go func() { heard <- c.hear(part.conn.Wire()) }()
-	return func() error {
-		net := part.conn.Wire().Net()
-		if err := net.SetReadDeadline(time.Unix(1, 0)); err != nil {
-			return err
+	go func() {
+		err := c.hear(part.conn.Wire())
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			e.broken.Store(true)
+			c.wake()
 		}
-		err := <-heard
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return net.SetReadDeadline(time.Time{})
-		}
-		return c.pinnedLost(part, err)
+		e.heard <- err
+	}()
+	return e
+}
+
+// isBroken reports whether the connection was lost; nil is never broken.
+func (e *ear) isBroken() bool { return e != nil && e.broken.Load() }
+
+// stop ends the relaying and reports a connection that broke meanwhile.
+func (c *session) stop(e *ear) error {
+	if e == nil {
+		return nil
 	}
+	net := e.part.conn.Wire().Net()
+	if err := net.SetReadDeadline(time.Unix(1, 0)); err != nil && !e.isBroken() {
+		return err
+	}
+	err := <-e.heard
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return net.SetReadDeadline(time.Time{})
+	}
+	return c.pinnedLost(e.part, err)
 }
 
 // hear relays whole messages until its read is interrupted. It is the only writer to the client meanwhile.

@@ -97,7 +97,7 @@ func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startu
 func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.policy = c.srv.policy.Load()
+	c.beginUnit()
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.log.Error("session ended by a bug", "session", c.id, "user", c.user.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -158,14 +158,14 @@ func (c *session) next() (byte, int, error) {
 
 // idle waits between units, with the client's time limit, and hears what pinned connections have to say meanwhile.
 func (c *session) idle() (byte, int, error) {
-	limit, state, drained := c.policy.ClientIdle, "idle", c.srv.draining.Load
+	limit, state := c.policy.ClientIdle, "idle"
 	if c.tx.active {
-		limit, state, drained = c.policy.TransactionIdle, "idle in transaction", nil
+		limit, state = c.policy.TransactionIdle, "idle in transaction"
 	}
 	c.setState(state)
-	stop := c.hearPinned()
-	typ, size, err := c.await(limit, drained)
-	if failure := stop(); failure != nil {
+	e := c.listen()
+	typ, size, err := c.await(limit, func() bool { return e.isBroken() || (!c.tx.active && c.srv.draining.Load()) })
+	if failure := c.stop(e); failure != nil {
 		return 0, 0, failure
 	}
 	return typ, size, err
@@ -260,7 +260,7 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 		err = nil
 	}
 	if err == nil && simple {
-		return c.finishUnit()
+		return c.finishUnit(ctx)
 	}
 	return err
 }

@@ -15,82 +15,105 @@ type state struct {
 	env      *router.Env // the same settings as far as they change what names and bytes mean
 }
 
-// change runs a statement that changes settings on every server the session holds, or on one if it holds none, and remembers
-// what to repeat on others. sql is what the servers get, next the settings that result.
-func (c *session) change(ctx context.Context, sql string, next *backend.Settings, names []string, tag string) error {
+// change is one statement that changes settings.
+type change struct {
+	sql   string            // what the servers get
+	next  *backend.Settings // the settings that result
+	names []string          // of the settings; "all" for all of them
+	local bool              // until the end of the transaction only
+	tag   string            // what the client is answered
+}
+
+// change makes the change on every server the session holds, or on one if it holds none, and remembers what to repeat on others.
+func (c *session) change(ctx context.Context, ch change) error {
 	if err := c.drain(); err != nil {
 		return err
 	}
-	before := c.state
-	if err := c.runEverywhere(ctx, sql); err != nil {
-		return err
-	}
-	c.state.settings = next
-	if c.tx.active {
-		c.tx.prelude = append(c.tx.prelude, entry{sql: sql, state: before})
-	}
-	for _, p := range c.parts {
-		if !p.began {
-			p.conn.RecordSettings(next)
-		}
-	}
-	if err := c.readMeaning(ctx, names); err != nil {
-		return err
-	}
-	return c.replyTag(tag)
-}
-
-// runEverywhere runs sql on the servers that the session holds. A transaction that no server knows of yet stays so: the statement
-// is tried on a server and undone there, because the client must hear at once if it is wrong.
-func (c *session) runEverywhere(ctx context.Context, sql string) error {
-	if len(c.parts) > 0 {
-		for _, p := range c.parts {
-			if err := c.runTold(p.conn, sql); err != nil {
-				return c.reject(err)
-			}
-		}
-		return nil
-	}
-	if !c.tx.active {
-		p, err := c.enlist(ctx, c.home())
-		if err != nil {
-			return c.reject(err)
-		}
-		if err := c.runTold(p.conn, sql); err != nil {
-			return c.reject(err)
-		}
-		return nil
-	}
-	conn, err := c.srv.pools.AcquireFor(ctx, c.home(), c.user.Name, c.tx.base.settings)
+	before, meaning := c.state, decidesMeaning(ch.names)
+	env, err := c.runEverywhere(ctx, ch.sql, meaning)
 	if err != nil {
 		return c.reject(err)
 	}
-	defer conn.Release()
-	if err := c.tryOut(conn, sql); err != nil {
-		return c.reject(err)
+	c.state = state{settings: ch.next, env: env}
+	if c.tx.active {
+		c.tx.prelude = append(c.tx.prelude, entry{sql: ch.sql, state: before})
+		c.tx.localEnv = c.tx.localEnv || (meaning && ch.local)
 	}
-	return nil
+	for _, p := range c.parts {
+		if !p.began {
+			p.conn.RecordSettings(ch.next)
+		}
+	}
+	return c.replyTag(ch.tag)
 }
 
-// tryOut runs sql after the transaction's prelude on a connection, and rolls it back.
-func (c *session) tryOut(conn *backend.Conn, sql string) error {
+// decidesMeaning reports whether one of the settings changes what names or bytes in the session's SQL mean.
+func decidesMeaning(names []string) bool {
+	for _, name := range names {
+		switch name {
+		case "search_path", "role", "session_authorization", "client_encoding", "all":
+			return true
+		}
+	}
+	return false
+}
+
+// runEverywhere runs sql on the servers that the session holds and returns the environment that results. A transaction that no
+// server knows of yet stays so: the statement is tried on a server and undone there, because the client must hear at once if it
+// is wrong.
+func (c *session) runEverywhere(ctx context.Context, sql string, meaning bool) (*router.Env, error) {
+	if len(c.parts) == 0 && c.tx.active {
+		return c.tryOut(ctx, sql, meaning)
+	}
+	if len(c.parts) == 0 {
+		if _, err := c.enlist(ctx, c.home()); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range c.parts {
+		if err := c.runTold(p.conn, sql); err != nil {
+			return nil, err
+		}
+	}
+	return c.environment(c.parts[0].conn, meaning)
+}
+
+// environment reads the environment from a server, if it may have changed.
+func (c *session) environment(conn *backend.Conn, changed bool) (*router.Env, error) {
+	if !changed {
+		return c.state.env, nil
+	}
+	return c.readEnv(conn)
+}
+
+// tryOut runs sql as if it came next in the transaction that no server knows of yet, and rolls it back.
+func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router.Env, error) {
+	conn, err := c.srv.pools.AcquireFor(ctx, c.home(), c.user.Name, c.tx.base.settings)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
 	begin := c.tx.begin
 	if begin == "" {
 		begin = "BEGIN"
 	}
 	if _, err := runText(conn, begin); err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range c.tx.prelude {
 		if _, err := runText(conn, e.sql); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	err := c.runTold(conn, sql)
-	if _, failure := runText(conn, "ROLLBACK"); failure != nil {
-		return failure
+	err = c.runTold(conn, sql)
+	var env *router.Env
+	if err == nil {
+		env, err = c.environment(conn, meaning)
 	}
-	return err
+	if _, failure := runText(conn, "ROLLBACK"); failure != nil {
+		return nil, failure
+	}
+	return env, err
 }
 
 // runTold runs a statement of which the client hears the ParameterStatus and errors, but not the tag.
@@ -112,18 +135,8 @@ func (c *session) runTold(conn *backend.Conn, sql string) error {
 	return c.write(b)
 }
 
-// readMeaning looks up what the changed settings mean for names and bytes in the session's SQL.
-func (c *session) readMeaning(ctx context.Context, names []string) error {
-	relevant := false
-	for _, name := range names {
-		switch name {
-		case "search_path", "role", "session_authorization", "client_encoding", "all":
-			relevant = true
-		}
-	}
-	if !relevant {
-		return nil
-	}
+// readMeaning looks up what settings that a statement has changed mean for the session's SQL.
+func (c *session) readMeaning(ctx context.Context) error {
 	conn, err := c.borrow(ctx)
 	if err != nil {
 		return c.reject(err)
@@ -160,7 +173,7 @@ func (c *session) participantOf(conn *backend.Conn) *participant {
 func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, text string) error {
 	switch stmt.Verb {
 	case router.ResetAll:
-		return c.change(ctx, c.resetAllSQL(), c.resetAllSettings(), []string{"all"}, "RESET")
+		return c.change(ctx, change{sql: c.resetAllSQL(), next: c.resetAllSettings(), names: []string{"all"}, tag: "RESET"})
 	case router.Reset:
 		return c.reset(ctx, stmt.Name, "RESET")
 	}
@@ -184,7 +197,7 @@ func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, te
 		}
 		return c.replyTag("SET")
 	}
-	return c.change(ctx, strings.TrimRight(text, "; \n\t"), next, names, "SET")
+	return c.change(ctx, change{sql: strings.TrimRight(text, "; \n\t"), next: next, names: names, local: stmt.Verb != router.Set, tag: "SET"})
 }
 
 func setOutsideMessage(verb router.Verb) string {
@@ -204,7 +217,7 @@ func (c *session) reset(ctx context.Context, name, tag string) error {
 	if start, ok := c.baseline.settings.Lookup(name); ok {
 		sql, next = start, next.With(name, start)
 	}
-	return c.change(ctx, sql, next, []string{name}, tag)
+	return c.change(ctx, change{sql: sql, next: next, names: []string{name}, tag: tag})
 }
 
 // resetAllSettings is what RESET ALL leaves: the start-up parameters, and the role, which it does not touch.
@@ -261,5 +274,9 @@ func (c *session) readEnv(conn *backend.Conn) (*router.Env, error) {
 			path[i] = out.row[1]
 		}
 	}
-	return c.srv.welcomes.env(path, out.row[2] != out.row[3]), nil
+	env := c.srv.welcomes.env(path, out.row[2] != out.row[3])
+	if c.state.env != nil && len(c.state.env.TempTables()) > 0 {
+		env = env.WithTempTables(c.state.env.TempTables())
+	}
+	return env, nil
 }

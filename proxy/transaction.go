@@ -22,6 +22,7 @@ type transaction struct {
 	implicit bool   // of a Query message with several statements: ends with it
 	begin    string // its BEGIN, options included
 	prelude  []entry
+	defined  bool  // a statement of it has changed the schema
 	base     state // the settings before it began
 }
 
@@ -55,8 +56,11 @@ func (c *session) open(begin string, implicit bool) {
 
 // closed ends the block; the settings are those that last, and the servers' connections are told which theirs are.
 func (c *session) closed(committed, chain bool) {
-	if !committed {
+	switch {
+	case !committed:
 		c.state = c.tx.base
+	case c.tx.localEnv:
+		c.state.env, c.unit.resolve = c.tx.base.env, true
 	}
 	for _, p := range c.parts {
 		if p.began {
@@ -66,6 +70,7 @@ func (c *session) closed(committed, chain bool) {
 		p.wrote = false
 	}
 	c.closeCursors()
+	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
 	begin := c.tx.begin
 	c.tx = transaction{prelude: c.tx.prelude[:0]}
 	if chain {

@@ -1,0 +1,204 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgring/pgring/backend"
+)
+
+// connectWith opens a client with extra connection parameters.
+func (c *cluster) connectWith(params string) *pgx.Conn {
+	c.t.Helper()
+	conn, err := pgx.Connect(background, c.dsn()+params)
+	must(c.t, err)
+	c.t.Cleanup(func() { _ = conn.Close(background) })
+	return conn
+}
+
+func TestSettingsFollowTheClientFromServerToServer(t *testing.T) {
+	c := start(t, options{pool: backend.Config{Size: 1}})
+	a, b := c.connect(), c.connect()
+	keys := c.keys(3)
+	run(t, a, "SET work_mem TO '7MB'")
+	run(t, b, "SET work_mem TO '9MB'")
+	for range 3 {
+		for _, key := range keys { // one server connection for each shard: the two clients take turns on it
+			show := fmt.Sprintf("SELECT current_setting('work_mem'), count(*) FROM users WHERE id = %d", key)
+			wantValue(t, a, show, "7MB")
+			wantValue(t, b, show, "9MB")
+		}
+	}
+	run(t, a, "RESET work_mem")
+	wantValue(t, a, "SHOW work_mem", "4MB")
+	wantValue(t, b, "SHOW work_mem", "9MB")
+	run(t, b, "RESET ALL")
+	wantValue(t, b, "SHOW work_mem", "4MB")
+}
+
+func TestSettingsOfATransactionEndWithIt(t *testing.T) {
+	c := start(t, options{pool: backend.Config{Size: 1}})
+	conn := c.connect()
+	keys := c.keys(2)
+	show := fmt.Sprintf("SELECT current_setting('work_mem'), count(*) FROM users WHERE id = %d", keys[1])
+	run(t, conn, "BEGIN; SET LOCAL work_mem TO '7MB'")
+	wantValue(t, conn, show, "7MB")
+	run(t, conn, "COMMIT")
+	wantValue(t, conn, show, "4MB")
+	run(t, conn, "BEGIN; SET work_mem TO '8MB'")
+	wantValue(t, conn, show, "8MB")
+	run(t, conn, "ROLLBACK")
+	wantValue(t, conn, show, "4MB")
+	run(t, conn, "BEGIN; SET work_mem TO '8MB'; SAVEPOINT s; SET work_mem TO '9MB'")
+	wantValue(t, conn, show, "9MB")
+	run(t, conn, "ROLLBACK TO s")
+	wantValue(t, conn, show, "8MB")
+	run(t, conn, "COMMIT")
+	wantValue(t, conn, show, "8MB")
+	wantValue(t, conn, "SHOW work_mem", "8MB")
+}
+
+func TestWrongSettingIsRefusedAtOnce(t *testing.T) {
+	c := start(t, options{})
+	conn := c.connect()
+	refused(t, conn, "SET work_mem TO 'much'", "22023")
+	refused(t, conn, "SET no_such TO 1", "42704")
+	run(t, conn, "BEGIN")
+	refused(t, conn, "SET LOCAL work_mem TO 'much'", "22023")
+	wantStatus(t, conn, 'E')
+	run(t, conn, "ROLLBACK")
+	wantValue(t, conn, "SHOW work_mem", "4MB")
+}
+
+func TestStartUpParametersAreTheBaseline(t *testing.T) {
+	c := start(t, options{})
+	conn := c.connectWith("&application_name=first&options=-c%20work_mem%3D6MB%20-c%20search_path%3Dpg_catalog,public")
+	wantValue(t, conn, "SHOW work_mem", "6MB")
+	wantValue(t, conn, "SHOW search_path", "pg_catalog,public")
+	if got := conn.PgConn().ParameterStatus("application_name"); got != "first" {
+		t.Fatalf("application_name reported as %q", got)
+	}
+	run(t, conn, "SET work_mem TO '7MB'; SET application_name TO 'second'")
+	if got := conn.PgConn().ParameterStatus("application_name"); got != "second" {
+		t.Fatalf("application_name reported as %q", got)
+	}
+	run(t, conn, "RESET ALL")
+	wantValue(t, conn, "SHOW work_mem", "6MB")
+	wantValue(t, conn, "SHOW application_name", "first")
+	if got := conn.PgConn().ParameterStatus("application_name"); got != "first" {
+		t.Fatalf("application_name reported as %q", got)
+	}
+	run(t, conn, "SET work_mem TO '7MB'")
+	run(t, conn, "DISCARD ALL")
+	wantValue(t, conn, "SHOW work_mem", "6MB")
+	if _, err := pgx.Connect(background, c.dsn()+"&options=-c%20work_mem%3Dmuch"); err == nil {
+		t.Fatal("a wrong start-up parameter was accepted")
+	}
+}
+
+func TestRoleNeverLeaks(t *testing.T) {
+	c := start(t, options{pool: backend.Config{Size: 1}})
+	for _, s := range c.servers {
+		s.Exec(t, "CREATE ROLE clerk; GRANT SELECT ON users TO clerk")
+	}
+	a, b := c.connect(), c.connect()
+	keys := c.keys(3)
+	run(t, a, "SET ROLE clerk")
+	for _, key := range keys {
+		who := fmt.Sprintf("SELECT current_user, count(*) FROM users WHERE id = %d", key)
+		wantValue(t, a, who, "clerk")
+		wantValue(t, b, who, "postgres")
+		refused(t, a, insertUser(key), "42501")
+		run(t, b, insertUser(key))
+	}
+	run(t, a, "RESET ROLE")
+	wantValue(t, a, "SELECT current_user", "postgres")
+}
+
+func TestSearchPathDecidesWhatANameMeans(t *testing.T) {
+	c := start(t, options{})
+	c.servers[0].Exec(t, "CREATE SCHEMA private; CREATE TABLE private.users (id bigint, name text); INSERT INTO private.users VALUES (1, 'private')")
+	conn := c.connect()
+	run(t, conn, insertUser(c.keys(2)[1]))
+	waitFor(t, "the catalog to show the schema", func() bool { return c.topology.Current().Table("private", "users") != nil })
+	run(t, conn, "SET search_path TO private, public")
+	wantValue(t, conn, "SELECT name FROM users", "private")
+	run(t, conn, "RESET search_path")
+	wantValue(t, conn, "SELECT count(*) FROM users", "1")
+	run(t, conn, "SELECT set_config('search_path', 'private', false)")
+	wantValue(t, conn, "SELECT name FROM users", "private")
+	run(t, conn, "BEGIN; SET LOCAL search_path TO public")
+	wantValue(t, conn, "SELECT count(*) FROM users", "1")
+	run(t, conn, "COMMIT")
+	wantValue(t, conn, "SELECT name FROM users", "private")
+}
+
+func TestStateOnAServerKeepsTheConnection(t *testing.T) {
+	c := start(t, options{pool: backend.Config{Size: 2}})
+	a, b := c.connect(), c.connect()
+	run(t, a, "CREATE TEMP TABLE mine (x int)")
+	for range 3 {
+		run(t, b, "SELECT 1")
+		run(t, a, "INSERT INTO mine VALUES (1)")
+	}
+	wantValue(t, a, "SELECT count(*) FROM mine", "3")
+	refused(t, b, "SELECT * FROM mine", "42P01")
+	run(t, a, "DISCARD ALL")
+	refused(t, a, "SELECT * FROM mine", "42P01")
+	run(t, a, "SELECT pg_advisory_lock(7)")
+	wantValue(t, b, "SELECT pg_try_advisory_lock(7)", "f")
+	must(t, a.Close(background))
+	waitFor(t, "the lock to be free", func() bool { return value(t, b, "SELECT pg_try_advisory_lock(7)") == "t" })
+}
+
+func TestNotificationsArriveWhileTheClientIsSilent(t *testing.T) {
+	c := start(t, options{})
+	listener, sender := c.connect(), c.connect()
+	run(t, listener, "LISTEN news")
+	run(t, sender, "NOTIFY news, 'hello'")
+	n, err := listener.WaitForNotification(background)
+	must(t, err)
+	if n.Channel != "news" || n.Payload != "hello" {
+		t.Fatalf("got %+v", n)
+	}
+	wantValue(t, listener, "SELECT 5", "5") // and it can still be used
+	run(t, sender, "SELECT pg_notify('news', 'again')")
+	n, err = listener.WaitForNotification(background)
+	must(t, err)
+	if n.Payload != "again" {
+		t.Fatalf("got %+v", n)
+	}
+	c.servers[0].Kill9(t)
+	if _, err := listener.WaitForNotification(background); err == nil {
+		t.Fatal("a listener whose server died was not told")
+	}
+}
+
+func TestSessionModeKeepsTheConnection(t *testing.T) {
+	o := options{shards: 1}
+	o.policy.Mode = 1
+	c := start(t, o)
+	conn := c.connect()
+	pid := value(t, conn, "SELECT pg_backend_pid()")
+	other := c.connect()
+	if value(t, other, "SELECT pg_backend_pid()") == pid {
+		t.Fatal("two sessions share a server connection")
+	}
+	run(t, conn, "CREATE TEMP TABLE x ()")
+	wantValue(t, conn, "SELECT pg_backend_pid()", pid)
+}
+
+// noticeCodes connects a client that collects the SQLSTATEs of notices.
+func (c *cluster) noticeCodes(codes *[]string) *pgx.Conn {
+	config, err := pgx.ParseConfig(c.dsn())
+	must(c.t, err)
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { *codes = append(*codes, n.Code) }
+	conn, err := pgx.ConnectConfig(context.Background(), config)
+	must(c.t, err)
+	c.t.Cleanup(func() { _ = conn.Close(background) })
+	return conn
+}
