@@ -23,6 +23,7 @@ type transaction struct {
 	begin    string // its BEGIN, options included
 	prelude  []entry
 	defined  bool  // a statement of it has changed the schema
+	localEnv bool  // SET LOCAL has changed what names mean, until it ends
 	base     state // the settings before it began
 }
 
