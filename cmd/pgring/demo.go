@@ -26,7 +26,7 @@ PostgreSQL's server programs must be installed. Run by root, the servers run as 
 			return demo.Run(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Dir, "dir", ".demo", "folder of the data, the configuration and the log")
+	cmd.Flags().StringVar(&o.Dir, "dir", demo.DefaultDir, "folder of the data, the configuration and the log")
 	cmd.Flags().IntVar(&shards, "shards", shards, "number of PostgreSQL servers; a folder with data keeps the number it has")
 	cmd.Flags().IntVar(&o.Port, "port", 6432, "port of the proxy")
 	cmd.Flags().IntVar(&o.HTTP, "http", 6480, "port of /metrics, /healthz and /readyz; 0 turns them off")

@@ -117,8 +117,13 @@ func (p *probe) loginNames() []string {
 	return names
 }
 
-// byOperator tells whether the facts are what the operator sees.
-func (p *probe) byOperator() bool { return p.facts != nil && p.logins[0].err == nil }
+// operator is the role whose view the facts are; empty when the operator could not log in.
+func (p *probe) operator() string {
+	if p.facts == nil || p.logins[0].err != nil {
+		return ""
+	}
+	return p.logins[0].login.User
+}
 
 // name is how messages call the shard.
 func (p *probe) name() string { return p.shard.Name }

@@ -71,10 +71,10 @@ func (r *reporter) server(p *probe) {
 
 // operator checks the operator's rights, which the facts show only when the operator could log in.
 func (r *reporter) operator(p *probe) {
-	if !p.byOperator() {
+	f, operator := p.facts, p.operator()
+	if operator == "" {
 		return
 	}
-	f, operator := p.facts, p.logins[0].login.User
 	switch {
 	case f.HasSchema && !f.MayUseSchema:
 		r.errorf(p.name(), fmt.Sprintf("GRANT CREATE, USAGE ON SCHEMA pgring TO %[1]s, or ALTER SCHEMA pgring OWNER TO %[1]s", operator), fmt.Sprintf("the operator %s may not create tables in schema pgring", operator))

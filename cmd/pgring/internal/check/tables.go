@@ -12,8 +12,8 @@ import (
 // copyOf is a declared table on one shard.
 type copyOf struct {
 	*relation
-	shard      string
-	byOperator bool // what readable says is about the operator
+	shard    string
+	operator string // whom readable is about; empty: the operator could not log in
 }
 
 // tables applies the rules about the declared tables.
@@ -43,7 +43,7 @@ func (r *reporter) copies(t config.Table) (copies []copyOf, missing []string) {
 			continue
 		}
 		if found := p.tables[t.Name]; found != nil {
-			copies = append(copies, copyOf{found, p.name(), p.byOperator()})
+			copies = append(copies, copyOf{found, p.name(), p.operator()})
 		} else {
 			missing = append(missing, p.name())
 		}
@@ -69,8 +69,8 @@ func (r *reporter) present(t config.Table, copies []copyOf, missing []string) {
 		r.errorf(shard, "create it there as it is on "+copies[0].shard, fmt.Sprintf("table %s is missing; it is on %s", t.Name, shardsOf(copies)))
 	}
 	for _, c := range copies {
-		if c.byOperator && !c.readable {
-			r.errorf(c.shard, fmt.Sprintf("GRANT SELECT ON %s TO the operator", t.Name), fmt.Sprintf("the operator may not read table %s", t.Name))
+		if c.operator != "" && !c.readable {
+			r.errorf(c.shard, fmt.Sprintf("GRANT SELECT ON %s TO %s", t.Name, c.operator), fmt.Sprintf("the operator %s may not read table %s", c.operator, t.Name))
 		}
 	}
 	for _, c := range copies[1:] {

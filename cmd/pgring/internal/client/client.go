@@ -50,16 +50,21 @@ func (c Console) Ask(ctx context.Context, sql string) error {
 		defer cancel()
 		_ = conn.Close(closing) // the answer is here already
 	}()
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	for _, r := range results {
-		if r.Err != nil {
-			break // err says the same
-		}
-		if err := c.write(r); err != nil {
-			return err
+	answers := conn.Exec(ctx, sql)
+	for answers.NextResult() {
+		if err := c.write(answers.ResultReader()); err != nil {
+			return errors.Join(Explain(err), ignoreRefusal(answers.Close()))
 		}
 	}
-	return Explain(err)
+	return Explain(answers.Close())
+}
+
+// ignoreRefusal drops the server's error that was told already.
+func ignoreRefusal(err error) error {
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) {
+		return nil
+	}
+	return err
 }
 
 // connection is the driver's configuration. The environment's PGSSLMODE and PGSSLROOTCERT count, PGHOST does not: it names the
@@ -87,8 +92,18 @@ func (c Console) connection() (*pgconn.Config, error) {
 	return cfg, nil
 }
 
-func (c Console) write(r *pgconn.Result) error {
-	if len(r.FieldDescriptions) == 0 {
+// write writes one result as a whole: an error in the middle of it leaves nothing half written.
+func (c Console) write(reader *pgconn.ResultReader) error {
+	t := &output.Table{}
+	for _, f := range reader.FieldDescriptions() {
+		t.Columns = append(t.Columns, output.Column{Name: f.Name, Kind: kindOf(f.DataTypeOID)})
+	}
+	r := reader.Read()
+	if r.Err != nil {
+		return r.Err
+	}
+	t.Rows = r.Rows
+	if len(t.Columns) == 0 {
 		to := c.Stdout
 		if c.Format != output.AsTable { // a program waits for rows only
 			to = c.Stderr
@@ -96,18 +111,14 @@ func (c Console) write(r *pgconn.Result) error {
 		_, err := fmt.Fprintln(to, r.CommandTag.String())
 		return err
 	}
-	t := &output.Table{Rows: r.Rows}
-	for _, f := range r.FieldDescriptions {
-		t.Columns = append(t.Columns, output.Column{Name: f.Name, Kind: kindOf(f.DataTypeOID)})
-	}
 	if err := t.Write(c.Stdout, c.Format); err != nil || c.Format != output.AsTable {
 		return err
 	}
 	rows := "rows"
-	if len(r.Rows) == 1 {
+	if len(t.Rows) == 1 {
 		rows = "row"
 	}
-	_, err := fmt.Fprintf(c.Stdout, "(%d %s)\n", len(r.Rows), rows)
+	_, err := fmt.Fprintf(c.Stdout, "(%d %s)\n", len(t.Rows), rows)
 	return err
 }
 

@@ -19,9 +19,9 @@ func (d *demo) shards() (int, error) {
 		}
 		return d.Shards, nil
 	case err != nil:
-		return 0, fmt.Errorf("read what the last demo left (make demo-clean removes it): %w", err)
+		return 0, fmt.Errorf("read what the last demo left (%s removes it): %w", cleaner(d.Dir), err)
 	case d.Shards != 0 && d.Shards != len(before.Shards):
-		return 0, fmt.Errorf("the demo in %s has %d shards, not %d: remove it with make demo-clean, or choose another folder with --dir", d.Dir, len(before.Shards), d.Shards)
+		return 0, fmt.Errorf("the demo in %s has %d shards, not %d: remove it with %s, or choose another folder with --dir", d.Dir, len(before.Shards), d.Shards, cleaner(d.Dir))
 	}
 	return len(before.Shards), nil
 }

@@ -27,8 +27,12 @@ const (
 	maxCustomers = 1_000_000
 )
 
-// DefaultShards is how many servers a new demo has.
-const DefaultShards = 4
+const (
+	// DefaultShards is how many servers a new demo has.
+	DefaultShards = 4
+	// DefaultDir is the folder that make demo-clean removes.
+	DefaultDir = ".demo"
+)
 
 // Options say what the demo is like.
 type Options struct {

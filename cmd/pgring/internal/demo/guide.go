@@ -67,9 +67,17 @@ func (g guide) write(w io.Writer) error {
 	}
 	fmt.Fprintf(&text, "Configuration  %s\n", filepath.Join(g.Dir, configName))
 	fmt.Fprintf(&text, "Log            %s\n\n", filepath.Join(g.Dir, logName))
-	fmt.Fprintf(&text, "Ctrl-C ends it. The data stays in %s for the next time; make demo-clean removes it.\n", g.Dir)
+	fmt.Fprintf(&text, "Ctrl-C ends it. The data stays in %s for the next time; %s removes it.\n", g.Dir, cleaner(g.Dir))
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// cleaner is the command that removes a demo's folder, and with it the data that is elsewhere.
+func cleaner(dir string) string {
+	if dir == DefaultDir {
+		return "make demo-clean"
+	}
+	return "scripts/demo-clean.sh " + dir
 }
 
 func writeExamples(text *strings.Builder, examples []example) {
