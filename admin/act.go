@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
@@ -133,5 +134,32 @@ func (c *Console) kill(ctx context.Context, in *input) (*outcome, error) {
 		return nil, &pgwire.Error{Code: codeUndefinedObject, Message: fmt.Sprintf("there is no client %d", id),
 			Detail: fmt.Sprintf("%d clients are connected.", c.cfg.Server.Stats().Sessions), Hint: "SHOW CLIENTS shows the ids."}
 	}
+	if !c.gone(ctx, id) {
+		return &outcome{notices: notice(fmt.Sprintf("client %d has not ended yet: a shard does not answer its cancel request", id), "SHOW CLIENTS and SHOW SHARDS tell more.")}, nil
+	}
 	return &outcome{}, nil
+}
+
+const (
+	killAgain = 100 * time.Millisecond
+	killWait  = 3 * time.Second
+)
+
+// gone waits until a client that was told to end has ended. It tells it again meanwhile, because a cancel request that overtakes
+// its statement on the way to the shard has no effect.
+func (c *Console) gone(ctx context.Context, id uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, killWait)
+	defer cancel()
+	again := time.NewTicker(killAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+		if !c.cfg.Server.Kill(ctx, id) {
+			return true
+		}
+	}
 }

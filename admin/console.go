@@ -96,7 +96,7 @@ func (c *Console) Answer(ctx context.Context, caller proxy.Caller, sql string) (
 
 // answer puts what a command returned into the form that the client gets.
 func (in *input) answer(out *outcome) *proxy.Answer {
-	a := &proxy.Answer{Tag: in.command.tag(), Notices: out.notices, Close: out.close}
+	a := &proxy.Answer{Tag: in.command.tag(), Notices: out.notices}
 	if in.columns != nil {
 		a.Fields = fieldsOf(in.columns)
 		a.Rows = encode(in.filter.apply(out.rows))

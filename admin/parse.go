@@ -25,7 +25,6 @@ type command struct {
 type outcome struct {
 	rows    []row
 	notices []*pgwire.Error
-	close   bool // the session ends
 }
 
 // rowsOf is the outcome of most SHOWs.

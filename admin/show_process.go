@@ -112,7 +112,7 @@ func (c *Console) shutdown(_ context.Context, in *input) (*outcome, error) {
 		return nil, err
 	}
 	c.cfg.Shutdown(mode)
-	return &outcome{close: true}, nil
+	return &outcome{}, nil
 }
 
 // uptime is how long the console, and with it the process, has been there.
