@@ -11,8 +11,6 @@ type atomicBody struct {
 	depth  int
 }
 
-func (b *atomicBody) watching() bool { return !b.over }
-
 func (b *atomicBody) open() bool { return b.depth > 0 }
 
 // word takes the next unquoted word of the statement.

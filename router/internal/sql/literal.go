@@ -31,7 +31,7 @@ func decodeQuoted(text, buf []byte, escapes bool) ([]byte, bool) {
 	out := buf[:0]
 	s := Scanner{Text: text}
 	for q := 0; q >= 0; {
-		end := s.quoteEnd(q+1, escapes)
+		end := s.quoteEnd(q+1, escapes, true)
 		var ok bool
 		if out, ok = appendBody(out, text[q+1:end-1], escapes); !ok {
 			return nil, false

@@ -36,6 +36,7 @@ type Splitter struct {
 	form     []byte
 	literals []Literal
 	body     atomicBody
+	first    int  // of literals: the present statement's first
 	seen     bool // a statement was returned
 }
 
@@ -66,77 +67,150 @@ func (s *Splitter) Next(st *Statement) bool {
 	return true
 }
 
+// cut is the work on one statement.
+type cut struct {
+	st    *Statement
+	from  int // start of what is not yet copied to the form; -1 before the first token
+	depth int // of parentheses and brackets
+}
+
 // one scans up to the next semicolon or the end; false: the end was reached.
+// What is copied as it stands, most of a text, is passed over here; the rest
+// goes through the Scanner.
 func (s *Splitter) one(st *Statement) bool {
 	text := s.scanner.Text
-	*st = Statement{Start: s.scanner.Pos, Empty: true, Strippable: true}
+	i := s.scanner.Pos
+	*st = Statement{Start: i, Empty: true, Strippable: true}
 	s.form = s.form[:0]
-	firstLiteral := len(s.literals)
+	s.first = len(s.literals)
 	s.body = atomicBody{}
-	from, depth := -1, 0
-	for {
-		tok := s.scanner.Next()
-		if tok.Kind == EOF {
-			break
-		}
-		if from < 0 {
-			from = tok.Start
-			st.Start = tok.Start
-		}
-		switch tok.Kind {
-		case Punct:
-			switch text[tok.Start] {
-			case '(', '[':
-				depth++
-			case ')', ']':
-				depth--
-			case ';':
-				if depth <= 0 && !s.body.open() {
-					st.Stop = tok.Start
-					s.finish(st, from, firstLiteral)
-					return true
-				}
-			}
-		case Comment:
-			s.form = append(s.form, text[from:tok.Start]...)
-			from = tok.End
-			if IsDirective(text[tok.Start:tok.End]) {
-				st.Directive = true
-				from = tok.Start
-			} else {
-				s.form = append(s.form, ' ')
-			}
+	c := cut{st: st, from: -1}
+	for i < len(text) {
+		class := classMap[text[i]]
+		if class == classSpace {
+			i++
 			continue
-		case Integer, Float, String, EString, DollarString:
-			s.form = append(s.form, text[from:tok.Start]...)
-			s.form = append(s.form, mark(tok.Kind))
-			s.literals = append(s.literals, Literal{tok.Start, tok.End, tok.Kind})
-			from = tok.End
-		case UString, UIdent:
-			st.Strippable = false // a UESCAPE literal may follow
-		case Error, Other:
-			st.Strippable, st.Broken = false, true
-		case Ident:
-			if s.body.watching() {
-				s.body.word(text[tok.Start:tok.End])
+		}
+		if c.from < 0 {
+			c.from, st.Start = i, i
+		}
+		start := i
+		switch class {
+		case classLetter:
+			if i = s.word(i); i < 0 {
+				i = s.token(&c, start)
+				continue
 			}
-		case EOF, Radix, BitString, Param, Operator, QuotedIdent:
+		case classOperator:
+			if i++; commentAt(text, start) {
+				i = s.token(&c, start)
+				continue
+			}
+		case classPunct:
+			if i++; text[start] == '.' && i < len(text) && (isDigit(text[i]) || text[i] == '.') {
+				i = s.token(&c, start)
+				continue
+			}
+			if s.ends(&c, text[start]) {
+				st.Stop = start
+				s.scanner.Pos = i
+				s.finish(&c)
+				return true
+			}
+		default:
+			i = s.token(&c, start)
+			continue
 		}
 		st.Empty = false
-		st.End = tok.End
+		st.End = i
 	}
 	st.Stop = len(text)
-	s.finish(st, from, firstLiteral)
+	s.scanner.Pos = i
+	s.finish(&c)
 	return false
 }
 
-// finish completes st, whose text not yet copied to the form starts at from.
-func (s *Splitter) finish(st *Statement, from, firstLiteral int) {
-	if !st.Empty && from < st.End {
-		s.form = append(s.form, s.scanner.Text[from:st.End]...)
+// word passes over the identifier or keyword at i; -1: it may be the prefix of
+// a quote.
+func (s *Splitter) word(i int) int {
+	text := s.scanner.Text
+	end := i + 1
+	for end < len(text) && identMap[text[end]] == 'y' {
+		end++
+	}
+	if end == i+1 && end < len(text) && (text[end] == '\'' || text[end] == '&') {
+		return -1
+	}
+	if !s.body.over {
+		s.body.word(text[i:end])
+	}
+	return end
+}
+
+// ends follows parentheses and says whether a punctuation mark ends the
+// statement.
+func (s *Splitter) ends(c *cut, mark byte) bool {
+	switch mark {
+	case '(', '[':
+		c.depth++
+	case ')', ']':
+		c.depth--
+	case ';':
+		return c.depth <= 0 && !s.body.open()
+	}
+	return false
+}
+
+// token takes the token at i that is not copied as it stands, or may not be,
+// and returns its end.
+func (s *Splitter) token(c *cut, i int) int {
+	text, st := s.scanner.Text, c.st
+	kind, end := s.scanner.scan(i)
+	switch kind {
+	case Comment:
+		s.form = append(s.form, text[c.from:i]...)
+		c.from = end
+		if IsDirective(text[i:end]) {
+			st.Directive = true
+			c.from = i
+		} else {
+			s.form = append(s.form, ' ')
+		}
+		return end
+	case Integer, Float, String, EString, DollarString:
+		s.form = append(s.form, text[c.from:i]...)
+		s.form = append(s.form, mark(kind))
+		s.literals = append(s.literals, Literal{i, end, kind})
+		c.from = end
+	case UString, UIdent:
+		st.Strippable = false // a UESCAPE literal may follow
+	case Error:
+		st.Strippable, st.Broken = false, true
+		end = len(text)
+	case Other:
+		st.Strippable, st.Broken = false, true
+	case Ident:
+		if !s.body.over {
+			s.body.word(text[i:end])
+		}
+	case EOF, Radix, BitString, Param, Operator, QuotedIdent, Punct:
+	}
+	st.Empty = false
+	st.End = end
+	return end
+}
+
+// finish completes the statement.
+func (s *Splitter) finish(c *cut) {
+	st := c.st
+	if !st.Empty && c.from < st.End {
+		s.form = append(s.form, s.scanner.Text[c.from:st.End]...)
+	}
+	for n := len(s.form); n > 0 && isSpace(s.form[n-1]); n-- {
+		s.form = s.form[:n-1] // what stood for a comment at the end
 	}
 	st.Form = s.form
-	st.Literals = s.literals[firstLiteral:len(s.literals):len(s.literals)]
+	st.Literals = s.literals[s.first:len(s.literals):len(s.literals)]
 }
 
 func mark(k Kind) byte {

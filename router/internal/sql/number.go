@@ -1,5 +1,7 @@
 package sql
 
+import "bytes"
+
 // number scans a number that starts with a digit at i.
 func (s *Scanner) number(i int) (Kind, int) {
 	text := s.Text
@@ -52,7 +54,7 @@ func (s *Scanner) radix(i int) (Kind, int, bool) {
 	if end == i+2 {
 		return Error, end, true
 	}
-	if end < len(s.Text) && (classOf(s.Text[end]) == classLetter) {
+	if end < len(s.Text) && identPart(s.Text[end]) {
 		return Error, end + 1, true
 	}
 	return Radix, end, true
@@ -79,7 +81,7 @@ func (s *Scanner) fraction(i int) (Kind, int) {
 // is junk.
 func (s *Scanner) exponent(i int, kind Kind) (Kind, int) {
 	text := s.Text
-	if i >= len(text) || classOf(text[i]) != classLetter {
+	if i >= len(text) || classMap[text[i]] != classLetter {
 		return kind, i
 	}
 	if text[i]|0x20 != 'e' {
@@ -93,8 +95,18 @@ func (s *Scanner) exponent(i int, kind Kind) (Kind, int) {
 		return Error, j
 	}
 	j = s.digits(j, isDigit)
-	if j < len(text) && classOf(text[j]) == classLetter {
+	if j < len(text) && classMap[text[j]] == classLetter {
 		return Error, j + 1
 	}
 	return Float, j
+}
+
+// apart scans a number that must end where an identifier cannot have gone on
+// longer: 1_0$a is 1 and the junk _0$a to PostgreSQL's lexer.
+func (s *Scanner) apart(i int, scan func(int) (Kind, int)) (Kind, int) {
+	kind, end := scan(i)
+	if kind != Error && end < len(s.Text) && s.Text[end] == '$' && bytes.IndexByte(s.Text[i:end], '_') >= 0 {
+		return Error, end + 1
+	}
+	return kind, end
 }

@@ -28,7 +28,7 @@ func (s *Scanner) Next() Token {
 func (s *Scanner) scan(i int) (Kind, int) {
 	text := s.Text
 	c := text[i]
-	switch classOf(c) {
+	switch classMap[c] {
 	case classLetter:
 		if i+1 < len(text) && (text[i+1] == '\'' || text[i+1] == '&') {
 			if kind, end, ok := s.prefixed(i); ok {
@@ -37,7 +37,7 @@ func (s *Scanner) scan(i int) (Kind, int) {
 		}
 		return Ident, s.identEnd(i)
 	case classDigit:
-		return s.number(i)
+		return s.apart(i, s.number)
 	case classOperator:
 		return s.operator(i)
 	case classPunct:
@@ -48,17 +48,17 @@ func (s *Scanner) scan(i int) (Kind, int) {
 		return s.doubleQuoted(i, QuotedIdent)
 	case classDollar:
 		return s.dollar(i)
-	case classSpace, classOther:
 	}
-	return Other, i + 1
+	return Other, i + 1 // white space was skipped
 }
 
 func (s *Scanner) identEnd(i int) int {
-	text := s.Text
-	for i < len(text) && identPart(text[i]) {
-		i++
+	for j, c := range s.Text[i:] {
+		if identMap[c] != 'y' {
+			return i + j
+		}
 	}
-	return i
+	return len(s.Text)
 }
 
 // prefixed scans a quote with a prefix letter: E'…' B'…' X'…' U&'…' U&"…".
@@ -95,7 +95,7 @@ func (s *Scanner) prefixed(i int) (Kind, int, bool) {
 // quoted scans a literal whose opening quote is at q, with its continuations.
 func (s *Scanner) quoted(start, q int, kind Kind) (Kind, int) {
 	for {
-		end := s.quoteEnd(q+1, kind == EString)
+		end := s.quoteEnd(q+1, kind == EString, kind != BitString)
 		if end < 0 {
 			return Error, len(s.Text)
 		}
@@ -108,13 +108,14 @@ func (s *Scanner) quoted(start, q int, kind Kind) (Kind, int) {
 }
 
 // quoteEnd returns the index after the closing quote of the body that starts at
-// i, or -1. A doubled quote is part of the body.
-func (s *Scanner) quoteEnd(i int, escapes bool) int {
+// i, or -1. escapes: a backslash takes the next character into the body;
+// doubles: so does a quote another quote.
+func (s *Scanner) quoteEnd(i int, escapes, doubles bool) int {
 	text := s.Text
 	for i < len(text) {
 		switch text[i] {
 		case '\'':
-			if i+1 < len(text) && text[i+1] == '\'' {
+			if doubles && i+1 < len(text) && text[i+1] == '\'' {
 				i += 2
 				continue
 			}
@@ -187,8 +188,11 @@ func (s *Scanner) doubleQuoted(q int, kind Kind) (Kind, int) {
 func (s *Scanner) dollar(i int) (Kind, int) {
 	text := s.Text
 	if i+1 < len(text) && isDigit(text[i+1]) {
-		end := s.digits(i+1, isDigit)
-		if end < len(text) && classOf(text[end]) == classLetter {
+		end := i + 2
+		for end < len(text) && isDigit(text[end]) {
+			end++
+		}
+		if end < len(text) && classMap[text[end]] == classLetter {
 			return Error, end + 1
 		}
 		return Param, end
@@ -220,7 +224,7 @@ func (s *Scanner) punct(i int) (Kind, int) {
 	switch text[i] {
 	case '.':
 		if isDigit(next) {
-			return s.fraction(i)
+			return s.apart(i, s.fraction)
 		}
 		if next == '.' {
 			return Punct, i + 2
@@ -245,7 +249,7 @@ func (s *Scanner) operator(i int) (Kind, int) {
 		}
 	}
 	end := i
-	for end < len(text) && classOf(text[end]) == classOperator && !commentAt(text, end) {
+	for end < len(text) && classMap[text[end]] == classOperator && !commentAt(text, end) {
 		end++
 	}
 	return Operator, trimSigns(text, i, end)

@@ -31,60 +31,38 @@ type Token struct {
 	Start, End int
 }
 
-// class is what a byte can begin.
-type class uint8
-
+// The classes of bytes by what they can begin.
 const (
-	classOther class = iota
-	classSpace
-	classLetter // starts an identifier
-	classDigit
-	classOperator
-	classPunct
-	classQuote
-	classDouble
-	classDollar
+	classOther    = '.'
+	classSpace    = 's'
+	classLetter   = 'l' // starts an identifier
+	classDigit    = 'd'
+	classOperator = 'o'
+	classPunct    = 'p'
+	classQuote    = 'q'
+	classDouble   = 'w'
+	classDollar   = '$'
 )
 
-// classes maps a byte to its class, and identPart to whether it continues an
-// identifier. They are arrays filled by constant expressions of the compiler's
-// own, so they are read-only data.
-var classes = [256]class{
-	' ': classSpace, '\t': classSpace, '\n': classSpace, '\r': classSpace, '\f': classSpace, '\v': classSpace,
-	'0': classDigit, '1': classDigit, '2': classDigit, '3': classDigit, '4': classDigit,
-	'5': classDigit, '6': classDigit, '7': classDigit, '8': classDigit, '9': classDigit,
-	'~': classOperator, '!': classOperator, '@': classOperator, '#': classOperator, '^': classOperator,
-	'&': classOperator, '|': classOperator, '`': classOperator, '?': classOperator, '+': classOperator,
-	'-': classOperator, '*': classOperator, '/': classOperator, '%': classOperator, '<': classOperator,
-	'>': classOperator, '=': classOperator,
-	',': classPunct, '(': classPunct, ')': classPunct, '[': classPunct, ']': classPunct, '.': classPunct,
-	';': classPunct, ':': classPunct,
-	'\'': classQuote, '"': classDouble, '$': classDollar, '_': classLetter,
-	'a': classLetter, 'b': classLetter, 'c': classLetter, 'd': classLetter, 'e': classLetter, 'f': classLetter,
-	'g': classLetter, 'h': classLetter, 'i': classLetter, 'j': classLetter, 'k': classLetter, 'l': classLetter,
-	'm': classLetter, 'n': classLetter, 'o': classLetter, 'p': classLetter, 'q': classLetter, 'r': classLetter,
-	's': classLetter, 't': classLetter, 'u': classLetter, 'v': classLetter, 'w': classLetter, 'x': classLetter,
-	'y': classLetter, 'z': classLetter,
-	'A': classLetter, 'B': classLetter, 'C': classLetter, 'D': classLetter, 'E': classLetter, 'F': classLetter,
-	'G': classLetter, 'H': classLetter, 'I': classLetter, 'J': classLetter, 'K': classLetter, 'L': classLetter,
-	'M': classLetter, 'N': classLetter, 'O': classLetter, 'P': classLetter, 'Q': classLetter, 'R': classLetter,
-	'S': classLetter, 'T': classLetter, 'U': classLetter, 'V': classLetter, 'W': classLetter, 'X': classLetter,
-	'Y': classLetter, 'Z': classLetter,
-}
-
-func classOf(c byte) class {
-	if c >= 0x80 {
-		return classLetter
-	}
-	return classes[c]
-}
-
-// identPart says whether c continues an identifier.
-func identPart(c byte) bool {
-	cl := classOf(c)
-	return cl == classLetter || cl == classDigit || c == '$'
-}
+// classMap gives the class of each byte by a letter: s space, l letter, d digit,
+// o operator, p punctuation, q quote, w double quote, $ dollar. A constant
+// string is a table that nobody can change.
+const classMap = "" +
+	".........sssss..................sowo$ooqppoopopoddddddddddppoooo" +
+	"ollllllllllllllllllllllllllp.polollllllllllllllllllllllllll.o.o." +
+	"llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll" +
+	"llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll" // bytes above 127 are letters
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-func isSpace(c byte) bool { return classes[c] == classSpace }
+func isSpace(c byte) bool { return classMap[c] == classSpace }
+
+// identMap says y for the bytes that continue an identifier.
+const identMap = "" +
+	"....................................y...........yyyyyyyyyy......" +
+	".yyyyyyyyyyyyyyyyyyyyyyyyyy....y.yyyyyyyyyyyyyyyyyyyyyyyyyy....." +
+	"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy" +
+	"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+
+// identPart says whether c continues an identifier.
+func identPart(c byte) bool { return identMap[c] == 'y' }
