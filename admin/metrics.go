@@ -80,7 +80,11 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 	s := k.console.scrape()
 	for i, m := range k.metrics {
 		m.read(s, func(value float64, labels ...string) {
-			out <- prometheus.MustNewConstMetric(k.descs[i], m.kind, value, labels...)
+			one, err := prometheus.NewConstMetric(k.descs[i], m.kind, value, labels...)
+			if err != nil { // a name that is not UTF-8: the scrape fails and says so
+				one = prometheus.NewInvalidMetric(k.descs[i], err)
+			}
+			out <- one
 		})
 	}
 }
