@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+)
+
+const (
+	// RowsPerScale is the number of accounts per unit of scale, as in pgbench -i.
+	RowsPerScale = 100_000
+
+	maxShards = 16
+	maxPool   = 200
+)
+
+// Options say what to measure. The zero value is not valid; begin with Defaults.
+type Options struct {
+	// Program is the pgring to measure; it is run as `Program serve -c file`.
+	Program string
+	// Version is what the report calls it.
+	Version string
+	// Rounds is how often the whole matrix is run.
+	Rounds int
+	// Seconds is how long pgbench runs per cell, contender and round.
+	Seconds int
+	// Transactions, if not zero, ends each run of pgbench after so many per client instead, which is right for a test of this tool.
+	Transactions int
+	// Rows is the number of accounts.
+	Rows int
+	// Shards is the number of PostgreSQL servers behind pgring.
+	Shards int
+	// Pool is the number of server connections per server, in both proxies.
+	Pool int
+	// Only keeps the cells whose name, such as select/prepared/16, matches. Nil keeps all.
+	Only *regexp.Regexp
+	// Profiles is a folder for CPU profiles of pgring, one per cell, taken after the rounds. Empty means none.
+	Profiles string
+	// Command is the command line that repeats this run, for the report.
+	Command string
+	// Progress is told what is being done. Nil means nobody is.
+	Progress io.Writer
+}
+
+// Defaults are the options of a run that is worth publishing: a quarter of an hour at most.
+func Defaults() Options {
+	return Options{Rounds: 5, Seconds: 2, Rows: RowsPerScale, Shards: 2, Pool: 8}
+}
+
+func (o Options) check() error {
+	var faults []error
+	for _, bound := range []struct {
+		name             string
+		value, low, high int
+	}{
+		{"rounds", o.Rounds, 1, 1000},
+		{"seconds", o.Seconds, 1, 3600},
+		{"transactions per client", o.Transactions, 0, 1 << 30},
+		{"rows", o.Rows, 1, 1 << 30},
+		{"shards", o.Shards, 2, maxShards},
+		{"connections per pool", o.Pool, 1, maxPool},
+	} {
+		if bound.value < bound.low || bound.value > bound.high {
+			faults = append(faults, fmt.Errorf("%d %s: must be %d to %d", bound.value, bound.name, bound.low, bound.high))
+		}
+	}
+	if o.Program == "" {
+		faults = append(faults, errors.New("no pgring to measure"))
+	}
+	if len(faults) == 0 && len(o.cells()) == 0 {
+		faults = append(faults, fmt.Errorf("no cell matches %q; there are %s", o.Only, names(matrix())))
+	}
+	return errors.Join(faults...)
+}
+
+// cells is the part of the matrix to run.
+func (o Options) cells() []Cell {
+	return slices.DeleteFunc(matrix(), func(c Cell) bool { return o.Only != nil && !o.Only.MatchString(c.Name()) })
+}
+
+func (o Options) say(format string, values ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, format+"\n", values...)
+	}
+}

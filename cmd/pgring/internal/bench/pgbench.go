@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgring/pgring/internal/pgserver"
+)
+
+const (
+	threads      = 2           // of pgbench
+	pgbenchGrace = time.Minute // beyond the time it was given
+)
+
+// findTools finds pgbench, beside the server's programs if it is there, and asks for versions.
+func (l *lab) findTools(ctx context.Context) error {
+	binaries, err := pgserver.FindBinaries()
+	if err != nil {
+		return err
+	}
+	l.pgbench = binaries.Path("pgbench")
+	if _, err := os.Stat(l.pgbench); err != nil {
+		if l.pgbench, err = exec.LookPath("pgbench"); err != nil {
+			return fmt.Errorf("find pgbench (Debian and Ubuntu: apt-get install postgresql-contrib): %w", err)
+		}
+	}
+	l.versions.PgRing = l.options.Version
+	if l.versions.PostgreSQL, err = ask(ctx, binaries.Path("postgres")); err != nil {
+		return err
+	}
+	l.versions.PgBench, err = ask(ctx, l.pgbench)
+	return err
+}
+
+// ask returns what a program of PostgreSQL's says after its own name: "postgres (PostgreSQL) 15.8 (Debian …)".
+func ask(ctx context.Context, program string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	_, version, _ := strings.Cut(strings.TrimSpace(string(out)), "(PostgreSQL) ")
+	return version, nil
+}
+
+func (l *lab) writeScripts() error {
+	for _, w := range workloads() {
+		if err := os.WriteFile(l.script(w.name), []byte(w.script), 0o600); err != nil {
+			return fmt.Errorf("write the script of %s: %w", w.name, err)
+		}
+	}
+	return nil
+}
+
+func (l *lab) script(workload string) string { return filepath.Join(l.dir, workload+".sql") }
+
+// Sample is what one run of pgbench showed.
+type Sample struct {
+	TPS       float64 `json:"tps"`        // transactions per second, without the time to connect
+	LatencyMS float64 `json:"latency_ms"` // average of a transaction
+	// CPUMicros is the proxy's user and system time per transaction, in µs; 0 without a proxy.
+	CPUMicros float64 `json:"cpu_us,omitempty"`
+}
+
+// measure runs one cell on one contender. All contenders of a round get the same seed, so the same keys.
+func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, length ...string) (Sample, error) {
+	before, err := c.cpu()
+	if err != nil {
+		return Sample{}, err
+	}
+	out, err := l.pgbenchRun(ctx, cell, c, seed, length)
+	if err != nil {
+		return Sample{}, err
+	}
+	after, err := c.cpu()
+	if err != nil {
+		return Sample{}, err
+	}
+	r, err := parseRun(out)
+	if err != nil {
+		return Sample{}, err
+	}
+	r.CPUMicros = float64((after - before).Nanoseconds()) / 1000 / float64(r.transactions)
+	return r.Sample, nil
+}
+
+func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, length []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.options.Seconds)*time.Second+pgbenchGrace)
+	defer cancel()
+	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(c.port), "-U", c.user, "-M", string(cell.Protocol),
+		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(min(threads, cell.Clients)), "-f", l.script(cell.Workload),
+		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length...)
+	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return "", fmt.Errorf("run pgbench: %w\n%s", err, firstLines(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// length is when a measured run of pgbench ends.
+func (o Options) length() []string {
+	if o.Transactions > 0 {
+		return []string{"-t", strconv.Itoa(o.Transactions)}
+	}
+	return []string{"-T", strconv.Itoa(o.Seconds)}
+}
+
+// firstLines are the first of pgbench's complaints; each client makes the same.
+func firstLines(text string) string {
+	const most = 6
+	lines := strings.SplitN(strings.TrimSpace(text), "\n", most+1)
+	return strings.Join(lines[:min(len(lines), most)], "\n")
+}
+
+// pgbenchResult is a sample and what is needed to work it out.
+type pgbenchResult struct {
+	Sample
+	transactions int
+}
+
+// parseRun reads pgbench's report. A failed transaction is an error: a figure that counts failures as work is worth nothing.
+func parseRun(out string) (pgbenchResult, error) {
+	r := pgbenchResult{}
+	done, err := figure(out, `number of transactions actually processed: (\d+)`)
+	if err != nil {
+		return r, err
+	}
+	if r.transactions = int(done); r.transactions == 0 {
+		return r, errors.New("pgbench finished no transaction")
+	}
+	if failed, err := figure(out, `number of failed transactions: (\d+)`); err == nil && failed > 0 {
+		return r, fmt.Errorf("pgbench counts %d failed transactions", int(failed))
+	}
+	if r.TPS, err = figure(out, `tps = ([\d.]+) \((?:without initial connection time|excluding connections establishing)\)`); err != nil {
+		return r, err
+	}
+	r.LatencyMS, err = figure(out, `latency average = ([\d.]+) ms`)
+	return r, err
+}
+
+// figure finds one number by a pattern.
+func figure(out, pattern string) (float64, error) {
+	found := regexp.MustCompile(pattern).FindStringSubmatch(out)
+	if found == nil {
+		return 0, fmt.Errorf("read pgbench's report: nothing matches %q in\n%s", pattern, out)
+	}
+	return strconv.ParseFloat(found[1], 64)
+}
