@@ -101,6 +101,27 @@ func (c *session) explainRoute(stmt *router.Statement, values router.Values) err
 	return c.reply(c.out)
 }
 
+// Explain tells where a statement would be sent, in rows of StepColumns, for a session with the default search_path.
+func (s *Server) Explain(_ context.Context, sql string) ([][][]byte, error) {
+	var scratch router.Scratch
+	snap := s.topology.Current()
+	bounds, err := s.router.Query(snap, s.welcomes.env([]string{"public"}, false), []byte(sql), &scratch)
+	if err != nil {
+		return nil, toWire(err)
+	}
+	var rows [][][]byte
+	for i := range bounds {
+		steps, err := bounds[i].Explain(snap, bounds[i].Values)
+		if err != nil {
+			return nil, toWire(err)
+		}
+		for j := range steps {
+			rows = append(rows, StepRow(&steps[j]))
+		}
+	}
+	return rows, nil
+}
+
 // TextFields describes columns of type text.
 func TextFields(names ...string) []pgwire.Field {
 	const textOID = 25

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // login authenticates the client and runs its session to the end. An error it returns has not been told to the client yet.
 func (s *Server) login(ctx context.Context, conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) error {
-	if s.draining.Load() {
+	if s.draining.Load() || s.closed.Load() {
 		return fatal(codeCannotConnectNow, "the proxy is shutting down")
 	}
 	user, err := s.authenticate(conn, start, policy)
@@ -129,7 +130,7 @@ func (w *welcomeCache) env(path []string, foreign bool) *router.Env {
 // greet finds out what to tell the client, by setting its start-up parameters on a server the first time such a client comes.
 func (c *session) greet(ctx context.Context, params []pgwire.Param) (*welcome, error) {
 	var key strings.Builder
-	key.WriteString(c.user.Name)
+	key.WriteString(c.user.Name + "\x00" + strconv.FormatInt(c.snap.Schema, 10))
 	for _, p := range params {
 		key.WriteString("\x00" + p.Name + "\x00" + p.Value)
 	}
@@ -187,7 +188,6 @@ func (c *session) probe(ctx context.Context, baseline *backend.Settings, setting
 
 // acquireAny returns a connection with default settings to the home shard, or to any other while that one is down.
 func (c *session) acquireAny(ctx context.Context) (*backend.Conn, error) {
-	c.snap = c.srv.topology.Current()
 	conn, err := c.srv.pools.AcquireFor(ctx, c.snap.Home, c.user.Name, nil)
 	var down *backend.UnavailableError
 	if !errors.As(err, &down) {
@@ -199,39 +199,6 @@ func (c *session) acquireAny(ctx context.Context) (*backend.Conn, error) {
 		}
 	}
 	return nil, err
-}
-
-// splitIdentifiers reads a list such as `"$user", public` (PostgreSQL's SplitIdentifierString).
-func splitIdentifiers(list string) []string {
-	var names []string
-	for i := 0; i < len(list); {
-		switch c := list[i]; {
-		case c == ',' || c == ' ' || c == '\t' || c == '\n':
-			i++
-		case c == '"':
-			var name strings.Builder
-			for i++; i < len(list); i++ {
-				if list[i] == '"' {
-					if i+1 < len(list) && list[i+1] == '"' {
-						i++
-					} else {
-						break
-					}
-				}
-				name.WriteByte(list[i])
-			}
-			i++
-			names = append(names, name.String())
-		default:
-			end := strings.IndexAny(list[i:], ", \t\n")
-			if end < 0 {
-				end = len(list) - i
-			}
-			names = append(names, strings.ToLower(list[i:i+end]))
-			i += end
-		}
-	}
-	return names
 }
 
 func quoteLiteral(s string) string {

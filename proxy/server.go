@@ -103,7 +103,8 @@ type Server struct {
 	interned *internTable
 	welcomes *welcomeCache
 	totals   totals
-	draining atomic.Bool
+	draining atomic.Bool // idle sessions end, and nobody new is let in
+	closed   atomic.Bool // nobody new is let in
 
 	sessions registry
 }
@@ -134,6 +135,9 @@ func New(cfg Config) (*Server, error) {
 
 // Handle gives the database name to a console instead of the shards. It is called before Serve.
 func (s *Server) Handle(database string, console Console) { s.consoles[database] = console }
+
+// Refuse lets no new client in from now on. Sessions go on.
+func (s *Server) Refuse() { s.closed.Store(true) }
 
 // Apply makes policy the one in force for new logins and for the next unit of each session.
 func (s *Server) Apply(policy Policy) {

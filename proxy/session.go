@@ -32,8 +32,9 @@ type session struct {
 	snap    *topology.Snapshot
 	scratch router.Scratch
 
-	state    state // the settings as the client sees them now
-	baseline state // as RESET ALL leaves them: the start-up parameters
+	state     state // the settings as the client sees them now
+	envSchema int64 // Snapshot.Schema that state.env was read under
+	baseline  state // as RESET ALL leaves them: the start-up parameters
 
 	statements map[string]*statement
 	unnamed    *statement
@@ -109,7 +110,7 @@ func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
 	if err != nil {
 		return err
 	}
-	c.baseline, c.state = hello.state, hello.state
+	c.baseline, c.state, c.envSchema = hello.state, hello.state, c.snap.Schema
 	b := append(c.out[:0], hello.parameters...)
 	b = appendKeyData(b, c.pid, c.secret)
 	if err := c.client.Write(pgwire.AppendReady(b, pgwire.TxIdle)); err != nil {
@@ -132,6 +133,7 @@ func (c *session) loop(ctx context.Context) error {
 		}
 		if c.turn.empty() && !c.unit.open {
 			c.beginUnit()
+			c.refreshEnv(ctx)
 		}
 		if typ == pgwire.Terminate {
 			return nil

@@ -259,24 +259,44 @@ func errUnknownSetting(name string) error {
 	return &pgwire.Error{Code: "42704", Message: "unrecognized configuration parameter \"" + name + "\""}
 }
 
+// readEnv asks a server for what its settings mean: the schemas of search_path that exist, "$user" resolved, and whether the
+// client's bytes are the server's.
 func (c *session) readEnv(conn *backend.Conn) (*router.Env, error) {
-	out, err := runText(conn, "SELECT pg_catalog.current_setting('search_path'), current_user, "+
-		"pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('server_encoding')")
+	out, err := runText(conn, "SELECT pg_catalog.array_to_string(pg_catalog.current_schemas(false), chr(1)), "+
+		"pg_catalog.current_setting('client_encoding') <> pg_catalog.current_setting('server_encoding')")
 	if err != nil {
 		return nil, err
 	}
-	if len(out.row) != 4 {
+	if len(out.row) != 2 {
 		return nil, errProtocol("unexpected answer to search_path")
 	}
-	path := splitIdentifiers(out.row[0])
-	for i, schema := range path {
-		if schema == "$user" {
-			path[i] = out.row[1]
-		}
+	var path []string
+	if out.row[0] != "" {
+		path = strings.Split(out.row[0], "\x01")
 	}
-	env := c.srv.welcomes.env(path, out.row[2] != out.row[3])
+	env := c.srv.welcomes.env(path, out.row[1] == "t")
 	if c.state.env != nil && len(c.state.env.TempTables()) > 0 {
 		env = env.WithTempTables(c.state.env.TempTables())
 	}
 	return env, nil
+}
+
+// refreshEnv reads the environment again when the schema has changed since: a schema of search_path may have come or gone. While
+// the server cannot be asked, the old one stays.
+func (c *session) refreshEnv(ctx context.Context) {
+	if c.envSchema == c.snap.Schema || c.tx.active {
+		return
+	}
+	conn, err := c.borrow(ctx)
+	if err != nil {
+		return
+	}
+	env, err := c.readEnv(conn)
+	if c.participantOf(conn) == nil {
+		conn.Release()
+	}
+	if err == nil {
+		c.state.env, c.envSchema = env, c.snap.Schema
+		c.baseline.env = env
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgring/pgring/admin"
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/proxy"
@@ -41,7 +42,10 @@ type Node struct {
 	topology *topology.Topology
 	commit   *saga.Coordinator
 	server   *proxy.Server
+	console  *admin.Console
 	http     http.Handler
+	serving  atomic.Bool // clients are accepted
+	leaving  atomic.Bool // the node ends with its last client
 	stop     context.CancelCauseFunc
 }
 
@@ -185,7 +189,11 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	}
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
+	group.Go(func() error { return n.console.Run(ctx) })
+	group.Go(func() error { return n.leaveWhenEmpty(ctx) })
 	group.Go(func() error { return n.server.Serve(ctx, ln, n.cfg.Load().Listen.DrainTimeout.Std()) })
+	n.serving.Store(true)
+	defer n.serving.Store(false)
 	n.log.Info("serving", "sql", ln.Addr().String(), "shards", len(n.topology.Current().Shards), "epoch", n.topology.Current().Epoch)
 	if n.options.Ready != nil {
 		n.options.Ready(ln.Addr())
@@ -256,6 +264,3 @@ func (n *Node) Reload(ctx context.Context) ([]config.Change, error) {
 	n.log.Info("configuration reloaded")
 	return changes, nil
 }
-
-// Shutdown stops the node as a signal would.
-func (n *Node) Shutdown() { n.stop(errShutdown) }
