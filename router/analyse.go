@@ -145,6 +145,14 @@ func (a *analysis) onlyAlone(r *Refusal) {
 	}
 }
 
+// onlySingle notes why the statement can be run only in a cluster of one shard;
+// the first reason stays.
+func (a *analysis) onlySingle(r *Refusal) {
+	if a.st.single == nil {
+		a.st.single = r
+	}
+}
+
 // unsupported refuses with reason Unsupported.
 func (a *analysis) unsupported(message, detail, hint string) {
 	a.refuse(&Refusal{Reason: Unsupported, Message: message, Detail: detail, Hint: hint})

@@ -24,11 +24,13 @@ func (a *analysis) referenceWrite() bool {
 	name := whole(a.written[0].rel.table)
 	switch {
 	case references < len(a.written):
-		a.unsupported("statement writes reference tables and others", "A reference table is written on every shard, the others are not.",
-			"Write them in statements of their own.")
+		a.onlySingle(&Refusal{Reason: Unsupported, Message: "statement writes reference tables and others",
+			Detail: "A reference table is written on every shard, the others are not.", Hint: "Write them in statements of their own."})
 	case len(a.refs) > 0 || len(a.homes) > 0 || a.catalogs:
-		a.unsupported("statement writes reference table "+quoteIdent(name)+" from tables that not every shard has",
-			"A reference table is written on every shard by the same statement.", "Read the values first and write them as constants.")
+		a.onlySingle(&Refusal{Reason: Unsupported,
+			Message: "statement writes reference table " + quoteIdent(name) + " from tables that not every shard has",
+			Detail:  "A reference table is written on every shard by the same statement.",
+			Hint:    "Read the values first and write them as constants."})
 	default:
 		a.deterministic(name)
 	}
@@ -44,7 +46,7 @@ func (a *analysis) deterministic(name string) {
 	if why == "" {
 		return
 	}
-	a.refuse(&Refusal{
+	a.onlySingle(&Refusal{
 		Reason:  Unsupported,
 		Message: "write to reference table " + quoteIdent(name) + " may differ between shards",
 		Detail:  why,

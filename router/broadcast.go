@@ -16,7 +16,7 @@ type part struct {
 
 // broadcast plans a statement for every shard, or for the shards of its parts.
 func (p *planner) broadcast() *Refusal {
-	if p.s.dated {
+	if p.s.dated && !p.alone() {
 		if refusal := p.dated(); refusal != nil {
 			return refusal
 		}

@@ -86,8 +86,8 @@ func (a *analysis) functions() {
 			a.survey.volatileCalls = true
 		}
 		if class.sql && a.shardedAnywhere() {
-			a.unsupported("function reads tables that pgring does not see",
-				"It runs a query given as text, which would see the rows of one shard only.", "Run the query itself.")
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "function reads tables that pgring does not see",
+				Detail: "It runs a query given as text, which would see the rows of one shard only.", Hint: "Run the query itself."})
 		}
 		st.Pin = max(st.Pin, pinOf(f))
 	}

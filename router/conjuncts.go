@@ -68,13 +68,13 @@ func indexOf(list []membership, col node) int {
 	return -1
 }
 
-// union combines what two branches of an OR say.
+// union combines what two branches of an OR say; it takes over x and its
+// operands.
 func union(x, y []membership) []membership {
-	var out []membership
+	out := x[:0]
 	for _, v := range x {
 		if i := indexOf(y, v.col); i >= 0 {
-			both := append(append([]operand{}, v.any...), y[i].any...)
-			out = append(out, membership{v.col, both})
+			out = append(out, membership{v.col, append(v.any, y[i].any...)})
 		}
 	}
 	return out

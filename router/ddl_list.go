@@ -134,10 +134,10 @@ func (a *analysis) lock(s *pg.LockStmt) {
 	a.homes = nil
 	for _, l := range a.ranges(s.Relations) {
 		if l.at.everywhere {
-			a.st.single = &Refusal{
+			a.onlySingle(&Refusal{
 				Reason: Unsupported, Message: "LOCK TABLE on a sharded or reference table is not supported",
 				Detail: "Table " + quoteIdent(whole(l.at.table)) + " is on several shards.", Hint: "Lock rows, or use an advisory lock.",
-			}
+			})
 			continue
 		}
 		a.home(l.at.shard)

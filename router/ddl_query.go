@@ -52,7 +52,8 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 	if st.route == routeBroadcast {
 		a.onHome(a.snap.Home)
 		if executes {
-			a.unsupported("EXPLAIN ANALYZE of a write to a reference table is not supported", "It would write on one shard only.", "Use EXPLAIN.")
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "EXPLAIN ANALYZE of a write to a reference table is not supported",
+				Detail: "It would write on one shard only.", Hint: "Use EXPLAIN."})
 		}
 		return
 	}
@@ -109,13 +110,14 @@ func (a *analysis) copy(s *pg.CopyStmt) {
 			a.under(at.table, under)
 		}
 		if len(a.refs) > 0 {
-			a.unsupported("COPY of a view over sharded tables is not supported", "", "")
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "COPY of a view over sharded tables is not supported",
+				Detail: "The view would see the rows of one shard only.", Hint: "COPY a query of the table itself."})
 		}
 	case at.table.Kind == topology.Reference:
 		a.onHome(a.snap.Home)
 		if s.IsFrom {
-			a.st.single = &Refusal{Reason: Unsupported, Message: "COPY into a reference table is not supported yet",
-				Detail: "The rows would have to be written on every shard.", Hint: "Use INSERT."}
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "COPY into a reference table is not supported yet",
+				Detail: "The rows would have to be written on every shard.", Hint: "Use INSERT."})
 		}
 	default:
 		a.copySharded(s, at.table)
@@ -153,7 +155,7 @@ func (a *analysis) copyQuery(s *pg.CopyStmt) {
 	}
 	a.st.Verb, a.st.Access, a.st.anywhere = verb, max(access, a.st.Access), false
 	if a.st.route == routeBroadcast {
-		a.unsupported("COPY of a write to a reference table is not supported", "", "Use the statement itself.")
+		a.unsupported("COPY of a write to a reference table is not supported", "It is written on every shard.", "Use the statement itself.")
 	}
 	if a.st.gather != nil || a.st.spread != nil {
 		a.st.gather = nil
@@ -239,8 +241,8 @@ func (a *analysis) refresh(s *pg.RefreshMatViewStmt) {
 	}
 	for _, under := range at.table.Reads {
 		if under.Kind == topology.Sharded {
-			a.unsupported("a materialized view over sharded tables cannot be refreshed",
-				"It reads "+quoteIdent(whole(under))+", whose rows are on several shards.", "")
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "a materialized view over sharded tables cannot be refreshed",
+				Detail: "It reads " + quoteIdent(whole(under)) + ", whose rows are on several shards.", Hint: "Query the table itself."})
 		}
 	}
 }

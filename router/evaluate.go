@@ -106,14 +106,18 @@ func (in *input) number(o *operand, digits []byte, kind sql.Kind) (ring.Key, rea
 		}
 	}
 	key, err := o.parseSigned(integral)
-	var bad *ring.KeyError
 	switch {
 	case err == nil:
 		return in.certain(o, key, integral)
-	case errors.As(err, &bad) && bad.Code == "22003" && o.keyType == ring.KeyInt && !o.stored && o.cast == castNone:
+	case o.keyType == ring.KeyInt && !o.stored && o.cast == castNone && tooLarge(err):
 		return ring.Key{}, readNothing, nil // compared as numeric: no key is so large
 	}
 	return in.failed(err, integral)
+}
+
+func tooLarge(err error) bool {
+	var bad *ring.KeyError
+	return errors.As(err, &bad) && bad.Code == "22003"
 }
 
 // parseSigned parses a number with the sign of the operand.
@@ -333,9 +337,18 @@ func (in *input) binaryArray(o *operand, data []byte, add func(ring.Key)) (readi
 	if dimensions > 6 || len(data) < 12+8*int(dimensions) || element == 0 || !o.declaredAs(element) {
 		return readUnknown, nil
 	}
+	count := 1
+	for i := range int(dimensions) {
+		if count *= int(min(binary.BigEndian.Uint32(data[12+8*i:]), uint32(len(data)))); count > len(data) {
+			return readUnknown, nil
+		}
+	}
 	rest := data[12+8*int(dimensions):]
 	single := *o
-	for len(rest) > 0 {
+	if dimensions == 0 {
+		count = 0
+	}
+	for ; count > 0; count-- {
 		if len(rest) < 4 {
 			return readUnknown, nil
 		}

@@ -87,6 +87,9 @@ func (p *planner) run() *Refusal {
 	if p.s.forced != "" {
 		return p.force()
 	}
+	if refusal := p.single(); refusal != nil {
+		return refusal
+	}
 	switch p.s.route {
 	case routeRows:
 		return p.rows()
@@ -348,9 +351,6 @@ func (s *Statement) spreadRefusal() *Refusal {
 
 // home plans a statement without sharded tables.
 func (p *planner) home() *Refusal {
-	if refusal := p.single(); refusal != nil {
-		return refusal
-	}
 	for _, home := range p.s.homes {
 		p.add(home)
 	}
@@ -383,8 +383,11 @@ func (p *planner) force() *Refusal {
 
 // single refuses what only a cluster of one shard can do.
 func (p *planner) single() *Refusal {
-	if p.s.single != nil && len(everyShard(p.snap)) > 1 {
-		return p.s.single
+	if p.s.single == nil || p.alone() {
+		return nil
 	}
-	return nil
+	return p.s.single
 }
+
+// alone says whether there is one shard only.
+func (p *planner) alone() bool { return len(everyShard(p.snap)) == 1 }

@@ -539,6 +539,7 @@ REFRESH MATERIALIZED VIEW orders_stored;
 --> writes
 --> refused (unsupported): a materialized view over sharded tables cannot be refreshed
 -->   detail: It reads "orders", whose rows are on several shards.
+-->   hint: Query the table itself.
 DROP VIEW v;
 --> defines
 --> home on s1

@@ -325,6 +325,8 @@ COPY settings FROM '/tmp/x';
 COPY orders_view TO STDOUT;
 --> verb copy out
 --> refused (unsupported): COPY of a view over sharded tables is not supported
+-->   detail: The view would see the rows of one shard only.
+-->   hint: COPY a query of the table itself.
 
 -- Directives.
 /* pgring: shard=s3 */ SELECT * FROM customers;
