@@ -95,7 +95,7 @@ func (r *reporter) report() *Report {
 		if f := p.facts; f != nil {
 			out.Servers = append(out.Servers, ServerReport{Shard: p.name(), Version: f.Version, Encoding: f.Encoding, Collation: f.Collation,
 				WALLevel: f.WALLevel, MaxConnections: f.MaxConnections, MaxPreparedTransactions: f.MaxPreparedTransactions,
-				ClockSkewMS: float64(f.Skew.Round(time.Microsecond)) / float64(time.Millisecond)})
+				ClockSkewMS: float64(f.Skew.Round(100*time.Microsecond)) / float64(time.Millisecond)})
 		}
 	}
 	// "error" sorts before "warning".

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -168,7 +167,8 @@ func (c Console) explainConnect(cfg *pgconn.Config, err error) error {
 }
 
 // FromConfig fills in where and as whom to ask from a configuration: the first user who may use the console, unless a user is
-// given, and that user's password when the configuration has it in plain text and the environment has none.
+// given, and that user's password when the configuration has it in plain text. It wins over PGPASSWORD, which may well be set for
+// the application's user.
 func FromConfig(cfg *config.Config, user string) (Console, error) {
 	c := Console{Address: reachable(cfg.Listen.SQL), User: user}
 	for _, u := range cfg.Auth.Users {
@@ -176,7 +176,7 @@ func FromConfig(cfg *config.Config, user string) (Console, error) {
 			continue
 		}
 		c.User = u.Name
-		if secret := u.Password.Reveal(); !config.IsVerifier(secret) && os.Getenv("PGPASSWORD") == "" {
+		if secret := u.Password.Reveal(); !config.IsVerifier(secret) {
 			c.Password = secret
 		}
 		return c, nil
