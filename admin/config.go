@@ -56,9 +56,6 @@ type Config struct {
 	// Operator connects to a shard with the operator's login, for sizes and row counts. The console closes the connection.
 	Operator func(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error)
 
-	// Explain says where a statement would be sent, with the values of a row of ROUTE for each step.
-	Explain func(ctx context.Context, sql string) ([][][]byte, error)
-
 	Settings func() []Setting                            // the configuration in force
 	Users    func() []User                               // the logins in force
 	Reload   func(ctx context.Context) ([]Change, error) // reads the file again and applies all of it, or with an error nothing
@@ -76,8 +73,8 @@ func (cfg *Config) normalize() error {
 	if cfg.Server == nil || cfg.Topology == nil || cfg.Pools == nil {
 		return errors.New("console needs a server, a topology and pools")
 	}
-	if cfg.Operator == nil || cfg.Explain == nil || cfg.Settings == nil || cfg.Users == nil || cfg.Reload == nil || cfg.Shutdown == nil || cfg.Serving == nil {
-		return errors.New("console needs all of Operator, Explain, Settings, Users, Reload, Shutdown and Serving")
+	if cfg.Operator == nil || cfg.Settings == nil || cfg.Users == nil || cfg.Reload == nil || cfg.Shutdown == nil || cfg.Serving == nil {
+		return errors.New("console needs all of Operator, Settings, Users, Reload, Shutdown and Serving")
 	}
 	if cfg.Database == "" {
 		cfg.Database = "pgring"

@@ -26,7 +26,6 @@ import (
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/ring"
-	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
 )
@@ -55,7 +54,6 @@ type rig struct {
 	shutdown atomic.Int32 // the admin.ShutdownMode asked for
 	reload   func() ([]admin.Change, error)
 	control  func(context.Context) (*pgx.Conn, error)
-	router   *router.Router
 }
 
 const rigSchema = `
@@ -69,7 +67,7 @@ func login() backend.Login { return backend.Login{User: pgtest.Superuser, Databa
 // newRig starts n shards, s1 to sn, of which the last spare ones are not part of the cluster.
 func newRig(t *testing.T, n, spare int, adjust ...func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, servers: pgtest.Start(t, n+spare), router: router.New(router.Config{})}
+	r := &rig{t: t, servers: pgtest.Start(t, n+spare)}
 	for _, s := range r.servers {
 		s.Exec(t, rigSchema)
 	}
@@ -127,7 +125,7 @@ func (r *rig) build(n int) {
 	must(t, err)
 	commit, err := saga.New(saga.Config{Topology: r.topology, Operator: r.operator, Logger: log})
 	must(t, err)
-	r.server, err = proxy.New(proxy.Config{Router: r.router, Topology: r.topology, Pools: r.pools, Commit: commit, Policy: r.policy(), Logger: log})
+	r.server, err = proxy.New(proxy.Config{Topology: r.topology, Pools: r.pools, Commit: commit, Policy: r.policy(), Logger: log})
 	must(t, err)
 	r.console, err = admin.New(r.consoleConfig(commit, log))
 	must(t, err)
@@ -148,7 +146,7 @@ func (r *rig) policy() proxy.Policy {
 }
 
 func (r *rig) consoleConfig(commit *saga.Coordinator, log *slog.Logger) admin.Config {
-	return admin.Config{Server: r.server, Topology: r.topology, Pools: r.pools, Commit: commit, Operator: r.operator, Explain: r.explain,
+	return admin.Config{Server: r.server, Topology: r.topology, Pools: r.pools, Commit: commit, Operator: r.operator,
 		Settings: func() []admin.Setting {
 			return []admin.Setting{{Key: "listen.sql", Value: "127.0.0.1:6432", Default: "127.0.0.1:6432", Restart: true}, {Key: "pool.mode", Value: "transaction", Default: "transaction"},
 				{Key: "pool.size", Value: "5", Default: "20"}, {Key: "pool.min_idle", Value: "0", Default: "0"}, {Key: "limits.max_clients", Value: "100", Default: "2000"}}
@@ -159,26 +157,6 @@ func (r *rig) consoleConfig(commit *saga.Coordinator, log *slog.Logger) admin.Co
 		Reload:   func(context.Context) ([]admin.Change, error) { return r.reload() },
 		Shutdown: func(mode admin.ShutdownMode) { r.shutdown.Store(int32(mode)) },
 		Serving:  r.serving.Load, Database: "shop", Version: "9.9.9", PauseTimeout: 300 * time.Millisecond, Logger: log}
-}
-
-func (r *rig) explain(_ context.Context, sql string) ([][][]byte, error) {
-	var scratch router.Scratch
-	snap := r.topology.Current()
-	bounds, err := r.router.Query(snap, router.NewEnv([]string{"public"}), []byte(sql), &scratch)
-	if err != nil {
-		return nil, err
-	}
-	var rows [][][]byte
-	for _, b := range bounds {
-		steps, err := b.Explain(snap, b.Values)
-		if err != nil {
-			return nil, err
-		}
-		for i := range steps {
-			rows = append(rows, proxy.StepRow(&steps[i]))
-		}
-	}
-	return rows, nil
 }
 
 // run starts the parts, and has the test's end stop them in the opposite order.

@@ -14,7 +14,7 @@ func (c *Console) route(ctx context.Context, in *input) (*outcome, error) {
 	if _, err := c.snapshot(); err != nil {
 		return nil, err
 	}
-	steps, err := c.cfg.Explain(ctx, in.statement)
+	steps, err := c.cfg.Server.Explain(ctx, in.statement)
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,12 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,15 +43,21 @@ type consoleSession struct {
 	*session
 	console    Console
 	statements map[string]string
-	portals    map[string]string
+	portals    map[string]consolePortal
 	skipping   bool
+}
+
+// consolePortal is a bound command with the formats that its result columns shall have.
+type consolePortal struct {
+	text    string
+	formats []int16
 }
 
 // runConsole serves a client of the console until it leaves.
 func (c *session) runConsole(ctx context.Context, console Console) error {
 	c.policy = c.srv.policy.Load()
 	defer c.srv.accountTraffic(c.client)
-	s := &consoleSession{session: c, console: console, statements: map[string]string{}, portals: map[string]string{}}
+	s := &consoleSession{session: c, console: console, statements: map[string]string{}, portals: map[string]consolePortal{}}
 	var b []byte
 	for _, p := range [][2]string{{"server_version", "15.0 (pgring)"}, {"server_encoding", "UTF8"}, {"client_encoding", "UTF8"},
 		{"DateStyle", "ISO, MDY"}, {"TimeZone", "UTC"}, {"integer_datetimes", "on"}, {"standard_conforming_strings", "on"}, {"is_superuser", "off"}} {
@@ -75,7 +84,11 @@ func (c *session) runConsole(ctx context.Context, console Console) error {
 		if err != nil {
 			return err
 		}
-		if done, err := s.message(ctx, typ, frame); err != nil || done {
+		done, err := s.message(ctx, typ, frame)
+		if err == nil && done {
+			err = c.client.Flush()
+		}
+		if err != nil || done {
 			return err
 		}
 	}
@@ -104,7 +117,11 @@ func (s *consoleSession) message(ctx context.Context, typ byte, frame []byte) (b
 	case pgwire.Describe:
 		return false, s.describeConsole(body)
 	case pgwire.Execute:
-		return s.answer(ctx, s.portals[string(body.Text())], false)
+		portal, ok := s.portals[string(body.Text())]
+		if !ok {
+			return false, s.refuse(errNoPortal(nil))
+		}
+		return s.answer(ctx, portal, false)
 	case pgwire.Close:
 		return false, s.write(pgwire.AppendEmpty(nil, pgwire.CloseComplete))
 	}
@@ -123,24 +140,19 @@ func (s *consoleSession) bindConsole(frame []byte) error {
 	case len(b.values) > 0:
 		return s.refuse(errUnsupported("the console takes no parameters", "Write the values into the command."))
 	}
-	for _, format := range b.resultFormats() {
-		if format != 0 {
-			return s.refuse(errUnsupported("the console answers in text format only", "Ask for text results, or use the simple query protocol."))
-		}
-	}
-	s.portals[string(b.portal)] = text
+	s.portals[string(b.portal)] = consolePortal{text: text, formats: b.resultFormats()}
 	return s.write(pgwire.AppendEmpty(nil, pgwire.BindComplete))
 }
 
 func (s *consoleSession) describeConsole(body pgwire.Body) error {
 	kind, name := body.Byte(), string(body.Text())
-	text, out := s.portals[name], []byte(nil)
+	portal, out := s.portals[name], []byte(nil)
 	if kind == 'S' {
-		text = s.statements[name]
+		portal = consolePortal{text: s.statements[name]}
 		out = append(out, pgwire.ParameterDescription, 0, 0, 0, 6, 0, 0)
 	}
-	if fields := s.console.Fields(text); fields != nil {
-		return s.write(pgwire.AppendRowDescription(out, fields))
+	if fields := s.console.Fields(portal.text); fields != nil {
+		return s.write(pgwire.AppendRowDescription(out, portal.described(fields)))
 	}
 	return s.write(pgwire.AppendEmpty(out, pgwire.NoData))
 }
@@ -154,7 +166,7 @@ func (s *consoleSession) simpleQuery(ctx context.Context, sql string) (bool, err
 	if strings.Trim(sql, " \t\r\n;") == "" {
 		return false, s.write(pgwire.AppendReady(pgwire.AppendEmpty(nil, pgwire.EmptyQueryResponse), pgwire.TxIdle))
 	}
-	done, err := s.answer(ctx, sql, true)
+	done, err := s.answer(ctx, consolePortal{text: sql}, true)
 	s.skipping = false
 	if err != nil {
 		return done, err
@@ -162,8 +174,8 @@ func (s *consoleSession) simpleQuery(ctx context.Context, sql string) (bool, err
 	return done, s.write(pgwire.AppendReady(nil, pgwire.TxIdle))
 }
 
-func (s *consoleSession) answer(ctx context.Context, sql string, describe bool) (bool, error) {
-	answer, err := s.console.Answer(ctx, Caller{User: s.user.Name, Role: s.user.Role}, sql)
+func (s *consoleSession) answer(ctx context.Context, portal consolePortal, describe bool) (bool, error) {
+	answer, err := s.console.Answer(ctx, Caller{User: s.user.Name, Role: s.user.Role}, portal.text)
 	if err != nil {
 		if told := toWire(err); told.Code == codeInternal {
 			s.srv.log.Error("console command failed", "user", s.user.Name, "error", err)
@@ -177,10 +189,71 @@ func (s *consoleSession) answer(ctx context.Context, sql string, describe bool) 
 	if describe && answer.Fields != nil {
 		b = pgwire.AppendRowDescription(b, answer.Fields)
 	}
+	fields := portal.described(answer.Fields)
 	for _, row := range answer.Rows {
+		if row, err = encodeRow(row, fields); err != nil {
+			return false, err
+		}
 		b = pgwire.AppendDataRow(b, row)
 	}
 	return answer.Close, s.write(pgwire.AppendText(b, pgwire.CommandComplete, answer.Tag))
+}
+
+// described returns the fields with the formats that the client asked for: none means text, one means all.
+func (p consolePortal) described(fields []pgwire.Field) []pgwire.Field {
+	if len(p.formats) == 0 {
+		return fields
+	}
+	fields = slices.Clone(fields)
+	for i := range fields {
+		switch {
+		case len(p.formats) == 1:
+			fields[i].Format = p.formats[0]
+		case i < len(p.formats):
+			fields[i].Format = p.formats[i]
+		}
+	}
+	return fields
+}
+
+// The types that consoles answer in, by OID.
+const (
+	oidBool   = 16
+	oidInt8   = 20
+	oidFloat8 = 701
+)
+
+// encodeRow turns text values into binary where the field says so. Text types are the same in both formats.
+func encodeRow(row [][]byte, fields []pgwire.Field) ([][]byte, error) {
+	out := row
+	for i, f := range fields {
+		if f.Format == 0 || i >= len(row) || row[i] == nil {
+			continue
+		}
+		if &out[0] == &row[0] {
+			out = slices.Clone(row)
+		}
+		var err error
+		switch f.Type {
+		case oidInt8:
+			var n int64
+			n, err = strconv.ParseInt(string(row[i]), 10, 64)
+			out[i] = binary.BigEndian.AppendUint64(nil, uint64(n))
+		case oidFloat8:
+			var v float64
+			v, err = strconv.ParseFloat(string(row[i]), 64)
+			out[i] = binary.BigEndian.AppendUint64(nil, math.Float64bits(v))
+		case oidBool:
+			out[i] = []byte{0}
+			if row[i][0] == 't' {
+				out[i][0] = 1
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("encode column %s: %w", f.Name, err)
+		}
+	}
+	return out, nil
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -81,7 +81,7 @@ type Policy struct {
 
 // Config is what a Server works with.
 type Config struct {
-	Router   *router.Router
+	Router   *router.Router // nil means a new one with the default cache
 	Topology *topology.Topology
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator
@@ -119,8 +119,11 @@ type registry struct {
 
 // New checks the configuration and returns a server that listens to nothing yet.
 func New(cfg Config) (*Server, error) {
-	if cfg.Router == nil || cfg.Topology == nil || cfg.Pools == nil || cfg.Logger == nil {
-		return nil, errors.New("proxy needs a router, a topology, pools and a logger")
+	if cfg.Router == nil {
+		cfg.Router = router.New(router.Config{})
+	}
+	if cfg.Topology == nil || cfg.Pools == nil || cfg.Logger == nil {
+		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
 	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, log: cfg.Logger,
 		consoles: map[string]Console{}, interned: newInternTable(), welcomes: newWelcomeCache()}
