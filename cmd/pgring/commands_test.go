@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -115,6 +117,73 @@ func TestSQLSaysThatNobodyAnswers(t *testing.T) {
 	_, _, err := execute(t, "sql", "-h", "127.0.0.1:1", "SHOW SHARDS")
 	if err == nil || !strings.HasSuffix(err.Error(), "connection refused (is pgring running there?)") {
 		t.Error(err)
+	}
+}
+
+// awaited is an output that tells when a text has been written.
+type awaited struct {
+	text  string
+	seen  chan struct{}
+	whole bytes.Buffer
+}
+
+func (a *awaited) Write(p []byte) (int, error) {
+	before := bytes.Contains(a.whole.Bytes(), []byte(a.text))
+	a.whole.Write(p)
+	if !before && bytes.Contains(a.whole.Bytes(), []byte(a.text)) {
+		close(a.seen)
+	}
+	return len(p), nil
+}
+
+// startDemo runs the command demo until the test ends, and returns its folder and port.
+func startDemo(t *testing.T) (dir, port string) {
+	t.Helper()
+	dir, port = t.TempDir(), strconv.Itoa(pgtest.Port(t))
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the user postgres must get in
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	out, ended := &awaited{text: "Ctrl-C ends it", seen: make(chan struct{})}, make(chan error, 1)
+	cmd := root()
+	cmd.SetArgs([]string{"demo", "--dir", dir, "--shards", "2", "--port", port, "--http", "0", "--customers", "5"})
+	cmd.SetOut(out)
+	// owner: startDemo; ends when the test does.
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	select {
+	case <-out.seen:
+	case err := <-ended:
+		stop()
+		t.Fatalf("the demo ended with %v\n%s", err, out.whole.String())
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, port
+}
+
+func TestSQLAndRouteAskTheConsoleOfADemo(t *testing.T) {
+	dir, port := startDemo(t)
+	file := filepath.Join(dir, "pgring.yaml")
+	out, _, err := execute(t, "route", "-c", file, "-o", "csv", "SELECT * FROM orders WHERE customer_id = 42")
+	if err != nil || !strings.Contains(out, "orders.customer_id = 42 → slot 7114 → s") {
+		t.Errorf("%s, %v", out, err)
+	}
+	t.Setenv("PGPASSWORD", "admin")
+	out, _, err = execute(t, "sql", "-h", "127.0.0.1:"+port, "-U", "admin", "-o", "json", "SHOW SHARDS")
+	if err != nil || strings.Count(out, `"shard": `) != 2 {
+		t.Errorf("%s, %v", out, err)
+	}
+	_, _, err = execute(t, "sql", "-h", "127.0.0.1:"+port, "-U", "admin", "SHOW NOTHING")
+	if err == nil || !strings.HasPrefix(err.Error(), "ERROR: ") || exitCode(err) != exitFailure {
+		t.Error(err)
+	}
+	out, _, err = execute(t, "check", "-c", file, "--connect")
+	if err != nil || !strings.HasSuffix(out, "no errors, 0 warnings\n") {
+		t.Errorf("%s, %v", out, err)
 	}
 }
 
