@@ -42,17 +42,17 @@ func (c *session) onParse(frame []byte) error {
 	body := pgwire.BodyOf(frame)
 	name, text := body.Text(), body.Text()
 	n := body.Int16()
-	oids := make([]uint32, 0, max(n, 0))
+	oids := c.oids[:0]
 	for range n {
 		oids = append(oids, uint32(body.Int32()))
 	}
+	c.oids = oids
 	if !body.Done() || n < 0 {
 		return c.reject(errProtocol("invalid Parse message"))
 	}
 	if len(name) > 0 && c.statements[string(name)] != nil {
 		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: "prepared statement \"" + string(name) + "\" already exists"})
 	}
-	s := &statement{unnamed: len(name) == 0}
 	parsed, err := c.srv.router.Parse(c.snap, c.state.env, text)
 	if err != nil {
 		return c.reject(err)
@@ -60,8 +60,8 @@ func (c *session) onParse(frame []byte) error {
 	if c.tx.failed && !endsFailed(parsed.Verb) {
 		return c.reject(errFailedTransaction())
 	}
+	s := c.statement(name, text, oids)
 	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
-	s.shared = c.srv.interned.acquire(text, oids)
 	if c.isLocal(parsed) || parsed.Refused() != nil {
 		return c.defineLocally(string(name), s)
 	}
@@ -320,7 +320,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	if p == nil {
 		return c.reject(errNoPortal(name))
 	}
-	c.record([]byte(p.text), &p.plan)
+	record(c, p.text, &p.plan)
 	if p.part == nil {
 		return c.executeLocal(ctx, p, limit)
 	}
@@ -330,7 +330,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	if err := c.makeRoom(len(frame)); err != nil {
 		return err
 	}
-	if err := c.send(frame, step{kind: stepExecute, noted: c.note(p.stmt, []byte(p.text), p.values)}); err != nil {
+	if err := c.send(frame, step{kind: stepExecute, noted: note(c, p.stmt, p.text, p.values)}); err != nil {
 		return err
 	}
 	if p.stmt.Verb == router.CopyIn {

@@ -44,6 +44,7 @@ type session struct {
 	hears      bool // a connection has LISTENs
 	cursors    map[string]ring.ShardID
 	bind       bindMessage
+	oids       []uint32 // scratch of Parse
 
 	tx    transaction
 	parts []*participant // servers the session holds a connection of

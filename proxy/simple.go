@@ -50,7 +50,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if err != nil {
 		return c.reject(err)
 	}
-	c.record(b.Text, &plan)
+	record(c, b.Text, &plan)
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
 		return c.relayQuery(ctx, b, &plan, frame)
@@ -77,7 +77,7 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 	if frame == nil || plan.SQL != "" {
 		frame = pgwire.AppendText(nil, pgwire.Query, textOf(plan, b.Text))
 	}
-	if err := c.send(frame, step{kind: stepQuery, noted: c.note(b.Statement, b.Text, b.Values)}); err != nil {
+	if err := c.send(frame, step{kind: stepQuery, noted: note(c, b.Statement, b.Text, b.Values)}); err != nil {
 		return err
 	}
 	return c.receive()

@@ -107,7 +107,7 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error 
 			return err
 		}
 	}
-	if err := c.send(pgwire.AppendExecute(c.out[:0], "", 0), step{kind: stepExecute, noted: c.note(inner, []byte(s.shared.text), bind)}); err != nil {
+	if err := c.send(pgwire.AppendExecute(c.out[:0], "", 0), step{kind: stepExecute, noted: note(c, inner, s.shared.text, bind)}); err != nil {
 		return err
 	}
 	if !describe {

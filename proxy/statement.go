@@ -14,6 +14,7 @@ import (
 // the servers.
 type shared struct {
 	id   uint64
+	name string // on the servers
 	text string
 	oids []uint32
 	key  string
@@ -43,11 +44,17 @@ func (t *internTable) acquire(text []byte, oids []uint32) *shared {
 	s := t.byKey[string(key)]
 	if s == nil {
 		t.next++
-		s = &shared{id: t.next, text: string(text), oids: slices.Clone(oids), key: string(key)}
+		s = &shared{id: t.next, name: backend.StatementName(t.next), text: string(text), oids: slices.Clone(oids), key: string(key)}
 		t.byKey[s.key] = s
 	}
 	s.refs++
 	return s
+}
+
+func (t *internTable) retain(s *shared) {
+	t.Lock()
+	s.refs++
+	t.Unlock()
 }
 
 func (t *internTable) release(s *shared) {
@@ -68,6 +75,17 @@ type statement struct {
 	parsed  *router.Statement
 	schema  int64
 	env     *router.Env
+}
+
+// statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
+// the same as before.
+func (c *session) statement(name, text []byte, oids []uint32) *statement {
+	last := c.unnamed
+	if len(name) == 0 && last != nil && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) {
+		c.srv.interned.retain(last.shared)
+		return last
+	}
+	return &statement{unnamed: len(name) == 0, shared: c.srv.interned.acquire(text, oids)}
 }
 
 // portal is a bound statement.
@@ -259,7 +277,7 @@ func (s *statement) serverName() string {
 	if s.unnamed {
 		return ""
 	}
-	return backend.StatementName(s.shared.id)
+	return s.shared.name
 }
 
 // forgetPortals drops the portals that live on a participant; nil means all.

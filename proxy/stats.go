@@ -108,7 +108,7 @@ func (s *Server) Kill(ctx context.Context, id uint64) bool {
 const shownQuery = 1024 // bytes of a statement that SHOW QUERIES keeps
 
 // record notes what runs, for SHOW QUERIES and the counters. It copies, so that the session's buffers stay its own.
-func (c *session) record(text []byte, plan *router.Plan) {
+func record[T string | []byte](c *session, text T, plan *router.Plan) {
 	now := time.Now()
 	c.watch.Lock()
 	c.watch.state = "active"
