@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // pgring is one running proxy.
@@ -99,13 +97,6 @@ func (p *pgring) ready(ctx context.Context) error {
 		return err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode == http.StatusNotFound { // XXX until the console is wired in
-		conn, err := pgx.Connect(ctx, p.dsn(appLogin))
-		if err != nil {
-			return err
-		}
-		return conn.Close(ctx)
-	}
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("/readyz answers %s", answer.Status)
 	}
