@@ -47,7 +47,7 @@ func FuzzScannerAgreesWithPostgreSQL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
-			t.Skip("never scanned")
+			return // never scanned
 		}
 		ours, ok := scanAll(text)
 		theirs, err := pg.Scan(text)
