@@ -124,7 +124,7 @@ func (c *session) preferred(shard ring.ShardID) ring.ShardID {
 
 // note remembers a statement whose completion changes the session. It returns whether there is something to remember.
 func note[T string | []byte](c *session, stmt *router.Statement, text T, values router.Values) bool {
-	if stmt.Verb == router.Plain && stmt.Pin == router.PinNone && stmt.Access != router.Define && len(stmt.TempTables) == 0 {
+	if (stmt.Verb == router.Plain || stmt.Verb == router.Fetch) && stmt.Pin == router.PinNone && stmt.Access != router.Define && len(stmt.TempTables) == 0 {
 		return false
 	}
 	c.turn.noted, c.turn.text = stmt, string(text)

@@ -113,7 +113,7 @@ func (c *session) describer(ctx context.Context, s *statement) (*participant, er
 	if len(c.parts) > 0 && !stmt.HomeOnly(c.snap) {
 		shard = c.parts[0].shard
 	}
-	return c.use(ctx, shard, false)
+	return c.consult(ctx, shard)
 }
 
 // onBind plans the execution and sends the message to the server that the plan names.
@@ -239,12 +239,28 @@ func (c *session) putPortal(name []byte, p *portal) {
 
 func (c *session) portal(name []byte) *portal {
 	if len(name) > 0 {
-		return c.portals[string(name)]
+		if p := c.portals[string(name)]; p != nil {
+			return p
+		}
+		return c.cursorPortal(string(name))
 	}
 	if c.hasCurrent {
 		return &c.current
 	}
 	return nil
+}
+
+// cursorPortal is the portal that SQL's DECLARE has made: to the protocol a cursor is a portal of its name.
+func (c *session) cursorPortal(name string) *portal {
+	shard, ok := c.cursors[name]
+	if !ok {
+		return nil
+	}
+	part := c.participant(shard)
+	if part == nil {
+		return nil
+	}
+	return &portal{stmt: &router.Statement{Verb: router.Fetch, Access: router.Read}, part: part}
 }
 
 func (c *session) onDescribe(ctx context.Context, frame []byte) error {
@@ -371,6 +387,7 @@ func (c *session) deletePortal(name []byte) {
 		return
 	}
 	delete(c.portals, string(name))
+	delete(c.cursors, string(name))
 }
 
 // onSync ends the unit: every server that got messages gets a Sync, and the client one ReadyForQuery.

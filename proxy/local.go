@@ -116,6 +116,9 @@ func (s *Server) Explain(_ context.Context, sql string) ([][][]byte, error) {
 			return nil, toWire(err)
 		}
 		for j := range steps {
+			if steps[j].SQLSent == "" {
+				steps[j].SQLSent = string(bounds[i].Text)
+			}
 			rows = append(rows, StepRow(&steps[j]))
 		}
 	}

@@ -28,12 +28,36 @@ const beginID = 0
 // use makes the shard's connection the one that the turn writes to, enlisting it first if need be. A statement that may write is
 // refused if the transaction has written elsewhere.
 func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*participant, error) {
-	p := c.participant(shard)
 	if writes {
-		if other := c.writer(); other != nil && other != p {
+		if other := c.writer(); other != nil && other.shard != shard {
 			return nil, errCrossShard(other.shard, shard)
 		}
 	}
+	p, err := c.reach(ctx, shard)
+	if err != nil {
+		return nil, err
+	}
+	p.wrote = p.wrote || writes
+	if c.tx.active && !p.began {
+		if err := c.sendBegin(p); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// consult is use for a look at the schema only. It keeps a transaction that no server knows of yet off the server, whose
+// connection is then free again after the unit: a Parse must not hold a connection to a shard that the statement will not run on.
+func (c *session) consult(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	if c.tx.active && len(c.tx.prelude) == 0 && c.participant(shard) == nil {
+		return c.reach(ctx, shard)
+	}
+	return c.use(ctx, shard, false)
+}
+
+// reach makes the shard's connection the one that the turn writes to.
+func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	p := c.participant(shard)
 	if c.turn.part != p || p == nil || c.turn.noted != nil {
 		if err := c.drain(); err != nil {
 			return nil, err
@@ -46,12 +70,6 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 		}
 	}
 	c.turn.part = p
-	p.wrote = p.wrote || writes
-	if c.tx.active && !p.began {
-		if err := c.sendBegin(p); err != nil {
-			return nil, err
-		}
-	}
 	return p, nil
 }
 
@@ -188,13 +206,14 @@ func (c *session) drop(p *participant) {
 
 // releaseIdle gives back every connection that neither a transaction nor session state holds.
 func (c *session) releaseIdle() {
-	if c.tx.active || len(c.parts) == 0 {
+	if len(c.parts) == 0 {
 		return
 	}
 	kept := c.parts[:0]
 	for _, p := range c.parts {
-		p.wrote, p.began = false, false
-		if p.pinned {
+		p.wrote = p.wrote && c.tx.active
+		p.began = p.began && c.tx.active
+		if p.pinned || p.began {
 			kept = append(kept, p)
 			continue
 		}

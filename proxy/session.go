@@ -79,7 +79,7 @@ type watch struct {
 	query   []byte
 	kind    router.Kind
 	began   time.Time
-	killed  bool
+	killed  time.Time // when the session was first told to end
 	queries int64
 }
 
@@ -204,7 +204,7 @@ func (c *session) await(limit time.Duration, enough func() bool) (byte, int, err
 func (c *session) isKilled() bool {
 	c.watch.Lock()
 	defer c.watch.Unlock()
-	return c.watch.killed
+	return !c.watch.killed.IsZero()
 }
 
 // ended turns what ended the wait for the client into what the client is told.
@@ -290,20 +290,22 @@ func (c *session) home() ring.ShardID { return c.snap.Home }
 // wake makes an idle session look whether it should end.
 func (c *session) wake() { _ = c.client.Net().SetReadDeadline(time.Now()) }
 
-// kill ends the session from outside: what runs for it is cancelled, and its connection closed.
+// kill ends the session from outside: what runs for it is cancelled, and the client told. A second kill, a second later, closes the
+// connection of a session that could not be told.
 func (c *session) kill(ctx context.Context) {
 	c.watch.Lock()
-	c.watch.killed = true
-	busy := len(c.watch.busy) > 0
+	if c.watch.killed.IsZero() {
+		c.watch.killed = time.Now()
+	}
+	stubborn := time.Since(c.watch.killed) >= time.Second
 	c.watch.Unlock()
-	if !busy {
-		c.wake()
-		return
+	c.wake()
+	if stubborn {
+		_ = c.client.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	c.cancelStatement(ctx)
-	_ = c.client.Close()
 }
 
 // cancelStatement cancels what runs on every server for this session.
