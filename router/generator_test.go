@@ -61,7 +61,15 @@ func (g *generator) relation(depth int) (string, fromRel) {
 func (g *generator) derived(depth int) (string, []string) {
 	from, rels := g.from(depth)
 	r := rels[0]
-	switch g.IntN(5) {
+	switch g.IntN(9) {
+	case 3:
+		c := g.column(rels)
+		return fmt.Sprintf("SELECT %s.%s AS k, %s AS v FROM %s%s ORDER BY 1 DESC, 2 LIMIT 3", r.alias, r.key, c, from, g.where(rels, depth)), []string{"k", "v"}
+	case 4:
+		return fmt.Sprintf("SELECT %s.%s AS k, rank() OVER (ORDER BY %s.%s) AS v FROM %s%s", r.alias, r.key, r.alias, r.key, from, g.where(rels, depth)),
+			[]string{"k", "v"}
+	case 5:
+		return fmt.Sprintf("SELECT max(%s.%s) AS k, count(*) AS v FROM %s%s", r.alias, r.key, from, g.where(rels, depth)), []string{"k", "v"}
 	case 0:
 		return fmt.Sprintf("SELECT %s.%s AS k, count(*) AS n FROM %s%s GROUP BY %s.%s", r.alias, r.key, from, g.where(rels, depth), r.alias, r.key), []string{"k", "n"}
 	case 1:
@@ -87,6 +95,14 @@ func (g *generator) from(depth int) (string, []fromRel) {
 		if g.chance(15) {
 			text += ", " + item
 			rels = append(rels, next)
+			continue
+		}
+		if depth > 0 && g.chance(15) {
+			inner, out := g.from(0)
+			r := fromRel{g.alias(), "k", []string{"k"}}
+			text = fmt.Sprintf("(%s %s LATERAL (SELECT %s.%s AS k FROM %s%s) %s ON true)", text, pick(g, "JOIN", "LEFT JOIN"), out[0].alias, out[0].key,
+				inner, g.correlated(rels, out, 0), r.alias)
+			rels = append(rels, r)
 			continue
 		}
 		join := pick(g, "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")

@@ -19,6 +19,10 @@ const (
 
 // Plan says where and how one execution of a statement runs. Its slices are
 // shared and must not be changed.
+//
+// A Broadcast has one answer, though several shards give it: that of any shard
+// whose text is whole. A write to reference tables changes the same rows on each
+// shard, so the tags must be equal; they are not added up.
 type Plan struct {
 	Kind     Kind
 	Shard    ring.ShardID   // One, Home; Reference: the preferred shard, any other Active one will do
