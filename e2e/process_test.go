@@ -54,7 +54,10 @@ func (p *pgring) start(t testing.TB) {
 	if variable == "" {
 		variable = binaryVariable
 	}
-	p.log, p.ended = &logBuffer{}, make(chan struct{})
+	if p.log == nil { // a second process goes on in the log of the first
+		p.log = &logBuffer{}
+	}
+	p.ended = make(chan struct{})
 	p.command = exec.Command(os.Getenv(variable), "serve", "-c", p.config)
 	p.command.Stdout, p.command.Stderr = p.log, p.log
 	// A test binary that is killed must not leave proxies behind.
