@@ -12,6 +12,7 @@ import (
 )
 
 func TestPgx(t *testing.T) {
+	t.Parallel()
 	c := start(t, layout{})
 	for name, mode := range map[string]pgx.QueryExecMode{
 		"cache statement": pgx.QueryExecModeCacheStatement,

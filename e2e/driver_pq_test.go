@@ -11,6 +11,7 @@ import (
 )
 
 func TestLibPQ(t *testing.T) {
+	t.Parallel()
 	c := start(t, layout{})
 	for name, test := range map[string]func(*testing.T){
 		"statements":           c.pqStatements,

@@ -27,7 +27,7 @@ func TestPgbenchOnHomeTables(t *testing.T) {
 	}
 	for _, mode := range benchModes() {
 		for _, builtin := range []string{"tpcb-like", "select-only", "simple-update"} {
-			t.Run(mode+" "+builtin, func(t *testing.T) { c.bench(t, 50, "-M", mode, "-b", builtin) })
+			t.Run(mode+" "+builtin, func(t *testing.T) { c.bench(t, 100, "-M", mode, "-b", builtin) })
 		}
 	}
 	t.Run("pipelines", func(t *testing.T) { c.benchPipelines(t) })
@@ -45,7 +45,7 @@ func TestPgbenchOnShardedTables(t *testing.T) {
 	}
 	for _, mode := range benchModes() {
 		for _, builtin := range []string{"select-only", "simple-update"} {
-			t.Run(mode+" "+builtin, func(t *testing.T) { c.bench(t, 50, "-M", mode, "-b", builtin) })
+			t.Run(mode+" "+builtin, func(t *testing.T) { c.bench(t, 100, "-M", mode, "-b", builtin) })
 		}
 	}
 	t.Run("pipelines", func(t *testing.T) { c.benchPipelines(t) })
@@ -82,7 +82,7 @@ SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
 \endpipeline
 `), 0o600))
 	for _, mode := range []string{"extended", "prepared"} {
-		c.bench(t, 50, "-M", mode, "-f", script)
+		c.bench(t, 100, "-M", mode, "-f", script)
 	}
 }
 

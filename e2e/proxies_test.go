@@ -14,6 +14,7 @@ import (
 const changesWithin = time.Second
 
 func TestTwoProxiesAgree(t *testing.T) {
+	t.Parallel()
 	c := start(t, layout{})
 	second := c.startProxy(t)
 	mine, theirs := c.console(t), second.console(t)

@@ -19,6 +19,7 @@ func (c *cluster) count(t testing.TB, server int, sql string, args ...any) int {
 }
 
 func TestTransactions(t *testing.T) {
+	t.Parallel()
 	c := start(t, layout{})
 	t.Run("ten statements on one key commit", c.commitTenStatements)
 	t.Run("a second shard's key is refused and nothing remains", c.refuseSecondShard)
