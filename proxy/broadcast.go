@@ -122,7 +122,7 @@ func (c *session) runAll(ctx context.Context, s *spread, parts []router.Part) er
 	conns := make([]*backend.Conn, 0, len(parts))
 	for i, part := range parts {
 		p := c.participant(part.Shard)
-		if _, err := runText(p.conn, "BEGIN"); err != nil {
+		if _, err := p.run("BEGIN"); err != nil {
 			return c.undoAll(parts, err)
 		}
 		p.began = true
@@ -166,7 +166,7 @@ func (c *session) undoAll(parts []router.Part, cause error) error {
 			continue
 		}
 		p.began = false
-		if _, err := runText(p.conn, "ROLLBACK"); err != nil {
+		if _, err := p.run("ROLLBACK"); err != nil {
 			c.drop(p)
 		}
 	}
@@ -176,7 +176,7 @@ func (c *session) undoAll(parts []router.Part, cause error) error {
 // runOn runs the statement's part on one server. The rows of the first go to the client.
 func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {
 	if !shown && s.bind == nil {
-		return runText(p.conn, s.sql(part))
+		return p.run(s.sql(part))
 	}
 	b := pgwire.AppendText(nil, pgwire.Query, s.sql(part))
 	if s.bind != nil {

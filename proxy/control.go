@@ -26,9 +26,9 @@ func isControl(verb router.Verb) bool {
 func (c *session) isLocal(stmt *router.Statement) bool {
 	switch stmt.Verb {
 	case router.Commit:
-		return c.tx.failed || c.sole() == nil
+		return c.tx.failed || c.tx.implicit || c.sole() == nil
 	case router.Rollback, router.RollbackTo, router.Savepoint, router.Release:
-		return c.sole() == nil
+		return c.tx.implicit || c.sole() == nil
 	case router.Set:
 		return !isQuery(stmt)
 	}
@@ -205,7 +205,7 @@ func (c *session) discard(ctx context.Context, stmt *router.Statement) error {
 	what := strings.ToUpper(stmt.Name)
 	if what != "ALL" {
 		for _, p := range c.parts {
-			if _, err := runText(p.conn, "DISCARD "+what); err != nil {
+			if _, err := p.run("DISCARD " + what); err != nil {
 				return c.reject(err)
 			}
 		}

@@ -111,7 +111,10 @@ func toWire(err error) *pgwire.Error {
 
 func refused(r *router.Refusal) *pgwire.Error {
 	code, ok := refusalCodes[r.Reason]
-	if !ok {
+	switch {
+	case r.Code != "":
+		code = r.Code
+	case !ok:
 		code = codeFeatureNotSupported
 	}
 	return &pgwire.Error{Code: code, Message: r.Message, Detail: r.Detail, Hint: r.Hint, Position: r.Position}

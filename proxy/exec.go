@@ -59,16 +59,8 @@ func readOutcome(conn *backend.Conn) (out outcome, failure error) {
 			refused = pgwire.ParseError(frame)
 		case pgwire.CommandComplete:
 			out.tag = string(body.Text())
-		case pgwire.ParameterStatus:
-			if out.parameters == nil {
-				out.parameters = map[string]string{}
-			}
-			name := string(body.Text())
-			out.parameters[name] = string(body.Text())
-		case pgwire.DataRow:
-			if out.rows++; out.rows == 1 {
-				out.row = textRow(body)
-			}
+		default:
+			out.take(frame)
 		}
 	}
 }
@@ -99,3 +91,70 @@ func readFrame(wire *pgwire.Conn) ([]byte, error) {
 // maxControlFrame bounds, in bytes, the frames that a session must look at: errors, descriptions, parameters. PostgreSQL's own
 // limits (1,664 columns, 64-byte names) keep them far below.
 const maxControlFrame = 16 << 20
+
+// run runs a statement of the session's own on the participant. In the middle of a pipeline it becomes part of it, so that the
+// pipeline stays one transaction.
+func (p *participant) run(sql string) (outcome, error) {
+	p.unnamed = 0
+	if !p.unsynced {
+		return runText(p.conn, sql)
+	}
+	wire := p.conn.Wire()
+	err := wire.Write(pgwire.AppendEmpty(appendRun(nil, sql), pgwire.Flush))
+	if err == nil {
+		err = wire.Flush()
+	}
+	if err != nil {
+		return outcome{}, &lostError{shard: p.shard, err: err}
+	}
+	out := outcome{}
+	for {
+		frame, err := readFrame(wire)
+		if err != nil {
+			p.conn.MarkDirty("connection lost")
+			return out, &lostError{shard: p.shard, err: err}
+		}
+		switch frame[0] {
+		case pgwire.CommandComplete, pgwire.EmptyQueryResponse:
+			body := pgwire.BodyOf(frame)
+			out.tag = string(body.Text())
+			return out, nil
+		case pgwire.ErrorResponse:
+			p.skips = true
+			return out, pgwire.ParseError(frame)
+		}
+		out.take(frame)
+	}
+}
+
+// sync ends the participant's pipeline.
+func (p *participant) sync() error {
+	wire := p.conn.Wire()
+	err := wire.Write(pgwire.AppendEmpty(nil, pgwire.Sync))
+	if err == nil {
+		err = wire.Flush()
+	}
+	if err != nil {
+		return &lostError{shard: p.shard, err: err}
+	}
+	p.unsynced, p.skips = false, false
+	_, err = readOutcome(p.conn)
+	return err
+}
+
+// take keeps what a frame in the middle of an answer tells.
+func (out *outcome) take(frame []byte) {
+	body := pgwire.BodyOf(frame)
+	switch frame[0] {
+	case pgwire.ParameterStatus:
+		if out.parameters == nil {
+			out.parameters = map[string]string{}
+		}
+		name := string(body.Text())
+		out.parameters[name] = string(body.Text())
+	case pgwire.DataRow:
+		if out.rows++; out.rows == 1 {
+			out.row = textRow(body)
+		}
+	}
+}

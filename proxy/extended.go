@@ -53,6 +53,11 @@ func (c *session) onParse(frame []byte) error {
 	if len(name) > 0 && c.statements[string(name)] != nil {
 		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: "prepared statement \"" + string(name) + "\" already exists"})
 	}
+	last := c.unnamed
+	if len(name) == 0 {
+		c.set("", nil) // as in PostgreSQL, it is gone even if the new one is refused
+		defer c.releaseUnnamed(last)
+	}
 	parsed, err := c.srv.router.Parse(c.snap, c.state.env, text)
 	if err != nil {
 		return c.reject(err)
@@ -60,7 +65,7 @@ func (c *session) onParse(frame []byte) error {
 	if c.tx.failed && !endsFailed(parsed.Verb) {
 		return c.reject(errFailedTransaction())
 	}
-	s := c.statement(name, text, oids)
+	s := c.statement(name, text, oids, last)
 	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
 	if c.isLocal(parsed) || parsed.Refused() != nil {
 		return c.defineLocally(string(name), s)
@@ -303,7 +308,7 @@ func (c *session) describeStatement(ctx context.Context, name []byte) error {
 		return c.reject(err)
 	}
 	if c.isLocal(stmt) {
-		return c.describeLocalStatement(stmt)
+		return c.describeLocalStatement(ctx, stmt)
 	}
 	part, err := c.describer(ctx, s)
 	if err != nil {
@@ -430,12 +435,11 @@ func (c *session) syncSeveral() error {
 			continue
 		}
 		if c.unit.errors > 0 && !p.skips && !c.tx.active {
-			if _, err := runText(p.conn, "ROLLBACK"); err != nil {
+			p.unsynced = false // a Query message ends the pipeline too
+			if _, err := p.run("ROLLBACK"); err != nil {
 				c.drop(p)
 				i--
-				continue
 			}
-			p.unsynced = false
 			continue
 		}
 		c.turn.part = p
@@ -468,6 +472,7 @@ func ignoreReported(err error) error {
 // it may go on.
 func (c *session) finishUnit(ctx context.Context) error {
 	c.settle()
+	c.undoSettings()
 	if err := c.takeEffect(ctx); err != nil {
 		return err
 	}
@@ -479,6 +484,17 @@ func (c *session) finishUnit(ctx context.Context) error {
 	c.releaseIdle()
 	c.finishStats()
 	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
+}
+
+// undoSettings takes back what a pipeline has set before it failed: it was one transaction.
+func (c *session) undoSettings() {
+	if before := c.unit.before; before != nil && c.unit.errors > 0 && !c.tx.active {
+		c.state = *before
+		for _, p := range c.parts {
+			p.conn.RecordSettings(before.settings)
+		}
+	}
+	c.unit.before = nil
 }
 
 // takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before

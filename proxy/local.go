@@ -48,6 +48,9 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 
 // describeLocal tells what a portal that does not live on one server returns.
 func (c *session) describeLocal(ctx context.Context, p *portal) error {
+	if p.stmt.Verb == router.Execute {
+		return c.describeExecute(ctx, p.stmt)
+	}
 	if isControl(p.stmt.Verb) {
 		return c.replyFields(p.stmt)
 	}
@@ -77,9 +80,12 @@ func (c *session) replyFields(stmt *router.Statement) error {
 	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
 }
 
-func (c *session) describeLocalStatement(stmt *router.Statement) error {
+func (c *session) describeLocalStatement(ctx context.Context, stmt *router.Statement) error {
 	if err := c.reply(append(c.out[:0], pgwire.ParameterDescription, 0, 0, 0, 6, 0, 0)); err != nil {
 		return err
+	}
+	if stmt.Verb == router.Execute {
+		return c.describeExecute(ctx, stmt)
 	}
 	return c.replyFields(stmt)
 }

@@ -175,7 +175,7 @@ func (c *session) probe(ctx context.Context, baseline *backend.Settings, setting
 		}
 	}
 	conn.RecordSettings(baseline)
-	env, err := c.readEnv(conn)
+	env, err := c.readEnv(func(sql string) (outcome, error) { return runText(conn, sql) })
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ const beginID = 0
 // use makes the shard's connection the one that the turn writes to, enlisting it first if need be. A statement that may write is
 // refused if the transaction has written elsewhere.
 func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*participant, error) {
+	if err := c.drainNoted(); err != nil {
+		return nil, err
+	}
 	if writes {
 		if other := c.writer(); other != nil && other.shard != shard {
 			return nil, errCrossShard(other.shard, shard)

@@ -63,8 +63,10 @@ func (c *session) emitLocal() error {
 func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	s := &c.turn.steps[c.turn.head]
 	switch typ {
-	case pgwire.DataRow, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse, pgwire.ParameterDescription:
+	case pgwire.DataRow, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse:
 		return c.pass(wire, size, s.hidden)
+	case pgwire.ParameterDescription:
+		return c.pass(wire, size, s.hidden || s.bare)
 	case pgwire.NoticeResponse:
 		return c.pass(wire, size, s.hidden)
 	case pgwire.ParameterStatus, pgwire.NotificationResponse:

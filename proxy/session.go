@@ -64,6 +64,7 @@ type unit struct {
 	deferred *statement
 	defined  bool         // a statement has changed the schema
 	resolve  bool         // a setting has changed that decides what names mean
+	before   *state       // the settings before the unit changed them in a pipeline; nil: it did not
 	changes  []definition // statements defined or closed in this unit whose reply has not come
 	start    time.Time
 }
@@ -251,6 +252,10 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 	simple := typ == pgwire.Query || typ == pgwire.FunctionCall
 	switch {
 	case frame == nil:
+		c.unit.open = !simple
+		if typ == pgwire.Parse {
+			c.set("", nil)
+		}
 		err = c.reject(errTooLarge(size, c.policy.MessageLimit))
 	case typ == pgwire.Query:
 		err = c.query(ctx, frame)

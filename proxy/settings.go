@@ -70,21 +70,29 @@ func (c *session) runEverywhere(ctx context.Context, sql string, meaning bool) (
 			return nil, err
 		}
 	}
+	if c.unit.open && !c.tx.active && c.unit.before == nil {
+		before := c.state
+		c.unit.before = &before
+	}
 	for _, p := range c.parts {
-		if err := c.runTold(p.conn, sql); err != nil {
+		p.unsynced = p.unsynced || c.unit.open
+		if err := c.runTold(p.run, sql); err != nil {
 			return nil, err
 		}
 	}
-	return c.environment(c.parts[0].conn, meaning)
+	return c.environment(c.parts[0].run, meaning)
 }
 
 // environment reads the environment from a server, if it may have changed.
-func (c *session) environment(conn *backend.Conn, changed bool) (*router.Env, error) {
+func (c *session) environment(run runner, changed bool) (*router.Env, error) {
 	if !changed {
 		return c.state.env, nil
 	}
-	return c.readEnv(conn)
+	return c.readEnv(run)
 }
+
+// runner runs a statement on a connection that its maker knows.
+type runner func(sql string) (outcome, error)
 
 // tryOut runs sql as if it came next in the transaction that no server knows of yet, and rolls it back.
 func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router.Env, error) {
@@ -105,10 +113,11 @@ func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router
 			return nil, err
 		}
 	}
-	err = c.runTold(conn, sql)
+	run := func(sql string) (outcome, error) { return runText(conn, sql) }
+	err = c.runTold(run, sql)
 	var env *router.Env
 	if err == nil {
-		env, err = c.environment(conn, meaning)
+		env, err = c.environment(run, meaning)
 	}
 	if _, failure := runText(conn, "ROLLBACK"); failure != nil {
 		return nil, failure
@@ -117,8 +126,8 @@ func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router
 }
 
 // runTold runs a statement of which the client hears the ParameterStatus and errors, but not the tag.
-func (c *session) runTold(conn *backend.Conn, sql string) error {
-	out, err := runText(conn, sql)
+func (c *session) runTold(run runner, sql string) error {
+	out, err := run(sql)
 	if err != nil {
 		return err
 	}
@@ -137,14 +146,7 @@ func (c *session) runTold(conn *backend.Conn, sql string) error {
 
 // readMeaning looks up what settings that a statement has changed mean for the session's SQL.
 func (c *session) readMeaning(ctx context.Context) error {
-	conn, err := c.borrow(ctx)
-	if err != nil {
-		return c.reject(err)
-	}
-	env, err := c.readEnv(conn)
-	if c.participantOf(conn) == nil {
-		conn.Release()
-	}
+	env, err := c.askEnv(ctx)
 	if err != nil {
 		return c.reject(err)
 	}
@@ -152,21 +154,17 @@ func (c *session) readMeaning(ctx context.Context) error {
 	return nil
 }
 
-// borrow returns a connection with the session's settings: one that it holds, or one from the pool that the caller releases.
-func (c *session) borrow(ctx context.Context) (*backend.Conn, error) {
+// askEnv reads the environment on a server that the session holds, or on one from the pool.
+func (c *session) askEnv(ctx context.Context) (*router.Env, error) {
 	if len(c.parts) > 0 {
-		return c.parts[0].conn, nil
+		return c.readEnv(c.parts[0].run)
 	}
-	return c.srv.pools.AcquireFor(ctx, c.home(), c.user.Name, c.state.settings)
-}
-
-func (c *session) participantOf(conn *backend.Conn) *participant {
-	for _, p := range c.parts {
-		if p.conn == conn {
-			return p
-		}
+	conn, err := c.srv.pools.AcquireFor(ctx, c.home(), c.user.Name, c.state.settings)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer conn.Release()
+	return c.readEnv(func(sql string) (outcome, error) { return runText(conn, sql) })
 }
 
 // controlSetting handles SET, SET LOCAL, SET TRANSACTION, RESET and RESET ALL.
@@ -261,8 +259,8 @@ func errUnknownSetting(name string) error {
 
 // readEnv asks a server for what its settings mean: the schemas of search_path that exist, "$user" resolved, and whether the
 // client's bytes are the server's.
-func (c *session) readEnv(conn *backend.Conn) (*router.Env, error) {
-	out, err := runText(conn, "SELECT pg_catalog.array_to_string(pg_catalog.current_schemas(false), chr(1)), "+
+func (c *session) readEnv(run runner) (*router.Env, error) {
+	out, err := run("SELECT pg_catalog.array_to_string(pg_catalog.current_schemas(false), chr(1)), " +
 		"pg_catalog.current_setting('client_encoding') <> pg_catalog.current_setting('server_encoding')")
 	if err != nil {
 		return nil, err
@@ -287,14 +285,7 @@ func (c *session) refreshEnv(ctx context.Context) {
 	if c.envSchema == c.snap.Schema || c.tx.active {
 		return
 	}
-	conn, err := c.borrow(ctx)
-	if err != nil {
-		return
-	}
-	env, err := c.readEnv(conn)
-	if c.participantOf(conn) == nil {
-		conn.Release()
-	}
+	env, err := c.askEnv(ctx)
 	if err == nil {
 		c.state.env, c.envSchema = env, c.snap.Schema
 		c.baseline.env = env

@@ -79,6 +79,10 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error 
 		return c.control(ctx, inner, s.shared.text, stmt.Args)
 	}
 	bind := bindConstants(stmt.Args)
+	if len(bind.values) != inner.Params {
+		return c.reject(&pgwire.Error{Code: codeSyntax, Message: fmt.Sprintf("wrong number of parameters for prepared statement %q", stmt.Name),
+			Detail: fmt.Sprintf("Expected %d parameters but got %d.", inner.Params, len(bind.values))})
+	}
 	bind.types(s.shared.oids)
 	plan, err := c.plan(inner, bind)
 	if err != nil {
@@ -117,6 +121,30 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error 
 		return err
 	}
 	return c.receive()
+}
+
+// describeExecute tells what EXECUTE returns: what the prepared statement does.
+func (c *session) describeExecute(ctx context.Context, stmt *router.Statement) error {
+	s := c.statements[stmt.Name]
+	if s == nil {
+		return c.reject(errNoStatement([]byte(stmt.Name)))
+	}
+	inner, err := c.meaning(s)
+	if err != nil {
+		return c.reject(err)
+	}
+	if c.isLocal(inner) {
+		return c.replyFields(inner)
+	}
+	part, err := c.describer(ctx, s)
+	if err != nil {
+		return c.reject(err)
+	}
+	if err := c.ensureParsed(part, s, false); err != nil {
+		return err
+	}
+	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Describe, 'S', s.serverName())
+	return c.send(c.out, step{kind: stepDescribe, bare: true})
 }
 
 // bindConstants makes a Bind of constant arguments, in text.

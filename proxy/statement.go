@@ -79,8 +79,7 @@ type statement struct {
 
 // statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
 // the same as before.
-func (c *session) statement(name, text []byte, oids []uint32) *statement {
-	last := c.unnamed
+func (c *session) statement(name, text []byte, oids []uint32, last *statement) *statement {
 	if len(name) == 0 && last != nil && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) {
 		c.srv.interned.retain(last.shared)
 		return last
@@ -198,6 +197,13 @@ func (c *session) define(name string, s *statement) {
 	old := c.lookup([]byte(name))
 	c.unit.changes = append(c.unit.changes, definition{name: name, old: old, new: s})
 	c.set(name, s)
+}
+
+// releaseUnnamed gives up a former unnamed statement.
+func (c *session) releaseUnnamed(s *statement) {
+	if s != nil {
+		c.srv.interned.release(s.shared)
+	}
 }
 
 func (c *session) set(name string, s *statement) {

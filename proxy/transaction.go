@@ -49,10 +49,16 @@ func (t *transaction) status() byte {
 
 // open starts a transaction block; no server hears of it yet.
 func (c *session) open(begin string, implicit bool) {
-	if strings.EqualFold(strings.TrimRight(begin, "; \n"), "begin") {
-		begin = ""
+	c.tx = transaction{active: true, implicit: implicit, begin: beginText(begin), base: c.state, prelude: c.tx.prelude[:0]}
+}
+
+// beginText is the BEGIN to send; empty stands for the plain one.
+func beginText(text string) string {
+	text = strings.TrimRight(text, "; \t\n")
+	if strings.EqualFold(text, "begin") {
+		return ""
 	}
-	c.tx = transaction{active: true, implicit: implicit, begin: begin, base: c.state, prelude: c.tx.prelude[:0]}
+	return text
 }
 
 // closed ends the block; the settings are those that last, and the servers' connections are told which theirs are.
@@ -138,9 +144,23 @@ func (c *session) begin(text string) error {
 	}
 	if c.tx.implicit {
 		c.tx.implicit = false // what ran before in the same Query message belongs to the block, as in PostgreSQL
+		if len(c.began()) == 0 {
+			c.tx.begin = beginText(text)
+		}
 		return c.replyTag(tag)
 	}
+	if err := c.drain(); err != nil {
+		return err
+	}
 	c.open(text, false)
+	for _, p := range c.parts {
+		if p.unsynced { // what ran before in the same pipeline belongs to the block too
+			if _, err := p.run(text); err != nil {
+				return c.reject(err)
+			}
+			p.began = true
+		}
+	}
 	return c.replyTag(tag)
 }
 
@@ -150,12 +170,13 @@ func noTransaction() *pgwire.Error {
 
 // commitAll answers a COMMIT that none or several participants carry out.
 func (c *session) commitAll(ctx context.Context, chain bool) error {
-	if !c.tx.active || c.tx.implicit {
-		if err := c.notice(noTransaction()); err != nil {
-			return err
-		}
+	if err := c.outsideBlock(chain, "COMMIT"); err != nil {
+		return err
 	}
 	if !c.tx.active {
+		if err := c.endPipeline("COMMIT"); err != nil {
+			return c.reject(err)
+		}
 		return c.replyTag("COMMIT")
 	}
 	if c.tx.failed {
@@ -171,6 +192,30 @@ func (c *session) commitAll(ctx context.Context, chain bool) error {
 	return c.replyTag("COMMIT")
 }
 
+// outsideBlock warns of a COMMIT or ROLLBACK outside of a transaction block, as PostgreSQL does; with AND CHAIN it is an error.
+func (c *session) outsideBlock(chain bool, name string) error {
+	switch {
+	case c.tx.active && !c.tx.implicit:
+		return nil
+	case chain:
+		return c.reject(&pgwire.Error{Code: "25P01", Message: name + " AND CHAIN can only be used in transaction blocks"})
+	}
+	return c.notice(noTransaction())
+}
+
+// endPipeline commits or rolls back what a pipeline has run so far without a transaction block.
+func (c *session) endPipeline(sql string) error {
+	for _, p := range c.parts {
+		if p.unsynced {
+			if _, err := p.run(sql); err != nil {
+				return err
+			}
+			p.wrote = false
+		}
+	}
+	return nil
+}
+
 // commitQuietly commits on every participant and ends the block; the client hears of it only if it fails. The one that wrote
 // goes first: if it fails, nothing has happened anywhere.
 func (c *session) commitQuietly(ctx context.Context) error {
@@ -180,7 +225,7 @@ func (c *session) commitQuietly(ctx context.Context) error {
 	parts := c.began()
 	slices.SortStableFunc(parts, func(a, b *participant) int { return boolOrder(b.wrote) - boolOrder(a.wrote) })
 	for i, p := range parts {
-		out, err := runText(p.conn, "COMMIT")
+		out, err := p.run("COMMIT")
 		switch {
 		case err != nil && i == 0:
 			return c.commitFailed(p, err)
@@ -226,7 +271,7 @@ func (c *session) checkWriters(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range parts {
-		out, err := runText(p.conn, "SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL")
+		out, err := p.run("SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL")
 		if err != nil {
 			return err
 		}
@@ -241,9 +286,12 @@ func (c *session) checkWriters(ctx context.Context) error {
 }
 
 func (c *session) rollbackAll(chain bool) error {
+	if err := c.outsideBlock(chain, "ROLLBACK"); err != nil {
+		return err
+	}
 	if !c.tx.active {
-		if err := c.notice(noTransaction()); err != nil {
-			return err
+		if err := c.endPipeline("ROLLBACK"); err != nil {
+			return c.reject(err)
 		}
 		return c.replyTag("ROLLBACK")
 	}
@@ -263,30 +311,53 @@ func (c *session) rollbackParts() {
 		if !p.began && !p.unsynced {
 			continue
 		}
-		if _, err := runText(p.conn, "ROLLBACK"); err != nil {
+		if err := c.rollbackPart(p); err != nil {
 			c.drop(p)
 			continue
 		}
-		p.began, p.wrote, p.unsynced, p.unnamed = false, false, false, 0
+		p.began, p.wrote = false, false
 	}
 	c.forgetPortals(nil)
 }
 
+// rollbackPart rolls one participant back. One that skips messages after an error must be brought out of that first.
+func (c *session) rollbackPart(p *participant) error {
+	if p.skips {
+		if err := p.sync(); err != nil {
+			return err
+		}
+		p.unsynced = c.unit.open
+	}
+	_, err := p.run("ROLLBACK")
+	return err
+}
+
 // savepointAll runs SAVEPOINT, RELEASE or ROLLBACK TO on every participant; those that join later repeat what is in force.
 func (c *session) savepointAll(stmt *router.Statement, text string) error {
-	if !c.tx.active {
-		return c.reject(&pgwire.Error{Code: "25P01", Message: savepointTag(stmt.Verb) + " can only be used in transaction blocks"})
+	if !c.tx.active || c.tx.implicit {
+		return c.reject(&pgwire.Error{Code: "25P01", Message: savepointName(stmt.Verb) + " can only be used in transaction blocks"})
 	}
 	if stmt.Verb != router.Savepoint && c.findSavepoint(stmt.Name) < 0 {
 		return c.reject(&pgwire.Error{Code: codeInvalidSavepoint, Message: "savepoint \"" + stmt.Name + "\" does not exist"})
 	}
 	for _, p := range c.began() {
-		if _, err := runText(p.conn, text); err != nil {
+		if _, err := p.run(text); err != nil {
 			return c.reject(err)
 		}
 	}
 	c.noteSavepoint(stmt, text)
 	return c.replyTag(savepointTag(stmt.Verb))
+}
+
+func savepointName(verb router.Verb) string {
+	switch verb {
+	case router.Savepoint:
+		return "SAVEPOINT"
+	case router.Release:
+		return "RELEASE SAVEPOINT"
+	default:
+		return "ROLLBACK TO SAVEPOINT"
+	}
 }
 
 func savepointTag(verb router.Verb) string {

@@ -25,6 +25,7 @@ type step struct {
 	hidden bool   // the session's own message: the client does not see its answer
 	noted  bool   // when it completes, turn.noted has an effect on the session
 	rows   bool   // stepDescribe: the client hears of rows, but not that there are none
+	bare   bool   // stepDescribe: the client does not hear of parameters
 	change bool   // when it completes, the oldest of unit.changes is confirmed
 	id     uint64 // stepParse: the statement's number, to be forgotten if the server skips it; stepClose: likewise
 	from   int    // stepLocal: its bytes are turn.local[from:to]
