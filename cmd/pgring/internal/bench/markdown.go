@@ -24,7 +24,8 @@ const markdownHow = `## How it was measured
   statement, and was checked to find the rows there.
 * pgbouncer runs in transaction mode. Both proxies may open the same number of connections to a server. pgring has a pool for each
   shard, so all its pools together are larger than pgbouncer's one; direct opens one connection per client.
-* Everything is on one machine, over TCP on 127.0.0.1 without TLS. pgbench has two threads.
+* Everything is on one machine, over TCP on 127.0.0.1 without TLS. pgbench has two threads, for prepared updates one per client,
+  because it waits for an answer to Parse without serving the thread's other clients.
 * Servers: fsync and autovacuum are off, no checkpoint falls into the run, shared_buffers is 256 MB; all servers alike.
 * TPS are without the time to connect, latency is pgbench's average, CPU is the user and system time of the proxy's process per
   transaction, its clients' log-in included.

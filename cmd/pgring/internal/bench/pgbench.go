@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	threads      = 2           // of pgbench
+	threads      = 2           // of pgbench, see threadsFor
 	pgbenchGrace = time.Minute // beyond the time it was given
 )
 
@@ -96,7 +96,7 @@ func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, 
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.options.Seconds)*time.Second+pgbenchGrace)
 	defer cancel()
 	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(c.port), "-U", c.user, "-M", string(cell.Protocol),
-		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(min(threads, cell.Clients)), "-f", l.script(cell.Workload),
+		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(threadsFor(cell)), "-f", l.script(cell.Workload),
 		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length...)
 	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}
@@ -109,6 +109,16 @@ func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, 
 		return "", fmt.Errorf("run pgbench: %w\n%s", err, firstLines(stderr.String()))
 	}
 	return stdout.String(), nil
+}
+
+// threadsFor is the number of pgbench's threads. pgbench waits for the answer to a Parse without serving the thread's other
+// clients. If a client prepares within a transaction and those others hold the last connections of the pool, all wait for ever,
+// so there each client gets a thread of its own.
+func threadsFor(cell Cell) int {
+	if cell.Protocol == Prepared && cell.Workload == update {
+		return cell.Clients
+	}
+	return min(threads, cell.Clients)
 }
 
 // length is when a measured run of pgbench ends.

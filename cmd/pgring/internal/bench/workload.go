@@ -15,6 +15,12 @@ const (
 	Prepared Protocol = "prepared"
 )
 
+// The names of the workloads.
+const (
+	selects = "select"
+	update  = "update"
+)
+
 // workload is a script of pgbench with the loads under which it is run.
 type workload struct {
 	name    string
@@ -28,14 +34,14 @@ type workload struct {
 func workloads() []workload {
 	return []workload{
 		{
-			name: "select", clients: []int{1, 16, 64},
+			name: selects, clients: []int{1, 16, 64},
 			about: "one SELECT by primary key per transaction, as `pgbench -S`",
 			script: `\set aid random(1, :rows)
 SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
 `,
 		},
 		{
-			name: "update", clients: []int{16},
+			name: update, clients: []int{16},
 			about: "BEGIN, UPDATE, SELECT, INSERT and END per transaction, as `pgbench -N`; accounts and history are sharded by aid",
 			script: `\set aid random(1, :rows)
 \set bid random(1, 1)
