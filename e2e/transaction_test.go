@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -110,10 +111,12 @@ func (c *cluster) commitAfterSIGTERM(t *testing.T) {
 	execute(t, open, "BEGIN")
 	execute(t, open, "INSERT INTO customers (id, name) VALUES (4000, 'late')")
 	must(t, c.command.Process.Signal(syscall.SIGTERM))
-	_, err := idle.PgConn().Exec(t.Context(), "").ReadAll()
-	for err == nil { // the signal takes its time
-		_, err = idle.PgConn().Exec(t.Context(), "").ReadAll()
-	}
+	eventually(t, patience, "the idle client is sent away", func(ctx context.Context) error {
+		if _, err := idle.PgConn().Exec(ctx, "").ReadAll(); err == nil {
+			return errors.New("it is still served")
+		}
+		return nil
+	})
 	if conn, err := pgx.Connect(t.Context(), c.dsn(appLogin)); err == nil {
 		_ = conn.Close(t.Context())
 		t.Error("a new client is accepted after SIGTERM")
