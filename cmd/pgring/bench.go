@@ -73,11 +73,13 @@ func (f benchFlags) apply(cmd *cobra.Command, o *bench.Options) error {
 	if f.quick && !cmd.Flags().Changed("time") {
 		o.Seconds = 1
 	}
-	if f.only == "" {
-		return nil
+	if f.only != "" {
+		if o.Only, err = regexp.Compile(f.only); err != nil {
+			return usageError{fmt.Errorf("--only: %w", err)}
+		}
 	}
-	if o.Only, err = regexp.Compile(f.only); err != nil {
-		return usageError{fmt.Errorf("--only: %w", err)}
+	if err := o.Check(); err != nil {
+		return usageError{err}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // Run builds the lab, measures, and takes the lab down. An error means that there is no report; cells that did not work are in the
 // report, see Failed. A full run takes minutes, and the end of ctx ends it at any time.
 func Run(ctx context.Context, o Options) (report *Report, err error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	machine := describeMachine()

@@ -49,7 +49,8 @@ func Defaults() Options {
 	return Options{Rounds: 5, Seconds: 2, Rows: RowsPerScale, Shards: 2, Pool: 8}
 }
 
-func (o Options) check() error {
+// Check says what is wrong with the options, all of it at once.
+func (o Options) Check() error {
 	var faults []error
 	for _, bound := range []struct {
 		name             string

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pgring/pgring/internal/pgserver"
@@ -100,6 +101,8 @@ func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, 
 		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length...)
 	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}
+	command.SysProcAttr = &syscall.SysProcAttr{}
+	detach(command.SysProcAttr)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {

@@ -20,8 +20,7 @@ const (
 	logTailBytes = 2000
 )
 
-// process is a proxy under test. It runs in a process group of its own, so that Ctrl-C in a terminal reaches only this program,
-// which then ends everything in order.
+// process is a proxy under test.
 type process struct {
 	name    string
 	command *exec.Cmd
@@ -41,8 +40,7 @@ func startProcess(name string, command *exec.Cmd, log string) (*process, error) 
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	command.SysProcAttr.Setpgid = true
-	endWithParent(command.SysProcAttr)
+	detach(command.SysProcAttr)
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -50,6 +48,12 @@ func startProcess(name string, command *exec.Cmd, log string) (*process, error) 
 	// owner: process; ends when the program does, which stop sees to
 	go p.wait()
 	return p, nil
+}
+
+// detach keeps a terminal's Ctrl-C from a child, whose end is this program's business, and ends it when this program is killed.
+func detach(a *syscall.SysProcAttr) {
+	a.Setpgid = true
+	endWithParent(a)
 }
 
 func (p *process) wait() {
