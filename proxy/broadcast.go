@@ -180,10 +180,8 @@ func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool)
 	}
 	b := pgwire.AppendText(nil, pgwire.Query, s.sql(part))
 	if s.bind != nil {
-		b = pgwire.AppendParse(nil, "", s.sql(part), s.oids)
-		b = appendBindTo(b, &bindMessage{rest: s.bind.rest}, "")
-		b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
-		b = pgwire.AppendExecute(b, "", 0)
+		b = appendOwnPortal(pgwire.AppendParse(nil, "", s.sql(part), s.oids), s.bind)
+		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Sync)
 		p.unnamed = 0
 	}
@@ -262,9 +260,7 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 	}
 	c.turn.part = nil
 	p.unsynced, p.unnamed = true, 0
-	b := pgwire.AppendParse(nil, "", g.text, g.oids)
-	b = appendBindTo(b, &bindMessage{rest: g.bind.rest}, "")
-	b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+	b := appendOwnPortal(pgwire.AppendParse(nil, "", g.text, g.oids), g.bind)
 	b = pgwire.AppendEmpty(b, pgwire.Flush)
 	wire := p.conn.Wire()
 	if err = wire.Write(b); err == nil {

@@ -100,7 +100,8 @@ func (p *participant) run(sql string) (outcome, error) {
 		return runText(p.conn, sql)
 	}
 	wire := p.conn.Wire()
-	err := wire.Write(pgwire.AppendEmpty(appendRun(nil, sql), pgwire.Flush))
+	b := appendRun(pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal), ownPortal, sql)
+	err := wire.Write(pgwire.AppendEmpty(b, pgwire.Flush))
 	if err == nil {
 		err = wire.Flush()
 	}

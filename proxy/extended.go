@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
@@ -96,6 +97,9 @@ func (c *session) settleParse(ctx context.Context, p *participant) error {
 	if s == nil {
 		return nil
 	}
+	if p == nil && s.shared.valid.Load() {
+		return c.replyParsed() // it is sent to the server that it is bound on
+	}
 	if p == nil {
 		var err error
 		if p, err = c.describer(ctx, s); err != nil {
@@ -139,10 +143,16 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	b.types(s.shared.oids)
 	stmt, err := c.meaning(s)
 	if err != nil {
-		return c.reject(err)
+		return c.rejectBind(ctx, err)
 	}
 	if c.tx.failed && !endsFailed(stmt.Verb) {
-		return c.reject(errFailedTransaction())
+		return c.rejectBind(ctx, errFailedTransaction())
+	}
+	if len(b.portal) > 0 && c.portal(b.portal) != nil {
+		return c.rejectBind(ctx, &pgwire.Error{Code: codeDuplicateCursor, Message: fmt.Sprintf("cursor %q already exists", b.portal)})
+	}
+	if need := max(stmt.Params, len(s.shared.oids)); len(b.values) != need {
+		return c.rejectBind(ctx, errProtocol(fmt.Sprintf("bind message supplies %d parameters, but prepared statement %q requires %d", len(b.values), b.statement, need)))
 	}
 	p := portal{stmt: stmt, owner: s, text: s.shared.text}
 	if c.isLocal(stmt) {
@@ -150,7 +160,7 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		return c.bindLocally(ctx, string(b.portal), &p)
 	}
 	if p.plan, err = c.plan(stmt, b); err != nil {
-		return c.reject(err)
+		return c.rejectBind(ctx, err)
 	}
 	if isQuery(stmt) {
 		p.values = b.keep(frame)
@@ -160,9 +170,16 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		return c.bindOn(ctx, s, &p, frame)
 	default:
 		p.values = b.keep(frame)
-		p.frame = p.values.frame
 		return c.bindLocally(ctx, string(b.portal), &p)
 	}
+}
+
+// rejectBind reports an error of Bind. A Parse put off before it has its answer first: it stays valid.
+func (c *session) rejectBind(ctx context.Context, err error) error {
+	if failure := c.settleParse(ctx, nil); failure != nil {
+		return failure
+	}
+	return c.reject(err)
 }
 
 // bindOn sends Bind to the one server of the plan.
@@ -170,7 +187,7 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	b := &c.bind
 	part, err := c.use(ctx, p.plan.Shard, p.stmt.Access != router.Read)
 	if err != nil {
-		return c.reject(err)
+		return c.rejectBind(ctx, err)
 	}
 	seen := c.unit.deferred == s && s != nil
 	c.unit.deferred = nil

@@ -162,10 +162,8 @@ func (s *shardRows) start(g *gathering) error {
 	if g.bind == nil {
 		b = pgwire.AppendText(nil, pgwire.Query, g.text)
 	} else {
-		b = pgwire.AppendParse(nil, "", g.text, g.oids)
-		b = appendBindTo(b, &bindMessage{rest: g.bind.rest}, "")
-		b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
-		b = pgwire.AppendExecute(b, "", 0)
+		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.text, g.oids), g.bind)
+		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Flush)
 		s.part.unsynced, s.part.unnamed = true, 0
 	}
@@ -178,6 +176,16 @@ func (s *shardRows) start(g *gathering) error {
 		return &lostError{shard: s.shard(), err: err}
 	}
 	return nil
+}
+
+// ownPortal is the name of the portals that sessions open for themselves, so that the client's stay as they are.
+const ownPortal = "pgring"
+
+// appendOwnPortal binds the unnamed statement to the session's own portal with the client's parameters, and describes it.
+func appendOwnPortal(b []byte, bind *bindMessage) []byte {
+	b = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal)
+	b = appendBindTo(b, &bindMessage{portal: []byte(ownPortal), rest: bind.rest}, "")
+	return pgwire.AppendTarget(b, pgwire.Describe, 'P', ownPortal)
 }
 
 // description waits for the RowDescription.

@@ -24,6 +24,10 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 		return c.reject(errUnsupported("a row limit on a statement that reads several shards is not supported",
 			"Fetch all rows, or add a condition on the shard key."))
 	}
+	if p.done {
+		return c.executeAgain(p)
+	}
+	p.done = true
 	switch p.plan.Kind {
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values,
@@ -34,6 +38,14 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }
 
+// executeAgain answers for a portal that has been run to its end, as PostgreSQL does: a query has no more rows.
+func (c *session) executeAgain(p *portal) error {
+	if p.plan.Kind == router.Gather {
+		return c.replyTag("SELECT 0")
+	}
+	return c.reject(&pgwire.Error{Code: "55000", Message: "portal cannot be run"})
+}
+
 // executeMoved runs a transaction statement that was bound before a server took part and now concerns exactly one.
 func (c *session) executeMoved(ctx context.Context, p *portal) error {
 	part, err := c.use(ctx, c.sole().shard, false)
@@ -41,7 +53,7 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 		return c.reject(err)
 	}
 	part.unnamed = 0
-	c.out = appendRun(c.out[:0], p.text)
+	c.out = appendRun(c.out[:0], "", p.text)
 	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
 	return c.send(c.out, step{kind: stepExecute, noted: note(c, p.stmt, p.text, p.values)})
 }

@@ -151,16 +151,16 @@ func (c *session) sendBeginOnly(p *participant) error {
 // sendHidden runs a statement of the session's own ahead of the client's, as part of the turn.
 func (c *session) sendHidden(p *participant, sql string) error {
 	p.unnamed = 0
-	c.out = appendRun(c.out[:0], sql)
+	c.out = appendRun(c.out[:0], "", sql)
 	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
 	return c.send(c.out, step{kind: stepExecute, hidden: true})
 }
 
-// appendRun appends the messages that run a statement without parameters: Parse, Bind, Execute.
-func appendRun(b []byte, sql string) []byte {
+// appendRun appends the messages that run a statement without parameters: Parse, Bind, Execute, in a portal of that name.
+func appendRun(b []byte, portal, sql string) []byte {
 	b = pgwire.AppendParse(b, "", sql, nil)
-	b = pgwire.AppendBind(b, "", "")
-	return pgwire.AppendExecute(b, "", 0)
+	b = pgwire.AppendBind(b, portal, "")
+	return pgwire.AppendExecute(b, portal, 0)
 }
 
 // prepareOn sends Parse for a statement that the connection shall remember, closing the one that it forgets for it.

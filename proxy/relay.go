@@ -279,6 +279,9 @@ func (c *session) lastWords(part *participant, err error) *pgwire.Error {
 // reject reports an error of the session's own in place of an answer. In the extended protocol everything up to Sync is then
 // skipped. Inside a transaction it fails the transaction, as an error of PostgreSQL would.
 func (c *session) reject(err error) error {
+	if errors.Is(err, errReported) || clientError(err) != nil {
+		return err
+	}
 	if failure := c.drain(); failure != nil {
 		return failure // an earlier message failed first: this one is skipped
 	}

@@ -254,7 +254,8 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 	case frame == nil:
 		c.unit.open = !simple
 		if typ == pgwire.Parse {
-			c.set("", nil)
+			c.releaseUnnamed(c.unnamed)
+			c.unnamed = nil
 		}
 		err = c.reject(errTooLarge(size, c.policy.MessageLimit))
 	case typ == pgwire.Query:
@@ -285,7 +286,8 @@ func (c *session) leave() {
 	for _, st := range c.statements {
 		c.srv.interned.release(st.shared)
 	}
-	c.statements = nil
+	c.releaseUnnamed(c.unnamed)
+	c.statements, c.unnamed = nil, nil
 	c.srv.accountTraffic(c.client)
 }
 

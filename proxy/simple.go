@@ -20,6 +20,7 @@ func (c *session) query(ctx context.Context, frame []byte) error {
 		}
 		c.unit.open = false
 	}
+	c.releaseUnnamed(c.unnamed)
 	c.unnamed = nil // as in PostgreSQL, a Query message ends the unnamed statement
 	bounds, err := c.srv.router.Query(c.snap, c.state.env, text, &c.scratch)
 	if err != nil {

@@ -39,7 +39,7 @@ func (c *session) sqlPrepare(stmt *router.Statement) error {
 	if r := stmt.Inner.Refused(); r != nil {
 		return c.reject(r)
 	}
-	s := &statement{shared: c.srv.interned.acquire([]byte(stmt.InnerText), oids)}
+	s := &statement{shared: c.intern([]byte(stmt.InnerText), oids)}
 	c.set(stmt.Name, s)
 	return c.replyTag("PREPARE")
 }

@@ -4,53 +4,68 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 )
 
-// shared is the text and parameter types of a prepared statement, one for all sessions that prepare the same. Its id names it on
-// the servers.
+// shared is a prepared statement as all sessions have it that prepare the same text, with the same parameter types, under the same
+// schema and search_path: then its result is described alike. Its id names it on the servers.
 type shared struct {
-	id   uint64
-	name string // on the servers
-	text string
-	oids []uint32
-	key  string
-	refs int
+	id    uint64
+	name  string // on the servers
+	text  string
+	oids  []uint32
+	key   internKey
+	refs  int
+	valid atomic.Bool // a server has accepted it: a further Parse needs none
+}
+
+// internKey is what makes two prepared statements the same.
+type internKey struct {
+	text   string
+	oids   string // big-endian
+	schema int64
+	env    *router.Env
 }
 
 // internTable gives equal statements one id, so that a server connection prepares a text once for all clients.
 type internTable struct {
 	sync.Mutex
-	byKey map[string]*shared
+	byKey map[internKey]*shared
 	next  uint64
 }
 
 func newInternTable() *internTable {
-	return &internTable{byKey: map[string]*shared{}, next: beginID}
+	return &internTable{byKey: map[internKey]*shared{}, next: beginID}
 }
 
-// acquire returns the shared statement of text and types; release gives it back.
-func (t *internTable) acquire(text []byte, oids []uint32) *shared {
-	key := make([]byte, 0, len(text)+4*len(oids)+1)
-	key = append(append(key, text...), 0)
-	for _, oid := range oids {
-		key = binary.BigEndian.AppendUint32(key, oid)
-	}
+// acquire returns the shared statement of the key; release gives it back.
+func (t *internTable) acquire(key internKey, oids []uint32) *shared {
 	t.Lock()
 	defer t.Unlock()
-	s := t.byKey[string(key)]
+	s := t.byKey[key]
 	if s == nil {
 		t.next++
-		s = &shared{id: t.next, name: backend.StatementName(t.next), text: string(text), oids: slices.Clone(oids), key: string(key)}
-		t.byKey[s.key] = s
+		s = &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, oids: slices.Clone(oids), key: key}
+		t.byKey[key] = s
 	}
 	s.refs++
 	return s
 }
 
+// intern returns the shared statement of a text under the unit's schema.
+func (c *session) intern(text []byte, oids []uint32) *shared {
+	var types []byte
+	for _, oid := range oids {
+		types = binary.BigEndian.AppendUint32(types, oid)
+	}
+	return c.srv.interned.acquire(internKey{text: string(text), oids: string(types), schema: c.snap.Schema, env: c.state.env}, oids)
+}
+
+// retain counts one more user of s.
 func (t *internTable) retain(s *shared) {
 	t.Lock()
 	s.refs++
@@ -80,11 +95,12 @@ type statement struct {
 // statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
 // the same as before.
 func (c *session) statement(name, text []byte, oids []uint32, last *statement) *statement {
-	if len(name) == 0 && last != nil && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) {
+	if len(name) == 0 && last != nil && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) &&
+		last.shared.key.schema == c.snap.Schema && last.shared.key.env == c.state.env {
 		c.srv.interned.retain(last.shared)
 		return last
 	}
-	return &statement{unnamed: len(name) == 0, shared: c.srv.interned.acquire(text, oids)}
+	return &statement{unnamed: len(name) == 0, shared: c.intern(text, oids)}
 }
 
 // portal is a bound statement.
@@ -94,8 +110,8 @@ type portal struct {
 	text   string
 	plan   router.Plan
 	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
-	frame  []byte       // the client's Bind, kept for several shards
-	values *bindMessage
+	values *bindMessage // the client's Bind, kept for several shards
+	done   bool         // it was run to its end, on several shards
 }
 
 // definition is a change to session.statements that is undone if the server refuses it.
@@ -225,8 +241,12 @@ func (c *session) confirmChange() {
 	if len(c.unit.changes) == 0 {
 		return
 	}
-	if old := c.unit.changes[0].old; old != nil {
-		c.srv.interned.release(old.shared)
+	change := c.unit.changes[0]
+	if change.old != nil {
+		c.srv.interned.release(change.old.shared)
+	}
+	if change.new != nil {
+		change.new.shared.valid.Store(true)
 	}
 	c.unit.changes = slices.Delete(c.unit.changes, 0, 1)
 }
