@@ -153,7 +153,7 @@ func parseRun(out string) (pgbenchResult, error) {
 		return r, err
 	}
 	if r.transactions = int(done); r.transactions == 0 {
-		return r, errors.New("pgbench finished no transaction")
+		return r, errors.New("pgbench finished no transaction: give it more time, or the machine less to do beside it")
 	}
 	if failed, err := figure(out, `number of failed transactions: (\d+)`); err == nil && failed > 0 {
 		return r, fmt.Errorf("pgbench counts %d failed transactions", int(failed))
