@@ -1,0 +1,99 @@
+package proxy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgring/pgring/backend"
+)
+
+func TestPortalsAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 2}})
+	five := "P . SELECT n FROM notes WHERE user_id = $1 ORDER BY n | "
+	block := "Q BEGIN | "
+	sameAll(t, w, [][2]string{
+		{"two rows at a time", five + "B . . {b} | E . 2 | E . 2 | E . 2 | S"},
+		{"exactly all rows", five + "B . . {b} | E . 5 | E . 5 | S"},
+		{"all after some", five + "B . . {b} | E . 2 | E . 0 | E . | S"},
+		{"ends with the unit", five + "B . . {b} | E . 2 | S | E . 2 | S"},
+		{"lives in a block", block + five + "B . . {b} | E . 2 | S | E . 2 | S | F | E . 2 | S | E . 2 | S"},
+		{"two named ones on two shards", block + five + "B p . {b} | B q . {c} | E p 2 | E q 1 | S | E p 2 | E q 3 | S | E q | E p | S"},
+		{"described when half read", block + five + "B p . {b} | DP p | E p 2 | S | DP p | E p 2 | S"},
+		{"duplicate name", block + five + "B p . {b} | B p . {c} | S"},
+		{"name free again after the block", block + five + "B p . {b} | E p 1 | S | Q COMMIT | B p . {c} | E p 1 | S"},
+		{"name free again after the unit", five + "B p . {b} | S | B p . {c} | E p 1 | S"},
+		{"closed", block + five + "B p . {b} | E p 1 | CP p | S | E p 1 | S"},
+		{"closed and bound again", block + five + "B p . {b} | E p 1 | CP p | B p . {a} | E p 2 | S"},
+		{"unnamed one replaced", block + five + "B . . {b} | E . 2 | S | B . . {c} | E . 1 | S | E . 9 | S"},
+		{"unnamed one ends with a Query", block + five + "B . . {b} | E . 2 | S | Q SELECT 1 | E . 2 | S"},
+		{"named one outlives a Query", block + five + "B p . {b} | E p 2 | S | Q SELECT 1 | E p 2 | S"},
+		{"named one outlives its statement", block + five + "B p . {b} | E p 2 | CS . | S | E p 2 | S"},
+		{"error ends all", block + five + "B p . {b} | E p 2 | S | Q SELECT 1/0 | E p 2 | S"},
+		{"rolled back with a savepoint", block + "Q SAVEPOINT s | " + five + "B p . {b} | E p 2 | S | Q ROLLBACK TO s | E p 2 | S"},
+		{"older than the savepoint", block + five + "B p . {b} | E p 2 | S | Q SAVEPOINT s | Q ROLLBACK TO s | E p 2 | S"},
+		{"executed twice", "P . UPDATE users SET age = age + 1 WHERE id = {a} | B . . | E . | E . | S"},
+		{"of no rows", "P . DELETE FROM users WHERE id = {a} | B . . | E . 1 | E . | S"},
+		{"of RETURNING, in parts", block + "P . UPDATE notes SET body = 'x' WHERE user_id = {a} RETURNING n | B p . | E p 2 | E p 2 | S | E p 2 | S | Q COMMIT"},
+		{"bound to settings of its time", block + "P . SELECT name FROM users WHERE id = {a} | B p . | Q UPDATE users SET name = 'new' WHERE id = {a} | E p | S"},
+		{"left when another shard is read", block + five + "B p . {b} | E p 2 | B q . {c} | E q 9 | P . SELECT count(*) FROM users | B g . | DP g | E g | E p 2 | S | E p | S"},
+		{"unnamed one left when a gather is described", block + five + "B . . {b} | E . 2 | P g SELECT count(*) FROM users | B g g | DP g | E g | E . 2 | S"},
+		{"unnamed one left when SET is executed", block + five + "P s SET work_mem TO '5MB' | B . . {b} | E . 2 | B s s | E s | E . 2 | S"},
+		{"negative limit is none", five + "B . . {b} | E . -1 | S"},
+		{"a COMMIT bound early", block + five + "P c COMMIT | B p . {b} | E p 1 | B c c | B . . {c} | E . 1 | E c | S | Q SELECT 1"},
+		{"a gather from beginning to end in a block", block + "P g SELECT sum(n) FROM notes | B g g | S | E g | S | E g | S"},
+		{"a gather's portal executed twice", "P g SELECT sum(n) FROM notes | B g g | E g | E g | S"},
+	})
+}
+
+func TestCursorsAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 2}})
+	declare := "Q DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = {b} ORDER BY n"
+	hold := "Q DECLARE c CURSOR WITH HOLD FOR SELECT n FROM notes WHERE user_id = {c} ORDER BY n"
+	sameAll(t, w, [][2]string{
+		{"declare, fetch, close", "Q BEGIN | " + declare + " | Q FETCH 2 FROM c | Q FETCH NEXT FROM c | Q CLOSE c | Q FETCH c | Q ROLLBACK"},
+		{"outside of a block", declare},
+		{"gone after the block", "Q BEGIN | " + declare + " | Q COMMIT | Q FETCH c"},
+		{"beside another shard's reads", "Q BEGIN | " + declare + " | Q SELECT name FROM users WHERE id = {a} | Q FETCH 1 FROM c | Q SELECT sum(age) FROM users | Q FETCH 1 FROM c | Q COMMIT"},
+		{"two on two shards", "Q BEGIN | " + declare + " | Q DECLARE d CURSOR FOR SELECT n FROM notes WHERE user_id = {a} ORDER BY n DESC | Q FETCH 1 FROM c | Q FETCH 1 FROM d | Q MOVE 2 FROM c | Q FETCH 1 FROM c | Q CLOSE d | Q FETCH 1 FROM c"},
+		{"quoted names", "Q BEGIN | Q DECLARE \"A b\" CURSOR FOR SELECT n FROM notes WHERE user_id = {c} ORDER BY n | Q FETCH 1 FROM \"A b\" | Q CLOSE \"A b\""},
+		{"scroll", "Q BEGIN | Q DECLARE c SCROLL CURSOR FOR SELECT n FROM notes WHERE user_id = {a} ORDER BY n | Q FETCH LAST FROM c | Q FETCH PRIOR FROM c | Q FETCH ABSOLUTE 2 FROM c"},
+		{"in the extended protocol", "Q BEGIN | P . DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = {b} ORDER BY n | B . . | E . | S | P f FETCH 2 FROM c | DS f | B . f | DP . | E . | B . f | E . | S"},
+		{"with values", "Q BEGIN | P . DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = $1 ORDER BY n | B . . {c} | E . | S | Q FETCH ALL FROM c"},
+		{"with hold", "Q BEGIN | " + hold + " | Q FETCH 1 FROM c | Q COMMIT | Q FETCH 2 FROM c | Q SELECT name FROM users WHERE id = {a} | Q FETCH 1 FROM c | Q CLOSE c | Q FETCH 1 FROM c"},
+		{"with hold, no block", hold + " | Q FETCH 2 FROM c | Q SELECT name FROM users WHERE id = {c} | Q FETCH 2 FROM c | Q CLOSE c"},
+		{"with hold, rolled back", "Q BEGIN | " + hold + " | Q ROLLBACK | Q FETCH 1 FROM c"},
+		{"with hold, seen by a later block", hold + " | Q BEGIN | Q FETCH 1 FROM c | Q ROLLBACK | Q FETCH 1 FROM c | Q CLOSE ALL | Q FETCH 1 FROM c"},
+		{"a cursor of a failed block", "Q BEGIN | " + declare + " | Q SELECT 1/0 | Q FETCH 1 FROM c | Q ROLLBACK | Q FETCH 1 FROM c"},
+		{"rolled back with a savepoint", "Q BEGIN | Q SAVEPOINT s | " + declare + " | Q ROLLBACK TO s | Q FETCH 1 FROM c"},
+		{"on a home table", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT x FROM things ORDER BY x | Q FETCH 1 FROM c | Q FETCH 5 FROM c"},
+		{"where current of", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT n, body FROM notes WHERE user_id = {b} ORDER BY n FOR UPDATE | Q FETCH 2 FROM c | Q UPDATE notes SET body = 'cur' WHERE user_id = {b} AND n = 2 | Q COMMIT"},
+		{"declare twice", "Q BEGIN | " + declare + " | " + declare},
+		{"close what is not there", "Q CLOSE c | Q BEGIN | Q CLOSE c"},
+	})
+}
+
+func TestHeldCursorDoesNotLeak(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 1}})
+	w.reset(t)
+	for range 3 {
+		f := w.frames()
+		// 42P03 if the cursor of the client before still lives on the one connection
+		f.want(w.keyed("Q DECLARE c CURSOR WITH HOLD FOR SELECT n FROM notes WHERE user_id = {c} ORDER BY n"), "C:DECLARE_CURSOR Z:I")
+		must(t, f.conn.Close())
+	}
+}
+
+func TestRowLimitOfAGatherIsRefused(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	f := w.frames()
+	got := f.ask("P . SELECT id FROM users | B . . | E . 1 | S")
+	if !strings.HasPrefix(got, "1 2 E:0A000:") || !strings.HasSuffix(got, " Z:I") {
+		t.Fatalf("got %s", got)
+	}
+	f.want("Q SELECT count(*) FROM users", "T:count/20/-1/0/0 D:3 C:SELECT_1 Z:I")
+}
