@@ -34,6 +34,7 @@ type shardTraffic struct {
 
 	mu           sync.Mutex
 	problems     []string // errors that should not be, or came late
+	first        string   // error
 	acknowledged []int64  // order numbers, unique in the cluster
 }
 
@@ -103,6 +104,9 @@ func (s *shardTraffic) note(ctx context.Context, id int64, err error, took time.
 	}
 	s.failed.Add(1)
 	code := sqlstate(err)
+	if s.first == "" {
+		s.first = fmt.Sprintf("%s: %v", code, err)
+	}
 	if took > atOnce || !strings.HasPrefix(code, "08") && !strings.HasPrefix(code, "57") {
 		s.problems = append(s.problems, fmt.Sprintf("after %s: %s: %v", took, code, err))
 	}
@@ -153,12 +157,13 @@ func (c *cluster) killShard(t *testing.T, victim int) {
 	c.servers[victim].Kill9(t)
 	w.await(t, "clients of the dead shard get errors", func(s *shardTraffic) bool { return s.server != victim || s.failed.Load() >= writersPerShard })
 	w.more(t, "other shards go on", 200, func(server int) bool { return server != victim })
+	c.welcomeNewClients(t, w, victim)
 	c.servers[victim].Restart(t)
 	w.more(t, "all shards work again", 50, func(int) bool { return true })
 	w.stop()
 	for _, s := range w.shards {
 		if s.server != victim && s.failed.Load() > 0 {
-			t.Errorf("%d statements failed on %s, which nobody killed", s.failed.Load(), shardName(s.server))
+			t.Errorf("%d statements failed on %s, which nobody killed; the first: %s", s.failed.Load(), shardName(s.server), s.first)
 		}
 		for _, problem := range s.problems[:min(5, len(s.problems))] {
 			t.Errorf("%s: %s", shardName(s.server), problem)
@@ -173,6 +178,32 @@ func (c *cluster) killShard(t *testing.T, victim int) {
 		}
 	}
 	must(t, c.ready(t.Context()))
+}
+
+// welcomeNewClients logs in while a shard is dead, as clients that pgring has not seen before, and with every way to prepare.
+func (c *cluster) welcomeNewClients(t *testing.T, w *traffic, victim int) {
+	t.Helper()
+	for _, s := range w.shards {
+		if s.server == victim {
+			continue
+		}
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+			cfg, err := pgx.ParseConfig(c.dsn(appLogin))
+			must(t, err)
+			cfg.DefaultQueryExecMode = mode
+			cfg.RuntimeParams["application_name"] = fmt.Sprintf("stranger %d %d %s", victim, s.server, mode)
+			conn, err := pgx.ConnectConfig(t.Context(), cfg)
+			if err != nil {
+				t.Errorf("a new client cannot log in while %s is dead: %v", shardName(victim), err)
+				continue
+			}
+			var name string
+			if err := conn.QueryRow(t.Context(), "SELECT name FROM customers WHERE id = $1", s.keys[0]).Scan(&name); err != nil {
+				t.Errorf("a new client (%s) cannot read from %s while %s is dead: %v", mode, shardName(s.server), shardName(victim), err)
+			}
+			must(t, conn.Close(t.Context()))
+		}
+	}
 }
 
 func TestKilledProxyLosesNoAcknowledgedWrite(t *testing.T) {

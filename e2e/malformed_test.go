@@ -122,7 +122,6 @@ func (c *cluster) malformedStart(t *testing.T) {
 	}
 	for name, bytes := range cases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", c.port))
 			must(t, err)
 			defer conn.Close()
