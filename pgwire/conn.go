@@ -169,6 +169,9 @@ func (c *Conn) Pending() []byte { return c.in[c.r:c.w] }
 // Consume drops n unread bytes that Pending showed.
 func (c *Conn) Consume(n int) { c.r += n }
 
+// Need waits until n bytes or more are unread. A wait that a deadline has ended may be repeated: no byte is lost.
+func (c *Conn) Need(n int) error { return c.need(n) }
+
 // Pipe moves the next n bytes to dst, holding no more than a buffer of them.
 func (c *Conn) Pipe(dst *Conn, n int) error {
 	for n > 0 {
@@ -177,14 +180,23 @@ func (c *Conn) Pipe(dst *Conn, n int) error {
 				return err
 			}
 		}
-		chunk := min(n, c.w-c.r)
-		if err := dst.Write(c.in[c.r : c.r+chunk]); err != nil {
+		moved, err := c.PipeBuffered(dst, n)
+		if err != nil {
 			return err
 		}
-		c.r += chunk
-		n -= chunk
+		n -= moved
 	}
 	return nil
+}
+
+// PipeBuffered moves up to n bytes that have been read already to dst, and returns how many.
+func (c *Conn) PipeBuffered(dst *Conn, n int) (int, error) {
+	n = min(n, c.w-c.r)
+	if err := dst.Write(c.in[c.r : c.r+n]); err != nil {
+		return 0, err
+	}
+	c.r += n
+	return n, nil
 }
 
 // Discard reads and drops the next n bytes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/pgring/pgring/pgwire"
 )
@@ -23,8 +24,9 @@ func (c *session) copyIn(wire *pgwire.Conn, size int) error {
 	answered := make(chan error, 1)
 	// owner: copyIn, which receives its result; ends with the server's answer to the COPY, or with either connection
 	go func() {
-		answered <- c.copyAnswer(wire, &over)
+		err := c.copyAnswer(wire, &over)
 		c.wake() // an early answer must reach a client that has fallen silent
+		answered <- err
 	}()
 	fed := c.feedCopy(wire, &over)
 	if fed != nil {
@@ -33,6 +35,9 @@ func (c *session) copyIn(wire *pgwire.Conn, size int) error {
 		_ = wire.Close()
 	}
 	err := <-answered
+	if failure := c.client.Net().SetReadDeadline(time.Time{}); failure != nil {
+		return failure
+	}
 	var broken *pgwire.Error
 	if clientError(fed) != nil || errors.As(fed, &broken) {
 		return fed
@@ -63,18 +68,66 @@ func (c *session) feedCopy(wire *pgwire.Conn, over *atomic.Bool) error {
 		}
 		switch typ {
 		case pgwire.CopyData, pgwire.Flush, pgwire.Sync:
-			if err := c.client.Pipe(wire, size); err != nil {
+			if err := c.feedMessage(wire, size, over); err != nil {
 				return err
 			}
 		case pgwire.CopyDone, pgwire.CopyFail:
-			if err := c.client.Pipe(wire, size); err != nil {
+			if err := c.feedMessage(wire, size, over); err != nil {
 				return err
 			}
-			return wire.Flush()
+			return c.endCopy(wire)
 		default:
 			return fatal(codeProtocolViolation, fmt.Sprintf("unexpected message type %q during COPY from stdin", typ))
 		}
 	}
+}
+
+// feedMessage moves one message to the server. If the server answers while the client is in the middle of it, the rest is dropped
+// when it comes.
+func (c *session) feedMessage(wire *pgwire.Conn, size int, over *atomic.Bool) error {
+	for begun := false; size > 0; begun = true {
+		err := c.awaitBytes(1, 0, func() bool { return over.Load() })
+		if over.Load() && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+			c.owed = size
+			if begun {
+				return padMessage(wire, size)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		moved, err := c.client.PipeBuffered(wire, size)
+		if err != nil {
+			return err
+		}
+		size -= moved
+	}
+	return nil
+}
+
+// padMessage completes a message whose beginning the server has, and which it is going to drop, so that the next one begins where
+// it expects it.
+func padMessage(wire *pgwire.Conn, size int) error {
+	var zeros [1024]byte
+	for size > 0 {
+		n := min(size, len(zeros))
+		if err := wire.Write(zeros[:n]); err != nil {
+			return err
+		}
+		size -= n
+	}
+	return wire.Flush()
+}
+
+// endCopy has the server answer the end of the data: in the extended protocol it keeps its answer until it is asked.
+func (c *session) endCopy(wire *pgwire.Conn) error {
+	if c.unit.open {
+		if err := wire.Write(pgwire.AppendEmpty(nil, pgwire.Flush)); err != nil {
+			return err
+		}
+	}
+	return wire.Flush()
 }
 
 // copyAnswer relays what the server says until the COPY is over. It is the only writer to the client meanwhile.

@@ -3,8 +3,10 @@ package proxy
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
+	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 )
@@ -34,6 +36,9 @@ func (c *session) extended(ctx context.Context, typ byte, frame []byte) error {
 		}
 		return c.client.Flush()
 	default:
+		if len(frame) != pgwire.HeaderSize {
+			return fatal(codeProtocolViolation, "invalid message format")
+		}
 		return c.onSync(ctx)
 	}
 }
@@ -119,10 +124,18 @@ func (c *session) describer(ctx context.Context, s *statement) (*participant, er
 	if err != nil {
 		return nil, err
 	}
-	if len(c.parts) > 0 && !stmt.HomeOnly(c.snap) {
+	if stmt.HomeOnly(c.snap) {
+		return c.consult(ctx, shard)
+	}
+	if len(c.parts) > 0 {
 		shard = c.parts[0].shard
 	}
-	return c.consult(ctx, shard)
+	p, err := c.consult(ctx, shard)
+	var down *backend.UnavailableError
+	for i := 0; errors.As(err, &down) && i < len(c.snap.Shards); i++ { // every shard has the tables: another one will do
+		p, err = c.consult(ctx, c.snap.Shards[i].ID)
+	}
+	return p, err
 }
 
 // onBind plans the execution and sends the message to the server that the plan names.

@@ -45,6 +45,7 @@ type session struct {
 	cursors    map[string]ring.ShardID
 	bind       bindMessage
 	oids       []uint32 // scratch of Parse
+	owed       int      // bytes still to come of a message that is dropped
 
 	tx    transaction
 	parts []*participant // servers the session holds a connection of
@@ -148,16 +149,32 @@ func (c *session) loop(ctx context.Context) error {
 
 // next waits for the client's next message; before it waits, everything written to the client is sent.
 func (c *session) next() (byte, int, error) {
-	if typ, size, ok := c.client.PeekBuffered(); ok && size <= c.client.Buffered() {
+	if typ, size, ok := c.client.PeekBuffered(); ok && c.owed == 0 && size <= c.client.Buffered() {
 		return typ, size, nil
 	}
 	if err := c.client.Flush(); err != nil {
+		return 0, 0, err
+	}
+	if err := c.skipOwed(); err != nil {
 		return 0, 0, err
 	}
 	if c.unit.open || !c.turn.empty() {
 		return c.await(0, nil)
 	}
 	return c.idle()
+}
+
+// skipOwed drops the rest of a message that came too late to be of use.
+func (c *session) skipOwed() error {
+	for c.owed > 0 {
+		if err := c.awaitBytes(1, 0, nil); err != nil {
+			return err
+		}
+		n := min(c.owed, c.client.Buffered())
+		c.client.Consume(n)
+		c.owed -= n
+	}
+	return nil
 }
 
 // idle waits between units, with the client's time limit, and hears what pinned connections have to say meanwhile.
@@ -175,11 +192,19 @@ func (c *session) idle() (byte, int, error) {
 	return typ, size, err
 }
 
-// await waits for the client's next message for at most limit (0: for ever). Others may wake it: it gives up only if the session
-// was killed, or if enough says so.
+// await waits for the client's next message for at most limit (0: for ever).
 func (c *session) await(limit time.Duration, enough func() bool) (byte, int, error) {
-	if err := c.client.SetIdleTimeout(limit); err != nil {
+	if err := c.awaitBytes(pgwire.HeaderSize, limit, enough); err != nil {
 		return 0, 0, err
+	}
+	return c.client.Peek()
+}
+
+// awaitBytes waits for n bytes from the client. Others may wake it: it gives up only if the session was killed, or if enough says
+// so, or when the limit is over.
+func (c *session) awaitBytes(n int, limit time.Duration, enough func() bool) error {
+	if err := c.client.SetIdleTimeout(limit); err != nil {
+		return err
 	}
 	var deadline time.Time
 	if limit > 0 {
@@ -187,17 +212,17 @@ func (c *session) await(limit time.Duration, enough func() bool) (byte, int, err
 	}
 	for {
 		if c.isKilled() || (enough != nil && enough()) {
-			return 0, 0, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
-		typ, size, err := c.client.Peek()
+		err := c.client.Need(n)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return typ, size, err
+			return err
 		}
 		if limit > 0 && !time.Now().Before(deadline) {
-			return 0, 0, err
+			return err
 		}
 		if err := c.client.Net().SetReadDeadline(time.Time{}); err != nil {
-			return 0, 0, err
+			return err
 		}
 	}
 }
@@ -240,6 +265,11 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 	case pgwire.Query, pgwire.FunctionCall, pgwire.Parse, pgwire.Bind, pgwire.Describe, pgwire.Execute, pgwire.Close, pgwire.Flush, pgwire.Sync:
 	default:
 		return fatal(codeProtocolViolation, fmt.Sprintf("invalid frontend message type %d", typ))
+	}
+	if size <= c.policy.MessageLimit && size > c.client.Buffered() {
+		if err := c.awaitBytes(size, 0, nil); err != nil {
+			return c.ended(err)
+		}
 	}
 	frame, err := c.client.Frame(size, c.policy.MessageLimit)
 	if errors.Is(err, pgwire.ErrFrameTooLarge) {
@@ -305,6 +335,11 @@ func (c *session) kill(ctx context.Context) {
 		c.watch.killed = time.Now()
 	}
 	stubborn := time.Since(c.watch.killed) >= time.Second
+	if stubborn { // a server that does not answer either: nothing is waited for any longer
+		for _, conn := range c.watch.busy {
+			_ = conn.Wire().Close()
+		}
+	}
 	c.watch.Unlock()
 	c.wake()
 	if stubborn {
