@@ -100,7 +100,7 @@ func (c *catalog) readRelations(ctx context.Context, tx pgx.Tx) error {
 	return readDetails(ctx, tx, byOID)
 }
 
-// readDetails adds columns, unique keys, parents and the relations that views use. Rows about relations that are not the
+// readDetails adds columns, unique keys, parents, and the relations and functions that views use. Rows about relations that are not the
 // user's are dropped.
 func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) error {
 	var oid, other uint32
@@ -111,8 +111,8 @@ func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) err
 			r.table.Columns = append(r.table.Columns, column)
 			r.formats = append(r.formats, format)
 		}
-	}, &oid, &column.Name, &column.Type, &column.NotNull, &column.HasDefault, &column.Generated, &column.Identity,
-		&column.Domain, &column.CCollation, &column.Nondeterministic, &format); err != nil {
+	}, &oid, &column.Name, &column.Type, &column.Modifier, &column.NotNull, &column.HasDefault, &column.DefaultVolatile,
+		&column.Generated, &column.Identity, &column.Domain, &column.CCollation, &column.Nondeterministic, &format); err != nil {
 		return err
 	}
 	var primary bool
@@ -134,11 +134,19 @@ func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) err
 	}, &oid, &other); err != nil {
 		return err
 	}
-	return forEach(ctx, tx, usesSQL, func() {
+	if err := forEach(ctx, tx, usesSQL, func() {
 		if r, used := byOID[oid], byOID[other]; r != nil && used != nil {
 			r.table.Uses = append(r.table.Uses, used.table.Name)
 		}
-	}, &oid, &other)
+	}, &oid, &other); err != nil {
+		return err
+	}
+	var function string
+	return forEach(ctx, tx, callsSQL, func() {
+		if r := byOID[oid]; r != nil {
+			r.table.Calls = append(r.table.Calls, function)
+		}
+	}, &oid, &function)
 }
 
 func forEach(ctx context.Context, tx pgx.Tx, sql string, body func(), targets ...any) error {
@@ -151,8 +159,10 @@ func forEach(ctx context.Context, tx pgx.Tx, sql string, body func(), targets ..
 }
 
 func (c *catalog) readFunctions(ctx context.Context, tx pgx.Tx) error {
-	var name string
+	var name, body string
 	var f Function
-	return forEach(ctx, tx, functionsSQL, func() { c.functions[name] = append(c.functions[name], f) },
-		&name, &f.Schema, &f.Volatile, &f.SetReturning, &f.Aggregate, &f.Window, &f.Procedure)
+	return forEach(ctx, tx, functionsSQL, func() {
+		f.Words = Words(body)
+		c.functions[name] = append(c.functions[name], f)
+	}, &name, &f.Schema, &f.Volatile, &f.SetReturning, &f.Aggregate, &f.Window, &f.Procedure, &body)
 }

@@ -11,15 +11,31 @@ WHERE` + userRelations
 
 // columnsSQL looks through domains, which may stand on domains. A collation gives byte order when it is C or POSIX of the C
 // library, or (PostgreSQL 17) any of the built-in provider; collation "default" is that of the database.
+//
+// A default is constant if its tree has nothing but constants and immutable functions of pg_catalog. pg_depend does not tell:
+// it leaves out what is built in. Constants of dates and times count as volatile, for 'now' became one when the table was
+// created, on each shard at its own time; those that are oids (regclass, enums) do, too.
 const columnsSQL = `
 WITH RECURSIVE step AS (
-	SELECT oid AS domain, typbasetype AS base, typnotnull AS not_null, typdefault IS NOT NULL AS has_default
+	SELECT oid AS domain, typbasetype AS base, typtypmod AS modifier, typnotnull AS not_null, typdefault IS NOT NULL AS has_default
 	FROM pg_catalog.pg_type WHERE typtype = 'd'
 	UNION ALL
-	SELECT s.domain, t.typbasetype, s.not_null OR t.typnotnull, s.has_default OR t.typdefault IS NOT NULL
+	SELECT s.domain, t.typbasetype, t.typtypmod, s.not_null OR t.typnotnull, s.has_default OR t.typdefault IS NOT NULL
 	FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base AND t.typtype = 'd'
 ), domains AS (
 	SELECT s.* FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base AND t.typtype <> 'd'
+), constants AS (
+	SELECT e.adrelid, e.adnum, e.tree !~ '\{(?!(CONST|FUNCEXPR|OPEXPR|BOOLEXPR|RELABELTYPE|ARRAYEXPR|ARRAY) )'
+		AND NOT EXISTS (
+			SELECT FROM pg_catalog.regexp_matches(e.tree, ':(?:funcid|opfuncid) (\d+)', 'g') f
+			LEFT JOIN pg_catalog.pg_proc p ON p.oid = f[1]::pg_catalog.oid AND p.oid < 16384 AND p.provolatile = 'i' WHERE p.oid IS NULL)
+		AND NOT EXISTS (
+			SELECT FROM pg_catalog.regexp_matches(e.tree, ':consttype (\d+)', 'g') f
+			LEFT JOIN pg_catalog.pg_type t ON t.oid = f[1]::pg_catalog.oid
+				AND (t.typcategory IN ('B', 'S', 'I') OR t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'money', 'uuid',
+					'bytea', 'json', 'jsonb', 'xml', 'interval', 'point', '_text', '_varchar', '_int4', '_int8', '_bool', '_numeric', '_uuid'))
+				AND t.oid < 16384 WHERE t.oid IS NULL) AS plain
+	FROM (SELECT adrelid, adnum, adbin::pg_catalog.text AS tree FROM pg_catalog.pg_attrdef WHERE adrelid >= 16384) e
 ), collations AS (
 	SELECT l.oid, NOT l.collisdeterministic AS nondeterministic, CASE l.collprovider
 		WHEN 'd' THEN d.datlocprovider = 'b' OR d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX')
@@ -27,11 +43,14 @@ WITH RECURSIVE step AS (
 		ELSE l.collprovider = 'c' AND l.collcollate IN ('C', 'POSIX') END AS bytewise
 	FROM pg_catalog.pg_collation l, pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
 )
-SELECT a.attrelid, a.attname::text, coalesce(d.base, a.atttypid), a.attnotnull OR coalesce(d.not_null, false),
-	a.atthasdef OR a.attidentity <> '' OR coalesce(d.has_default, false), a.attgenerated <> '', a.attidentity <> '', d.base IS NOT NULL,
+SELECT a.attrelid, a.attname::text, coalesce(d.base, a.atttypid), coalesce(d.modifier, a.atttypmod),
+	a.attnotnull OR coalesce(d.not_null, false), a.atthasdef OR a.attidentity <> '' OR coalesce(d.has_default, false),
+	a.attgenerated = '' AND CASE WHEN a.atthasdef THEN NOT coalesce(constants.plain, false)
+		ELSE a.attidentity <> '' OR coalesce(d.has_default, false) END, a.attgenerated <> '', a.attidentity <> '', d.base IS NOT NULL,
 	coalesce(l.bytewise, false), coalesce(l.nondeterministic, false), pg_catalog.format_type(a.atttypid, a.atttypmod)
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN constants ON constants.adrelid = a.attrelid AND constants.adnum = a.attnum
 LEFT JOIN domains d ON d.domain = a.atttypid LEFT JOIN collations l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped AND` + userRelations + `
 ORDER BY a.attrelid, a.attnum`
@@ -56,9 +75,22 @@ JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace n 
 WHERE` + userRelations + `
 ORDER BY 1, 2`
 
+// callsSQL gives the user functions that rules name. Its oids are those of the relations of usesSQL.
+const callsSQL = `
+SELECT DISTINCT r.ev_class, p.proname::text FROM pg_catalog.pg_rewrite r
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+	AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+WHERE p.oid >= 16384 AND r.ev_class >= 16384
+ORDER BY 1, 2`
+
+// functionsSQL gives as an aggregate's body the functions that it is made of.
 const functionsSQL = `
-SELECT p.proname::text, n.nspname::text, p.provolatile = 'v', p.proretset, p.prokind = 'a', p.prokind = 'w', p.prokind = 'p'
+SELECT p.proname::text, n.nspname::text, p.provolatile = 'v', p.proretset, p.prokind = 'a', p.prokind = 'w', p.prokind = 'p',
+	coalesce(pg_catalog.pg_get_function_sqlbody(p.oid),
+		pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn, p.prosrc))
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1, 2, p.oid`
 

@@ -42,6 +42,7 @@ type Snapshot struct {
 	tables    map[Name]*Table
 	tableList []*Table
 	functions map[string][]Function
+	byWord    map[string][]landmark
 }
 
 // NewSnapshot makes a snapshot. It is pure, and fills in what follows from the contents:
@@ -73,6 +74,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		s.tables[tables[i].Name] = &tables[i]
 	}
 	s.derive()
+	s.byWord = s.landmarks()
 	return s
 }
 

@@ -100,11 +100,19 @@ type Column struct {
 	Name string
 	Type uint32 // oid in pg_type; of a domain, the oid of the base type under it
 
+	// Modifier is atttypmod: -1 says that the type has no length or precision, so that it stores every value as it is. 0 says
+	// timestamp(0) and the like, or not known.
+	Modifier int32
+
 	NotNull    bool // by the column itself or by its domain
 	HasDefault bool // an omitted value is not NULL: DEFAULT, the domain's default, identity or generated
-	Generated  bool // GENERATED ALWAYS AS (…) STORED: may not be written
-	Identity   bool // GENERATED … AS IDENTITY
-	Domain     bool // the declared type is a domain over Type
+
+	// DefaultVolatile: shards may compute the default differently. False: there is none, it is a constant, or generated.
+	DefaultVolatile bool
+
+	Generated bool // GENERATED ALWAYS AS (…) STORED: may not be written
+	Identity  bool // GENERATED … AS IDENTITY
+	Domain    bool // the declared type is a domain over Type
 
 	CCollation       bool // its text order is byte order: collation C or POSIX, or the default of a database that has one of them
 	Nondeterministic bool // its collation calls different bytes equal, so equality is not equality of hashes
@@ -131,6 +139,7 @@ type Table struct {
 
 	Parents []Name   // partition of, or inherits from
 	Uses    []Name   // what the query of a view or materialized view names
+	Calls   []string // the user functions in it, by their names without schema
 	Reads   []*Table // every other relation that a statement on this one touches: those under a view, all the way down, and inheritance children that are placed otherwise
 
 	Problem string // why this table cannot be used as declared, as one sentence; "" = nothing is wrong
@@ -167,4 +176,7 @@ type Function struct {
 	Aggregate    bool
 	Window       bool
 	Procedure    bool
+
+	// Words are the words of its body, in lower case and sorted: what it names is among them. Dynamic SQL may name more.
+	Words []string
 }
