@@ -256,7 +256,7 @@ type twin struct {
 
 func startTwin(t testing.TB, o options) *twin {
 	t.Helper()
-	w := &twin{cluster: start(t, o), plain: pgtest.Start(t, 1)[0]}
+	w := &twin{cluster: start(t, o), plain: pgtest.Start(t, 1, o.server...)[0]}
 	const things = "CREATE TABLE things (x int PRIMARY KEY, y text)"
 	w.plain.Exec(t, testSchema)
 	w.plain.Exec(t, things)
