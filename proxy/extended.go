@@ -198,7 +198,7 @@ func (c *session) rejectBind(ctx context.Context, err error) error {
 // bindOn sends Bind to the one server of the plan.
 func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []byte) error {
 	b := &c.bind
-	part, err := c.use(ctx, p.plan.Shard, p.stmt.Access != router.Read)
+	part, err := c.useFor(ctx, &p.plan, p.stmt.Access != router.Read)
 	if err != nil {
 		return c.rejectBind(ctx, err)
 	}

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
 )
 
 // participant is one server connection in the session's hands: for a unit, for a transaction, or for as long as session state
@@ -47,6 +50,22 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 		}
 	}
 	return p, nil
+}
+
+// useFor makes the connection that a plan needs the one that the turn writes to. What every shard answers alike is asked of
+// another one while the planned one cannot be reached.
+func (c *session) useFor(ctx context.Context, plan *router.Plan, writes bool) (*participant, error) {
+	p, err := c.use(ctx, plan.Shard, writes)
+	var down *backend.UnavailableError
+	if writes || (plan.Kind != router.Reference && !plan.Anywhere) {
+		return p, err
+	}
+	for i := 0; errors.As(err, &down) && i < len(c.snap.Shards); i++ {
+		if other := c.snap.Shards[i]; other.State != topology.Joining {
+			p, err = c.use(ctx, other.ID, false)
+		}
+	}
+	return p, err
 }
 
 // consult is use for a look at the schema only. It keeps a transaction that no server knows of yet off the server, whose

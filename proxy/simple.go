@@ -72,7 +72,7 @@ func textOf(plan *router.Plan, text []byte) string {
 
 // relayQuery passes a statement to the one server that it concerns.
 func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.Plan, frame []byte) error {
-	if _, err := c.use(ctx, plan.Shard, b.Access != router.Read); err != nil {
+	if _, err := c.useFor(ctx, plan, b.Access != router.Read); err != nil {
 		return c.reject(err)
 	}
 	if frame == nil || plan.SQL != "" {

@@ -44,7 +44,7 @@ func TestReloadGolden(t *testing.T) {
 	replace := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(shop) }
 	var out strings.Builder
 	for _, c := range []struct{ name, text string }{
-		{"limits and listeners", shop + "pool: {size: 5}\nlisten: {sql: 127.0.0.1:7000, drain_timeout: 1s}\nlimits: {max_clients: 9}\ncontrol: {url: postgres://u:hunter2@h/db}\n"},
+		{"limits and listeners", shop + "pool: {size: 5}\nlisten: {sql: 127.0.0.1:7000, drain_timeout: 1s}\nlimits: {max_clients: 9, message_size: 1MiB}\ncontrol: {url: postgres://u:hunter2@h/db}\n"},
 		{"a new shard, user and table", replace("port: 5433}]", "port: 5433}, {name: s3, host: localhost, port: 5434, weight: 2, backend: {password: hunter2}}]",
 			"{name: gone,", "{name: new,", "tables:", "tables:\n  - {name: countries, strategy: reference}")},
 		{"a password", replace("password: secret}, ", "password: hunter2}, ")},
@@ -81,9 +81,9 @@ func TestReloadGolden(t *testing.T) {
 // What needs a restart goes on as it was, so a second reload says so again.
 func TestRestartKeysKeepTheirValues(t *testing.T) {
 	old := parse(t, shop)
-	next := parse(t, shop+"listen: {sql: 127.0.0.1:7000, drain_timeout: 1s}\nlimits: {max_clients: 9}\n")
+	next := parse(t, shop+"listen: {sql: 127.0.0.1:7000, drain_timeout: 1s}\nlimits: {max_clients: 9, message_size: 1MiB}\n")
 	running := KeepUntilRestart(old, next)
-	if running.Listen.SQL != "127.0.0.1:6432" || running.Limits.MaxClients != 5000 || running.Listen.DrainTimeout != next.Listen.DrainTimeout {
+	if running.Listen.SQL != "127.0.0.1:6432" || running.Limits.MaxClients != 5000 || running.Limits.MessageSize != next.Limits.MessageSize {
 		t.Errorf("running: %+v, %+v", running.Listen, running.Limits)
 	}
 	if next.Listen.SQL != "127.0.0.1:7000" {
@@ -95,7 +95,7 @@ func TestRestartKeysKeepTheirValues(t *testing.T) {
 	}
 	for key, outcome := range outcomes(changes) {
 		want := Unchanged
-		if key == "listen.sql" || key == "limits.max_clients" {
+		if key == "listen.sql" || key == "listen.drain_timeout" || key == "limits.max_clients" {
 			want = Restart
 		}
 		if outcome != want {

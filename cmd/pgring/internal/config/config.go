@@ -29,7 +29,7 @@ func (c *Config) Warnings() []Problem { return c.warnings }
 type Listen struct {
 	SQL          string    `yaml:"sql" default:"127.0.0.1:6432" required:"true" restart:"true" doc:"Address of the PostgreSQL protocol; it also serves the console (database pgring)."`
 	HTTP         string    `yaml:"http" default:"127.0.0.1:6480" restart:"true" doc:"Address of /metrics, /healthz and /readyz; an empty text turns it off."`
-	DrainTimeout Duration  `yaml:"drain_timeout" default:"30s" doc:"How long SIGTERM and SHUTDOWN wait for open transactions; 0 = not at all."`
+	DrainTimeout Duration  `yaml:"drain_timeout" default:"30s" restart:"true" doc:"How long SIGTERM and SHUTDOWN wait for open transactions; 0 = not at all."`
 	TLS          ServerTLS `yaml:"tls" doc:"TLS towards clients; without cert and key the answer to an SSLRequest is N."`
 }
 
@@ -105,7 +105,7 @@ type Limits struct {
 type Control struct {
 	Shard string   `yaml:"shard" restart:"true" shown:"the first shard" doc:"The shard whose database holds schema pgring."`
 	URL   Secret   `yaml:"url" restart:"true" doc:"Connection URL of a database of its own, instead of shard."`
-	Lease Duration `yaml:"lease" default:"2s" min:"100ms" max:"5m" doc:"A proxy that cannot renew its lease for this long stops serving slots that move."`
+	Lease Duration `yaml:"lease" default:"2s" min:"100ms" max:"5m" restart:"true" doc:"A proxy that cannot renew its lease for this long stops serving slots that move."`
 }
 
 // Observe is the section observe.
@@ -113,7 +113,7 @@ type Observe struct {
 	Log       Log      `yaml:"log" doc:"The log on standard error."`
 	SlowQuery Duration `yaml:"slow_query" default:"500ms" doc:"Statements that took longer are logged, literals removed; 0 = off."`
 	LogValues bool     `yaml:"log_values" default:"false" doc:"Keep literals and parameters in logged statements."`
-	Pprof     bool     `yaml:"pprof" default:"false" doc:"Serve Go profiles below /debug/pprof/ of listen.http."`
+	Pprof     bool     `yaml:"pprof" default:"false" restart:"true" doc:"Serve Go profiles below /debug/pprof/ of listen.http."`
 }
 
 // LogLevel is the least severe level that is logged.
@@ -139,6 +139,6 @@ const (
 
 // Log is observe.log.
 type Log struct {
-	Level  LogLevel  `yaml:"level" default:"info" enum:"debug|info|warn|error" doc:"Least severe level that is logged."`
-	Format LogFormat `yaml:"format" default:"auto" enum:"auto|text|json" doc:"auto is text on a terminal, else json."`
+	Level  LogLevel  `yaml:"level" default:"info" enum:"debug|info|warn|error" restart:"true" doc:"Least severe level that is logged."`
+	Format LogFormat `yaml:"format" default:"auto" enum:"auto|text|json" restart:"true" doc:"auto is text on a terminal, else json."`
 }
