@@ -45,6 +45,8 @@ type analysis struct {
 	byRange  map[*pg.RangeVar]*rel
 	typed    map[*pg.ParamRef]ring.KeyType // parameters that stand where a key of this type does
 	claimed  map[*pg.RangeVar]bool         // range variables that the scopes have understood
+	undated  map[any]bool                  // constants and parameters stored in columns that are no dates
+	defaults []string                      // columns set to a DEFAULT that shards may compute differently
 }
 
 // analyse parses and analyses one statement. general: the result holds for all
@@ -55,7 +57,7 @@ func (r *Router) analyse(snap *topology.Snapshot, env *Env, src source) (st *Sta
 		router: r, snap: snap, env: env, src: src, st: &Statement{Verb: Plain, core: core{env: env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{},
 		sublinks: map[*pg.SubLink]*query{}, inserts: map[*rel]*pg.InsertStmt{},
-		byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{},
+		byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{}, undated: map[any]bool{},
 	}
 	if src.empty {
 		a.st.Verb, a.st.Access = Empty, Read
@@ -119,6 +121,7 @@ func (a *analysis) statement(node *pg.Node) {
 	}
 	a.survey.walk(node)
 	a.st.Params = a.survey.maxParam
+	a.reachCalls(node)
 	switch n := node.Node.(type) {
 	case *pg.Node_SelectStmt:
 		a.selectStatement(n.SelectStmt)

@@ -18,6 +18,9 @@ func (a *analysis) insert(s *pg.InsertStmt, outer *cte) *query {
 	a.inserts[r] = s
 	a.written[len(a.written)-1].inserted = true
 	rows := a.insertRows(q, r, s)
+	if r.table != nil {
+		a.storedRows(r.table, s)
+	}
 	if r.table != nil && r.table.Kind == topology.Sharded {
 		a.insertKeys(r, s, rows)
 		a.onConflictKey(r, s.OnConflictClause)
@@ -161,13 +164,19 @@ func (a *analysis) writtenValue(r *rel, n *pg.Node) (operand, *Refusal) {
 			Hint:    "Give the key as a constant or a parameter.",
 		}
 	}
-	o.stored, o.padded = true, padded(t)
+	o.stored, o.modifier = true, keyModifier(t)
 	return o, nil
 }
 
-// padded says whether the key column may cut trailing blanks: varchar(n) does.
-func padded(t *topology.Table) bool {
-	return t.KeyColumn < 0 || t.Columns[t.KeyColumn].Type != oidText
+// keyModifier returns the modifier of the key column's type.
+func keyModifier(t *topology.Table) int32 {
+	switch {
+	case t.KeyColumn < 0:
+		return 0
+	case t.Columns[t.KeyColumn].Type == oidText:
+		return -1
+	}
+	return t.Columns[t.KeyColumn].Modifier
 }
 
 // insertQuery reads the keys of INSERT … SELECT: a constant, or a column that a
@@ -236,7 +245,7 @@ func (a *analysis) insertedColumn(r *rel, source node) {
 	need := a.writtenKeys(r)
 	need.written = false // a NULL here selects no row to insert
 	for _, o := range known {
-		o.stored, o.padded = true, padded(r.table)
+		o.stored, o.modifier = true, keyModifier(r.table)
 		need.any = append(need.any, o)
 	}
 	a.st.needs = append(a.st.needs, need)

@@ -1,9 +1,6 @@
 package router
 
 import (
-	"slices"
-	"strings"
-
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/topology"
@@ -36,7 +33,7 @@ func (a *analysis) referenceWrite() bool {
 	}
 	a.special = true // the words that mean the clock may be literals
 	a.st.route = routeBroadcast
-	a.st.dated = true
+	a.st.dated = a.datedParams()
 	return true
 }
 
@@ -67,11 +64,14 @@ func (a *analysis) nondeterminism() string {
 			return "Function " + name + " is not known to be immutable."
 		}
 	}
-	if slices.ContainsFunc(a.survey.strings, clockWord) {
+	if a.datedConstant() {
 		return "It has a constant that may mean the current time."
 	}
 	if a.survey.limits > 0 {
 		return "LIMIT, DISTINCT ON and window functions may choose different rows on each shard."
+	}
+	if len(a.defaults) > 0 {
+		return "The DEFAULT of column " + quoteIdent(a.defaults[0]) + " is computed on each shard."
 	}
 	for _, w := range a.written {
 		if w.inserted {
@@ -83,69 +83,5 @@ func (a *analysis) nondeterminism() string {
 	return ""
 }
 
-// clockWord says whether a text may be one of the date and time inputs that
-// mean a moment relative to now.
-func clockWord(text string) bool {
-	lower := strings.ToLower(text)
-	for _, word := range []string{"now", "today", "tomorrow", "yesterday"} {
-		if strings.Contains(lower, word) && len(text) < 40 {
-			return true
-		}
-	}
-	return false
-}
-
 // insertOf returns the INSERT that a write comes from.
 func (a *analysis) insertOf(w write) *pg.InsertStmt { return a.inserts[w.rel] }
-
-// defaulted returns a column that an INSERT leaves to its DEFAULT, or "".
-func defaulted(t *topology.Table, s *pg.InsertStmt) string {
-	if len(t.Columns) == 0 {
-		return "?"
-	}
-	var named []string
-	for _, n := range s.Cols {
-		named = append(named, n.GetResTarget().GetName())
-	}
-	rows := s.SelectStmt.GetSelectStmt()
-	given := len(named)
-	if given == 0 && rows != nil {
-		given = insertWidth(rows)
-	}
-	for i := range t.Columns {
-		c := &t.Columns[i]
-		omitted := len(named) > 0 && !slices.Contains(named, c.Name) || len(named) == 0 && i >= given
-		if c.HasDefault && !c.Generated && (omitted || rows == nil) {
-			return c.Name
-		}
-	}
-	return explicitDefault(rows, t, named)
-}
-
-// explicitDefault finds DEFAULT among the values of an INSERT.
-func explicitDefault(rows *pg.SelectStmt, t *topology.Table, named []string) string {
-	for _, row := range rows.GetValuesLists() {
-		for i, v := range row.GetList().GetItems() {
-			if v.GetSetToDefault() == nil {
-				continue
-			}
-			if len(named) > i {
-				return named[i]
-			}
-			return t.Columns[min(i, len(t.Columns)-1)].Name
-		}
-	}
-	return ""
-}
-
-// insertWidth returns how many columns the rows of an INSERT have; 0 when that
-// is not plain.
-func insertWidth(rows *pg.SelectStmt) int {
-	switch {
-	case len(rows.ValuesLists) > 0:
-		return len(rows.ValuesLists[0].GetList().GetItems())
-	case rows.Op == pg.SetOperation_SETOP_NONE && !hasStar(rows.TargetList):
-		return len(rows.TargetList)
-	}
-	return 0
-}

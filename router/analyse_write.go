@@ -107,6 +107,10 @@ func (a *analysis) assignments(q *query, r *rel, list []*pg.Node) {
 	for _, n := range list {
 		t := n.GetResTarget()
 		a.expressions(q, t.GetVal())
+		a.assignedDefault(r.table, t)
+		if len(t.GetIndirection()) == 0 {
+			a.stored(r.table, t.GetName(), t.GetVal())
+		}
 		if r.table == nil || r.table.Kind != topology.Sharded || !slices.Contains(r.table.Key, t.GetName()) {
 			continue
 		}
@@ -170,6 +174,7 @@ func (a *analysis) mergeWhen(q *query, r *rel, w *pg.MergeWhenClause) {
 		return
 	}
 	a.expressions(q, w.Values...)
+	a.mergedDefault(r.table, w)
 	if r.table == nil || r.table.Kind != topology.Sharded {
 		return
 	}

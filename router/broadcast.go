@@ -16,7 +16,7 @@ type part struct {
 
 // broadcast plans a statement for every shard, or for the shards of its parts.
 func (p *planner) broadcast() *Refusal {
-	if p.s.dated && !p.alone() {
+	if len(p.s.dated) > 0 && !p.alone() {
 		if refusal := p.dated(); refusal != nil {
 			return refusal
 		}
@@ -68,7 +68,7 @@ func everyShard(snap *topology.Snapshot) []ring.ShardID {
 // dated refuses parameters that mean the current time: each shard would take
 // its own.
 func (p *planner) dated() *Refusal {
-	for i := range p.s.Params {
+	for _, i := range p.s.dated {
 		v, ok := p.in.params.Value(i)
 		if ok && !v.Null && !v.Binary && clockWord(string(v.Data)) && v.OID != oidText && v.OID != oidVarchar {
 			return &Refusal{

@@ -89,6 +89,7 @@ func (a *analysis) functions() {
 			a.onlySingle(&Refusal{Reason: Unsupported, Message: "function reads tables that pgring does not see",
 				Detail: "It runs a query given as text, which would see the rows of one shard only.", Hint: "Run the query itself."})
 		}
+		a.reader(f)
 		st.Pin = max(st.Pin, pinOf(f))
 	}
 }

@@ -34,6 +34,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 		router: a.router, snap: a.snap, env: a.env, src: a.src, st: &Statement{Verb: Plain, core: core{env: a.env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{}, sublinks: map[*pg.SubLink]*query{},
 		inserts: map[*rel]*pg.InsertStmt{}, byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{},
+		undated: map[any]bool{},
 	}
 	switch s.Query.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CreateTableAsStmt:
@@ -106,6 +107,9 @@ func (a *analysis) copy(s *pg.CopyStmt) {
 	switch {
 	case !at.everywhere:
 		a.onHome(at.shard)
+		if at.table != nil && at.table.RelKind != 'm' {
+			a.reachView(at.table)
+		}
 		for _, under := range readsOf(at.table) {
 			a.under(at.table, under)
 		}
@@ -239,6 +243,7 @@ func (a *analysis) refresh(s *pg.RefreshMatViewStmt) {
 	if at.table == nil {
 		return
 	}
+	a.reachView(at.table)
 	for _, under := range at.table.Reads {
 		if under.Kind == topology.Sharded {
 			a.onlySingle(&Refusal{Reason: Unsupported, Message: "a materialized view over sharded tables cannot be refreshed",

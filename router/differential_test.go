@@ -44,6 +44,16 @@ CREATE TABLE faraway (id int, v text);
 CREATE VIEW settings_view AS SELECT id FROM settings;
 CREATE VIEW countries_view AS SELECT code FROM countries;
 CREATE VIEW orders_view AS SELECT id, user_id FROM orders;
+CREATE TABLE prices (n numeric(10,2), label text); CREATE TABLE rounded (n numeric(3,-2), label text);
+CREATE TABLE seconds (at timestamp(3), v int);
+CREATE TABLE defaults (id int UNIQUE, kind text DEFAULT 'k', at timestamptz DEFAULT now());
+CREATE FUNCTION plain_fn() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE FUNCTION orders_left() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM public.orders';
+CREATE FUNCTION orders_deep() RETURNS bigint LANGUAGE plpgsql STABLE AS 'BEGIN RETURN orders_left() + CASE WHEN false THEN orders_deep() ELSE 0 END; END';
+CREATE FUNCTION events_left() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM solo_events';
+CREATE FUNCTION codes_left() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM countries, settings';
+CREATE PROCEDURE archive() LANGUAGE sql AS 'DELETE FROM orders';
+CREATE VIEW calling_view AS SELECT orders_deep() AS n FROM settings;
 CREATE SEQUENCE seq; CREATE SEQUENCE s;`
 
 // lab is a cluster of databases on one server.

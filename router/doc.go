@@ -21,8 +21,10 @@
 // refuses to turn it off), and Env carries the resolved search_path and the
 // session's temporary tables.
 //
-// User-defined functions may read and write any table; the router cannot see
-// into them. They run where the statement runs: a statement whose tables are on
-// one shard sees that shard's rows only, a statement without tables the home
-// shard's. That is the schema author's responsibility.
+// User-defined functions may read and write any table; of their bodies the
+// router knows the words. One that names a sharded table, or a function or view
+// that does, runs only where keys pin the statement to one shard, and there sees
+// that shard's rows: that is the schema author's responsibility. So is SQL that
+// a function puts together at run time, and what triggers, operators, casts and
+// defaults call.
 package router

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router/internal/sql"
@@ -160,23 +162,53 @@ func (in *input) text(o *operand, data []byte) (ring.Key, reading, *Refusal) {
 
 // certain gives a key back unless the column might store another value than the
 // one written: varchar(n) cuts trailing blanks, numeric(p,s) and timestamp(p)
-// round.
+// round. What does not fit otherwise is an error on the shard.
 func (in *input) certain(o *operand, key ring.Key, text []byte) (ring.Key, reading, *Refusal) {
-	if !o.stored {
-		return key, readKey, nil
-	}
-	switch o.keyType {
-	case ring.KeyText:
-		if o.padded && len(text) > 0 && text[len(text)-1] == ' ' {
-			return ring.Key{}, readUnknown, nil
-		}
-	case ring.KeyNumeric, ring.KeyTimestamp, ring.KeyTimestampTZ:
-		if bytes.IndexByte([]byte(key.String()), '.') >= 0 {
-			return ring.Key{}, readUnknown, nil
-		}
-	case ring.KeyUnset, ring.KeyInt, ring.KeyUUID, ring.KeyBytea:
+	if o.stored && o.modifier != -1 && !o.keeps(key, text) {
+		return ring.Key{}, readUnknown, nil
 	}
 	return key, readKey, nil
+}
+
+// keeps says whether a column with the operand's modifier stores the key as it
+// is.
+func (o *operand) keeps(key ring.Key, text []byte) bool {
+	switch o.keyType {
+	case ring.KeyText:
+		// The length counts characters, of which there are no more than bytes.
+		return len(text) == 0 || text[len(text)-1] != ' ' || len(text) <= int(o.modifier)-modifierHeader
+	case ring.KeyNumeric:
+		if o.modifier < modifierHeader {
+			return fraction(key) == 0 // numeric without its modifier known: scale 0 at the least
+		}
+		scale := ((o.modifier-modifierHeader)&0x7ff ^ 1024) - 1024 // negative ones round integers
+		return scale >= 0 && fraction(key) <= int(scale)
+	case ring.KeyTimestamp, ring.KeyTimestampTZ:
+		return fraction(key) <= int(o.modifier)
+	case ring.KeyUnset, ring.KeyInt, ring.KeyUUID, ring.KeyBytea:
+	}
+	return true
+}
+
+// modifierHeader is what PostgreSQL adds to the lengths in a modifier (VARHDRSZ).
+const modifierHeader = 4
+
+// fraction counts the decimal digits of a number or of a moment's seconds.
+func fraction(key ring.Key) int {
+	text := key.String()
+	if strings.Contains(text, "e-") {
+		return math.MaxInt16
+	}
+	point := strings.IndexByte(text, '.')
+	if point < 0 {
+		return 0
+	}
+	rest := text[point+1:]
+	digits := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		return len(rest)
+	}
+	return digits
 }
 
 // param reads a parameter.

@@ -18,7 +18,9 @@ const (
 	oidArrayI8 = 1016
 )
 
-func column(name string, oid uint32) topology.Column { return topology.Column{Name: name, Type: oid} }
+func column(name string, oid uint32) topology.Column {
+	return topology.Column{Name: name, Type: oid, Modifier: -1}
+}
 
 func columns(list ...any) []topology.Column {
 	var out []topology.Column
@@ -74,8 +76,20 @@ func (s shop) tables() []topology.Table {
 	loose.Unique = [][]string{{"token"}}
 	names := sharded("accounts", "name", s.names, columns("name", oidText, "balance", oidInt8))
 	short := sharded("handles", "handle", s.names, columns("handle", oidVarchar, "owner", oidInt8))
+	short.Columns[0].Modifier = 10 + 4
+	prices := sharded("prices", "n", s.amounts, columns("n", oidNumeric, "label", oidText))
+	prices.Columns[0].Modifier = 10<<16 + 2 + 4
+	rounded := sharded("rounded", "n", s.amounts, columns("n", oidNumeric, "label", oidText))
+	rounded.Columns[0].Modifier = 3<<16 + 2046 + 4 // numeric(3,-2)
+	seconds := sharded("seconds", "at", s.stamps, columns("at", oidTimestamp, "v", oidInt4))
+	seconds.Columns[0].Modifier = 3
+	viewCalling := other("calling_view", topology.KindUnset, columns("n", oidInt8))
+	viewCalling.RelKind, viewCalling.Uses, viewCalling.Calls = 'v', []topology.Name{public("settings")}, []string{"orders_deep"}
+	defaults := other("defaults", topology.Reference, columns("id", oidInt4, "kind", oidText, "at", oidTimestampTZ))
+	defaults.Columns[1].HasDefault = true
+	defaults.Columns[2].HasDefault, defaults.Columns[2].DefaultVolatile = true, true
 	products := other("products", topology.Reference, columns("id", oidInt4, "name", oidText, "price", oidNumeric, "added", oidTimestampTZ))
-	products.Columns[3].HasDefault = true
+	products.Columns[3].HasDefault, products.Columns[3].DefaultVolatile = true, true
 	faraway := other("faraway", topology.Home, columns("id", oidInt4, "v", oidText))
 	faraway.Shard = "s3"
 	viewHome := other("settings_view", topology.KindUnset, columns("id", oidInt4))
@@ -91,7 +105,7 @@ func (s shop) tables() []topology.Table {
 	missing := topology.Table{Name: public("planned"), Kind: topology.Sharded, Key: []string{"tenant_id"}, Group: s.users}
 	missingRef := topology.Table{Name: public("planned_ref"), Kind: topology.Reference}
 	return []topology.Table{
-		users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
+		prices, rounded, seconds, viewCalling, defaults, users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
 		sharded("docs", "id", s.docs, columns("id", oidUUID, "body", oidJSONB, "owner", oidInt8)),
 		sharded("amounts", "n", s.amounts, columns("n", oidNumeric, "label", oidText)),
 		sharded("stamps", "at", s.stamps, columns("at", oidTimestamp, "v", oidInt4)),
@@ -119,6 +133,11 @@ func (s shop) snapshot(schema int64) *topology.Snapshot {
 			"touch_orders": {{Schema: "public", Volatile: true}},
 			"plain_fn":     {{Schema: "public"}},
 			"my_agg":       {{Schema: "public", Aggregate: true}},
+			"orders_left":  {{Schema: "public", Words: topology.Words("SELECT count(*) FROM public.orders")}},
+			"orders_deep":  {{Schema: "public", Words: topology.Words("BEGIN RETURN orders_left() + orders_deep(); END")}},
+			"events_left":  {{Schema: "public", Words: topology.Words("SELECT count(*) FROM solo_events")}},
+			"codes_left":   {{Schema: "public", Words: topology.Words("SELECT count(*) FROM countries, settings")}},
+			"archive":      {{Schema: "public", Volatile: true, Procedure: true, Words: topology.Words("DELETE FROM orders")}},
 		},
 	})
 }

@@ -189,9 +189,9 @@ func (w *gathering) calls() {
 	if shown.volatile || slices.ContainsFunc(shown.funcs, clockFunction) {
 		w.no("The current time or user in the result is each shard's own.")
 	}
-	if len(shown.strings) > 0 && slices.ContainsFunc(shown.casts, func(t *pg.TypeName) bool { return !anywhereType(t) || timeType(t) }) {
+	if len(shown.texts) > 0 && slices.ContainsFunc(shown.casts, func(t *pg.TypeName) bool { return !anywhereType(t) || timeType(t) }) {
 		w.a.special = true // the constant may say 'now'
-		if slices.ContainsFunc(shown.strings, clockWord) {
+		if slices.ContainsFunc(shown.texts, func(c *pg.A_Const) bool { return clockWord(c.GetSval().GetSval()) }) {
 			w.no("A constant in the result may mean the current time, which is each shard's own.")
 		}
 	}

@@ -159,7 +159,7 @@ func (w *gathering) combine() {
 		w.no("DISTINCT on aggregates over several shards is not supported.")
 	}
 	for _, n := range s.TargetList {
-		f := n.GetResTarget().GetVal().GetFuncCall()
+		f := w.withoutCast(n.GetResTarget().GetVal())
 		if f == nil {
 			w.no("A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.")
 			return

@@ -40,7 +40,8 @@ type core struct {
 	needsLiterals bool // keys are literals, and fixed is nil
 	fixed         literalSource
 	text          string // for EXPLAIN ROUTE
-	dated         bool   // broadcast: parameters must not say 'now' and the like
+	dated         []int  // broadcast: these parameters, from 0, must not say 'now' and the like
+	reached       []reached
 }
 
 // requirement is one condition on where a statement runs: a sharded relation
@@ -73,6 +74,9 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	}
 	p := planner{s: s, snap: snap, in: s.input(v)}
 	refusal := p.run()
+	if refusal == nil && len(s.reached) > 0 {
+		refusal = p.reach()
+	}
 	if refusal == nil && s.Access != Read {
 		refusal = p.writable()
 	}
@@ -161,6 +165,8 @@ type planner struct {
 	shards []ring.ShardID // all of them, when there are several
 	sure   bool           // every key was read
 	why    *Refusal       // why one was not
+	keys   int            // how many were found
+	found  uint64         // requirements of which one was found, by their index; the last bit is not used
 }
 
 func (p *planner) homeShard() ring.ShardID { return p.snap.Home }
@@ -192,8 +198,12 @@ func (p *planner) touch(group string, slot ring.Slot) {
 // rows plans a statement on sharded relations.
 func (p *planner) rows() *Refusal {
 	for i := range p.s.needs {
+		keys := p.keys
 		if refusal := p.need(&p.s.needs[i]); refusal != nil {
 			return refusal
+		}
+		if p.keys > keys && i < 63 {
+			p.found |= 1 << i
 		}
 	}
 	for _, home := range p.s.homes {
@@ -316,6 +326,7 @@ func (p *planner) located(g *topology.Group, n *requirement, at ring.Location) (
 			Hint:   "Give the value a shard, or the placement a default one.",
 		}
 	}
+	p.keys++
 	p.add(at.Shard)
 	p.touch(g.Name, at.Slot)
 	return readKey, nil

@@ -36,9 +36,9 @@ type operand struct {
 	null     bool
 	array    bool // a PostgreSQL array of values
 	cast     castKind
-	stored   bool // it is written to the key column rather than compared with it
-	padded   bool // stored: the column may be varchar(n), which cuts trailing blanks
-	shared   bool // parameter used elsewhere too: an undeclared type may come from there
+	stored   bool  // it is written to the key column rather than compared with it
+	modifier int32 // stored: the modifier of the key column's type; -1: it stores every value as it is, 0: not known
+	shared   bool  // parameter used elsewhere too: an undeclared type may come from there
 	lit      sql.Kind
 	keyType  ring.KeyType
 	given    []byte

@@ -142,6 +142,9 @@ func (a *analysis) place(r *rel, to target) {
 	for _, under := range t.Reads {
 		a.under(t, under)
 	}
+	if t.RelKind != 'm' {
+		a.reachView(t)
+	}
 }
 
 // under judges a relation that is read through another one.

@@ -14,7 +14,8 @@ type survey struct {
 	casts     []*pg.TypeName
 	params    []*pg.ParamRef
 	maxParam  int
-	strings   []string // values of string constants
+	texts     []*pg.A_Const // string constants
+	defaults  int           // DEFAULT in the place of a value
 	constants int
 	volatile  bool // CURRENT_TIMESTAMP and the like
 	locking   bool
@@ -70,9 +71,11 @@ func (s *survey) note(m protoreflect.Message) {
 		s.maxParam = max(s.maxParam, int(n.Number))
 	case *pg.A_Const:
 		s.constants++
-		if v, ok := n.Val.(*pg.A_Const_Sval); ok {
-			s.strings = append(s.strings, v.Sval.Sval)
+		if _, ok := n.Val.(*pg.A_Const_Sval); ok {
+			s.texts = append(s.texts, n)
 		}
+	case *pg.SetToDefault:
+		s.defaults++
 	case *pg.SQLValueFunction:
 		s.volatile = true
 	case *pg.LockingClause:

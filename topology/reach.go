@@ -7,7 +7,7 @@ import (
 )
 
 // Words lists the distinct words of a function's body, in lower case and sorted. Words are letters, digits, _ and $, so that
-// quoted and qualified names are words of the body, or several.
+// a quoted or qualified name is several of them.
 func Words(body string) []string {
 	list := strings.FieldsFunc(strings.ToLower(body), func(r rune) bool {
 		return r != '_' && r != '$' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -21,6 +21,16 @@ type landmark struct {
 	words    []string // of its name
 	table    *Table
 	function string
+}
+
+func (l *landmark) rank() int {
+	switch {
+	case l.table == nil:
+		return 2
+	case l.table.Schema != "public":
+		return 1
+	}
+	return 0
 }
 
 // landmarks lists the sharded tables, the views, and what user functions there are, by the first word of their names.
@@ -38,6 +48,10 @@ func (s *Snapshot) landmarks() map[string][]landmark {
 	}
 	for name := range s.functions {
 		add(name, landmark{function: name})
+	}
+	// Of several with one name the one that is most likely meant comes first: it is the one that messages name.
+	for _, list := range byWord {
+		slices.SortStableFunc(list, func(a, b landmark) int { return a.rank() - b.rank() })
 	}
 	return byWord
 }
@@ -59,7 +73,7 @@ func (s *Snapshot) ReachedBy(function string) []*Table {
 }
 
 // ReachedThrough gives the sharded tables that the functions in a view's query reach. Those that the query itself names are
-// in Reads.
+// in Reads. Of a materialized view this is what a refresh reads.
 func (s *Snapshot) ReachedThrough(view *Table) []*Table {
 	r := reach{s: s, seen: make(map[string]bool)}
 	r.calls(view)
@@ -112,9 +126,6 @@ func (r *reach) relation(t *Table) {
 
 // calls follows the functions in the query of a view, and of the views under it.
 func (r *reach) calls(t *Table) {
-	if t.RelKind == 'm' {
-		return
-	}
 	for _, name := range t.Calls {
 		r.function(name)
 	}

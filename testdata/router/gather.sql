@@ -456,3 +456,35 @@ SELECT id, score + 1 FROM customers ORDER BY score + 2;
 SELECT name FROM customers WHERE id IN ($1, 7);
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
+
+-- A cast of an aggregate to the type that it has.
+
+SELECT count(*)::bigint, sum(product_id)::bigint, max(id)::bigint FROM orders;
+--> gather on s1 s2 s3 s4
+--> merge: count, sum, max
+SELECT sum(user_id)::numeric AS total FROM orders;
+--> gather on s1 s2 s3 s4
+--> merge: sum
+SELECT CAST(count(*) AS bigint) AS n FROM orders;
+--> gather on s1 s2 s3 s4
+--> merge: count
+SELECT count(*)::int FROM orders;
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+SELECT sum(user_id)::bigint FROM orders;
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+SELECT sum(product_id + 1)::bigint FROM orders;
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+SELECT sum(total)::numeric(10,2) FROM orders;
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+SELECT max(product_id)::bigint FROM orders;
+--> refused (unsupported): statement cannot be answered from several shards
+-->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.

@@ -39,7 +39,9 @@ SELECT 'orders'::regclass;
 SELECT to_regclass('orders');
 --> home on s1
 SELECT pg_relation_size('orders');
---> home on s1
+--> refused (unsupported): function "pg_relation_size" would tell of one shard only
+-->   detail: The rows of table "orders" are on several shards.
+-->   hint: SHOW TABLES on the console has the sums of all shards, or ask each shard: /* pgring: shard=… */ before the statement.
 SELECT * FROM settings;
 --> home on s1
 SELECT * FROM settings s JOIN logs l ON l.id = s.id;
