@@ -31,6 +31,9 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	if err := c.drain(); err != nil {
 		return err
 	}
+	if c.tx.active && s.plan.NoTransaction {
+		return c.reject(&pgwire.Error{Code: codeActiveTransaction, Message: "this statement cannot run inside a transaction block"})
+	}
 	if c.tx.active {
 		return c.reject(&pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would change several shards inside a transaction block",
 			Detail: fmt.Sprintf("It runs on %d shards.", len(parts)), Hint: "Run it outside of BEGIN … COMMIT, as a message of its own: it is then applied to all shards or to none."})

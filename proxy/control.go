@@ -124,6 +124,9 @@ func (c *session) preferred(shard ring.ShardID) ring.ShardID {
 
 // note remembers a statement whose completion changes the session. It returns whether there is something to remember.
 func note[T string | []byte](c *session, stmt *router.Statement, text T, values router.Values) bool {
+	if stmt.Access == router.Write && len(stmt.Tables) == 0 && runsCode(string(text[:min(len(text), len("call "))])) {
+		c.turn.part.opaque = true
+	}
 	if (stmt.Verb == router.Plain || stmt.Verb == router.Fetch) && stmt.Pin == router.PinNone && stmt.Access != router.Define && len(stmt.TempTables) == 0 {
 		return false
 	}
@@ -132,6 +135,12 @@ func note[T string | []byte](c *session, stmt *router.Statement, text T, values 
 		c.turn.settings = stmt.SettingsWith(values)
 	}
 	return true
+}
+
+// runsCode reports whether a statement that begins so is DO or CALL: their code may set anything.
+func runsCode(start string) bool {
+	word, _, _ := strings.Cut(strings.ToLower(start), " ")
+	return word == "do" || word == "call"
 }
 
 // completed applies what the noted statement has changed, now that the server has said it is done.

@@ -30,17 +30,19 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 	if err != nil {
 		return err
 	}
-	err = c.mergeRows(g, sources)
+	c.awaitAnswers(ctx, sources)
+	rows, err := c.mergeRows(g, sources)
 	if stop := c.stopGather(ctx, sources, err); stop != nil {
 		return stop
 	}
 	if err == nil {
-		return nil
+		c.out = pgwire.AppendText(c.out[:0], pgwire.CommandComplete, "SELECT "+strconv.FormatInt(rows, 10))
+		return c.write(c.out)
 	}
 	if client := clientError(err); client != nil {
 		return client
 	}
-	return c.reject(err)
+	return c.reject(firstFailure(sources, err))
 }
 
 // clientError returns err if it means that the client is gone.
@@ -77,18 +79,51 @@ func (c *session) startGather(ctx context.Context, g *gathering) ([]*shardRows, 
 	return sources, nil
 }
 
+// awaitAnswers waits until every server has begun to answer. When one answers with an error, or is lost, the others are cancelled
+// at once: the client need not wait for the slowest to hear of it.
+func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
+	if len(sources) < 2 {
+		return
+	}
+	bad := make(chan bool, len(sources))
+	for _, s := range sources {
+		// owner: awaitAnswers, which receives its result; ends with the server's first frame, or its connection
+		go func() {
+			typ, _, err := s.part.conn.Wire().Peek()
+			bad <- err != nil || typ == pgwire.ErrorResponse
+		}()
+	}
+	cancelled := false
+	for range sources {
+		if <-bad && !cancelled {
+			cancelled = true
+			c.cancelStatement(ctx)
+		}
+	}
+}
+
+// firstFailure is the error to tell of several: one that is not the effect of the session's own cancel, if there is any.
+func firstFailure(sources []*shardRows, err error) error {
+	for _, s := range sources {
+		if s.failed != nil && s.failed.Code != codeQueryCanceled {
+			return s.failed
+		}
+	}
+	return err
+}
+
 // mergeRows reads the descriptions, then merges the rows into the client's connection.
-func (c *session) mergeRows(g *gathering, sources []*shardRows) error {
+func (c *session) mergeRows(g *gathering, sources []*shardRows) (int64, error) {
 	var merger *merge.Merger
 	inputs := make([]merge.Source, len(sources))
 	for i, s := range sources {
 		fields, err := s.description()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if i == 0 {
 			if merger, err = merge.New(g.merge, fields); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		inputs[i] = s
@@ -96,15 +131,10 @@ func (c *session) mergeRows(g *gathering, sources []*shardRows) error {
 	if g.describe {
 		c.out = pgwire.AppendRowDescription(c.out[:0], merger.Fields())
 		if err := c.write(c.out); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	rows, err := merger.Run(inputs, c.write)
-	if err != nil {
-		return err
-	}
-	c.out = pgwire.AppendText(c.out[:0], pgwire.CommandComplete, "SELECT "+strconv.FormatInt(rows, 10))
-	return c.write(c.out)
+	return merger.Run(inputs, c.write)
 }
 
 // stopGather brings every server to the end of its answer. After an error those still running are cancelled.
@@ -114,7 +144,12 @@ func (c *session) stopGather(ctx context.Context, sources []*shardRows, cause er
 		return nil
 	}
 	for _, s := range sources {
-		if err := s.finish(); err != nil {
+		err := s.finish()
+		if err == nil && s.failed != nil {
+			err = s.failed // behind the last row that LIMIT wanted: the transaction has failed all the same
+		}
+		if err != nil {
+			c.abortGather(ctx, sources)
 			return c.reject(err)
 		}
 	}

@@ -22,6 +22,7 @@ type participant struct {
 	skips    bool   // after an error it ignores everything up to Sync
 	unsynced bool   // it got extended messages and no Sync since
 	pinned   bool   // session state lives on it
+	opaque   bool   // it ran code that may have changed settings unseen
 	unnamed  uint64 // the session's unnamed statement that is parsed there; 0: none
 }
 
@@ -211,6 +212,9 @@ func (c *session) giveBack(p *participant, final bool) {
 	}
 	if p.unsynced {
 		p.conn.MarkDirty("session ended in a pipeline")
+	}
+	if p.opaque {
+		p.conn.ForgetSettings()
 	}
 	p.conn.Release()
 	if c.spare == nil {

@@ -74,7 +74,6 @@ type Policy struct {
 	TransactionIdle time.Duration // inside; 0: no limit
 	MessageLimit    int           // bytes of one message that must be held to be planned; 0: 64 MiB
 	RefuseScatter   bool          // SELECT over several shards is an error
-	ScatterLimit    int           // shards asked at the same time by one statement; 0: 8
 	SlowQuery       time.Duration // 0: off
 	LogValues       bool          // slow queries are logged with their literals
 }
@@ -149,9 +148,6 @@ func (s *Server) Apply(policy Policy) {
 	}
 	if policy.MessageLimit == 0 {
 		policy.MessageLimit = 64 << 20
-	}
-	if policy.ScatterLimit == 0 {
-		policy.ScatterLimit = 8
 	}
 	s.policy.Store(&policy)
 }

@@ -83,7 +83,6 @@ const (
 // Routing is the section routing.
 type Routing struct {
 	ScatterReads ScatterReads `yaml:"scatter_reads" default:"allow" enum:"allow|error" doc:"What a SELECT that needs several shards does."`
-	ScatterLimit int          `yaml:"scatter_limit" default:"8" min:"1" max:"1024" doc:"Shards that one statement queries at the same time."`
 }
 
 // Ring is the section ring.

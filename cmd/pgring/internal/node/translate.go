@@ -171,7 +171,7 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 		ClientCert: cfg.Listen.TLS.ClientCA != "", MaxClients: cfg.Limits.MaxClients, LoginTimeout: cfg.Limits.ClientLoginTimeout.Std(),
 		ClientIdle: cfg.Limits.ClientIdleTimeout.Std(), TransactionIdle: cfg.Limits.IdleTransactionTimeout.Std(),
 		MessageLimit: int(cfg.Limits.MessageSize), RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
-		ScatterLimit: cfg.Routing.ScatterLimit, SlowQuery: cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
+		SlowQuery: cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
 	if cfg.Pool.Mode == config.PoolSession {
 		p.Mode = proxy.SessionMode
 	}
