@@ -87,17 +87,33 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 	}
 	bad := make(chan bool, len(sources))
 	for _, s := range sources {
-		// owner: awaitAnswers, which receives its result; ends with the server's first frame, or its connection
-		go func() {
-			typ, _, err := s.part.conn.Wire().Peek()
-			bad <- err != nil || typ == pgwire.ErrorResponse
-		}()
+		// owner: awaitAnswers, which receives its result; ends with the server's first row, its error, or its connection
+		go func() { bad <- !s.begins() }()
 	}
 	cancelled := false
 	for range sources {
 		if <-bad && !cancelled {
 			cancelled = true
 			c.cancelStatement(ctx)
+		}
+	}
+}
+
+// begins reads up to the first frame behind the description, which it leaves unread, and reports whether all is well so far. It
+// writes nothing to the client.
+func (s *shardRows) begins() bool {
+	for {
+		typ, size, err := s.peek()
+		if err != nil {
+			return false
+		}
+		switch typ {
+		case pgwire.ParseComplete, pgwire.BindComplete, pgwire.CloseComplete, pgwire.RowDescription:
+			if s.other(typ, size) != nil {
+				return false
+			}
+		default:
+			return typ != pgwire.ErrorResponse
 		}
 	}
 }
