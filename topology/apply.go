@@ -131,7 +131,7 @@ func (d *draft) compare(w TableWish, fact declaration, others []TableWish) error
 	return &RefusedError{
 		Object: "table " + w.Name.String(),
 		Reason: fmt.Sprintf("is %s in the control database, but %s in the configuration", is, wished),
-		Hint:   "write the former into the configuration, or change it on the console: " + w.command(),
+		Hint:   "write the former into the configuration; " + w.advice(),
 	}
 }
 
@@ -169,14 +169,14 @@ func describeSharded(key []string, strategy Strategy, group string) string {
 	return fmt.Sprintf("sharded by %s (%s, group %s)", strings.Join(key, ", "), strategy, group)
 }
 
-// command is what one types on the console to get the wish.
-func (w TableWish) command() string {
+// advice is what to do to get the wish.
+func (w TableWish) advice() string {
 	switch w.Kind {
 	case Sharded:
-		return fmt.Sprintf("SHARD TABLE %s BY %s", w.Name, strings.Join(w.Key, ", "))
-	case Home:
-		return fmt.Sprintf("HOME TABLE %s", w.Name)
-	case Reference, KindUnset:
+		return fmt.Sprintf("a home table is changed on the console by SHARD TABLE %s BY %s", w.Name, strings.Join(w.Key, ", "))
+	case Reference:
+		return fmt.Sprintf("a home table is changed on the console by REFERENCE TABLE %s", w.Name)
+	case Home, KindUnset:
 	}
-	return fmt.Sprintf("REFERENCE TABLE %s", w.Name)
+	return "a table that is spread cannot become a home table in this version"
 }

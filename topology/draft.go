@@ -145,7 +145,7 @@ func (d *draft) join(ctx context.Context, g group, seen []sighting) error {
 		}
 		if strays != nil {
 			return &RefusedError{Object: object, Reason: "has rows that its group " + g.name + " places on other shards", Rows: strays,
-				Hint: "declare it without colocate: its slots then start where its rows are, and REBALANCE spreads them"}
+				Hint: "declare it without colocate: its slots then stay together on the shard where its rows are"}
 		}
 	}
 	return nil
@@ -183,7 +183,7 @@ func (d *draft) newGroup(ctx context.Context, name string, seen []sighting) (gro
 				Hint: "give it a group of its own"}
 		}
 	}
-	d.notice("group %s starts on shard %s, where its tables are: REBALANCE spreads it", name, seen[0].holder)
+	d.notice("group %s is whole on shard %s, where its tables are; this version cannot spread it", name, seen[0].holder)
 	return wholeGroup(name, fresh.strategy, seen[0].holder), nil
 }
 
@@ -226,7 +226,7 @@ func (d *draft) keepWhole(ctx context.Context, s sighting, fresh group) (bool, e
 			Hint: "create it there first"}
 	}
 	return false, &RefusedError{Object: "table " + s.wish.Name.String(), Reason: "has rows on several shards, and not where a fresh placement would put them", Rows: strays,
-		Hint: "restore the control database, or bring all rows to shard " + string(s.holder) + " and REBALANCE from there"}
+		Hint: "restore the control database, or bring all rows to shard " + string(s.holder) + ", which then keeps the table whole"}
 }
 
 // noteUniqueKeys says which unique keys will be unique per shard only, once the table is spread.
