@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// onBind plans the execution and sends the message to the server that the plan names.
+func (c *session) onBind(ctx context.Context, frame []byte) error {
+	b := &c.bind
+	if !b.decode(frame) {
+		return c.reject(errProtocol("invalid Bind message"))
+	}
+	s := c.lookup(b.statement)
+	if s == nil {
+		return c.reject(errNoStatement(b.statement))
+	}
+	if c.unit.deferred != nil && c.unit.deferred != s {
+		if err := c.settleParse(ctx, nil); err != nil {
+			return err
+		}
+	}
+	b.types(s.shared.oids)
+	stmt, err := c.meaning(s)
+	if err != nil {
+		return c.rejectBind(ctx, err)
+	}
+	if c.tx.failed && !endsFailed(stmt.Verb) {
+		return c.rejectBind(ctx, errFailedTransaction())
+	}
+	if len(b.portal) > 0 && c.portal(b.portal) != nil {
+		return c.rejectBind(ctx, &pgwire.Error{Code: codeDuplicateCursor, Message: fmt.Sprintf("cursor %q already exists", b.portal)})
+	}
+	if need := max(stmt.Params, len(s.shared.oids)); len(b.values) != need {
+		return c.rejectBind(ctx, errProtocol(fmt.Sprintf("bind message supplies %d parameters, but prepared statement %q requires %d", len(b.values), b.statement, need)))
+	}
+	p := portal{stmt: stmt, owner: s, text: s.shared.text}
+	if c.isLocal(stmt) {
+		p.values = b.keep(frame)
+		return c.bindLocally(ctx, string(b.portal), &p)
+	}
+	if p.plan, err = c.plan(stmt, b); err != nil {
+		return c.rejectBind(ctx, err)
+	}
+	if isQuery(stmt) {
+		p.values = b.keep(frame)
+	}
+	switch p.plan.Kind {
+	case router.One, router.Home, router.Reference:
+		return c.bindOn(ctx, s, &p, frame)
+	default:
+		p.values = b.keep(frame)
+		return c.bindLocally(ctx, string(b.portal), &p)
+	}
+}
+
+// rejectBind reports an error of Bind. A Parse put off before it has its answer first: it stays valid.
+func (c *session) rejectBind(ctx context.Context, err error) error {
+	if failure := c.settleParse(ctx, nil); failure != nil {
+		return failure
+	}
+	return c.reject(err)
+}
+
+// bindOn sends Bind to the one server of the plan.
+func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []byte) error {
+	b := &c.bind
+	part, err := c.useFor(ctx, &p.plan, p.stmt.Access != router.Read)
+	if err != nil {
+		return c.rejectBind(ctx, err)
+	}
+	seen := c.unit.deferred == s && s != nil
+	c.unit.deferred = nil
+	if p.plan.SQL != "" {
+		s = c.rewritten(s, p.plan.SQL)
+		if seen {
+			if err := c.replyParsed(); err != nil {
+				return err
+			}
+			seen = false
+		}
+	}
+	if err := c.ensureParsed(part, s, seen); err != nil {
+		return err
+	}
+	if err := c.makeRoom(len(frame)); err != nil {
+		return err
+	}
+	if err := c.send(appendBindTo(c.out[:0], b, s.serverName()), step{kind: stepBind}); err != nil {
+		return err
+	}
+	p.part = part
+	c.putPortal(b.portal, p)
+	return nil
+}
+
+// appendBindTo builds the client's Bind with the statement's name on the server.
+func appendBindTo(out []byte, b *bindMessage, name string) []byte {
+	out, at := pgwire.Begin(out, pgwire.Bind)
+	out = append(append(out, b.portal...), 0)
+	out = append(append(out, name...), 0)
+	return pgwire.End(append(out, b.rest...), at)
+}
+
+// rewritten is the statement with the text that the plan wants.
+func (c *session) rewritten(s *statement, sql string) *statement {
+	return &statement{unnamed: true, shared: &shared{id: ^uint64(0), text: sql, oids: s.shared.oids}}
+}
+
+// replyParsed confirms a Parse of the client's for which the server gets another text.
+func (c *session) replyParsed() error {
+	if c.turn.empty() {
+		c.confirmChange()
+		return c.write(pgwire.AppendEmpty(c.out[:0], pgwire.ParseComplete))
+	}
+	c.confirmWhenReached()
+	return nil
+}
+
+// bindLocally keeps a portal that is not tied to one server.
+func (c *session) bindLocally(ctx context.Context, name string, p *portal) error {
+	if err := c.settleParse(ctx, nil); err != nil {
+		return err
+	}
+	c.putPortal([]byte(name), p)
+	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.BindComplete))
+}
+
+// putPortal keeps a portal by name. The unnamed one is a value that is used again, so the usual case allocates nothing.
+func (c *session) putPortal(name []byte, p *portal) {
+	if len(name) == 0 {
+		c.current, c.hasCurrent = *p, true
+		return
+	}
+	if c.portals == nil {
+		c.portals = map[string]*portal{}
+	}
+	kept := *p
+	c.portals[string(name)] = &kept
+}
+
+func (c *session) portal(name []byte) *portal {
+	if len(name) > 0 {
+		if p := c.portals[string(name)]; p != nil {
+			return p
+		}
+		return c.cursorPortal(string(name))
+	}
+	if c.hasCurrent {
+		return &c.current
+	}
+	return nil
+}
+
+// cursorPortal is the portal that SQL's DECLARE has made: to the protocol a cursor is a portal of its name.
+func (c *session) cursorPortal(name string) *portal {
+	shard, ok := c.cursors[name]
+	if !ok {
+		return nil
+	}
+	part := c.participant(shard)
+	if part == nil {
+		return nil
+	}
+	return &portal{stmt: &router.Statement{Verb: router.Fetch, Access: router.Read}, part: part}
+}
+
+func (c *session) deletePortal(name []byte) {
+	if len(name) == 0 {
+		c.hasCurrent = false
+		return
+	}
+	delete(c.portals, string(name))
+	delete(c.cursors, string(name))
+}
+
+// keep copies a Bind so that it outlives its frame.
+func (b *bindMessage) keep(frame []byte) *bindMessage {
+	kept := &bindMessage{frame: append([]byte(nil), frame...)}
+	kept.decode(kept.frame)
+	for i := range kept.values {
+		kept.values[i].OID = b.values[i].OID
+	}
+	return kept
+}
+
+// resultFormats decodes the result format codes of a Bind.
+func (b *bindMessage) resultFormats() []int16 {
+	if len(b.results) < 2 {
+		return nil
+	}
+	codes := make([]int16, binary.BigEndian.Uint16(b.results))
+	for i := range codes {
+		codes[i] = int16(binary.BigEndian.Uint16(b.results[2+2*i:]))
+	}
+	return codes
+}

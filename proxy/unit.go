@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"context"
+
+	"github.com/pgring/pgring/pgwire"
+)
+
+// onSync ends the unit: every server that got messages gets a Sync, and the client one ReadyForQuery.
+func (c *session) onSync(ctx context.Context) error {
+	if err := c.syncServers(ctx); err != nil {
+		return err
+	}
+	return c.finishUnit(ctx)
+}
+
+// syncServers ends the implicit transactions of the unit. After an error, those that did not fail themselves are rolled back: the
+// unit is one transaction, as in PostgreSQL, although it may have run on several servers.
+func (c *session) syncServers(ctx context.Context) error {
+	t := &c.turn
+	if t.part != nil && t.part.unsynced && (c.unit.errors == 0 || t.part.skips || c.tx.active) && c.onlyUnsynced(t.part) {
+		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+			return ignoreReported(err)
+		}
+		return ignoreReported(c.receive())
+	}
+	if err := c.drain(); ignoreReported(err) != nil {
+		return err
+	}
+	return c.syncSeveral()
+}
+
+func (c *session) onlyUnsynced(p *participant) bool {
+	for _, other := range c.parts {
+		if other != p && other.unsynced {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *session) syncSeveral() error {
+	for i := 0; i < len(c.parts); i++ {
+		p := c.parts[i]
+		if !p.unsynced {
+			continue
+		}
+		if c.unit.errors > 0 && !p.skips && !c.tx.active {
+			p.unsynced = false // a Query message ends the pipeline too
+			if _, err := p.run("ROLLBACK"); err != nil {
+				c.drop(p)
+				i--
+			}
+			continue
+		}
+		c.turn.part = p
+		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+			if ignoreReported(err) != nil {
+				return err
+			}
+			i--
+			continue
+		}
+		before := len(c.parts)
+		if err := ignoreReported(c.receive()); err != nil {
+			return err
+		}
+		if len(c.parts) < before {
+			i--
+		}
+	}
+	return nil
+}
+
+func ignoreReported(err error) error {
+	if err == errReported {
+		return nil
+	}
+	return err
+}
+
+// finishUnit brings the transaction's state up to date with the servers, gives back what is not needed and tells the client that
+// it may go on.
+func (c *session) finishUnit(ctx context.Context) error {
+	c.settle()
+	c.undoSettings()
+	if err := c.takeEffect(ctx); err != nil {
+		return err
+	}
+	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
+	if !c.tx.active {
+		c.hasCurrent = false
+		clear(c.portals)
+	}
+	c.releaseIdle()
+	c.finishStats()
+	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
+}
+
+// undoSettings takes back what a pipeline has set before it failed: it was one transaction.
+func (c *session) undoSettings() {
+	if before := c.unit.before; before != nil && c.unit.errors > 0 && !c.tx.active {
+		c.state = *before
+		for _, p := range c.parts {
+			p.conn.RecordSettings(before.settings)
+		}
+	}
+	c.unit.before = nil
+}
+
+// takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before
+// ReadyForQuery, so that the client's next statement is planned with it.
+func (c *session) takeEffect(ctx context.Context) error {
+	if c.unit.resolve {
+		c.unit.resolve = false
+		if err := ignoreReported(c.readMeaning(ctx)); err != nil {
+			return err
+		}
+	}
+	if c.unit.defined && c.tx.active {
+		c.tx.defined, c.unit.defined = true, false
+	}
+	if !c.unit.defined {
+		return nil
+	}
+	c.unit.defined = false
+	if _, err := c.srv.topology.BumpSchema(ctx); err != nil {
+		c.srv.log.Warn("tell other proxies of a changed schema", "error", err)
+	}
+	return nil
+}
+
+// settle takes over what the servers say of the transaction.
+func (c *session) settle() {
+	began, ended := 0, 0
+	for _, p := range c.parts {
+		status := p.conn.Status()
+		if !p.began {
+			if status != pgwire.TxIdle {
+				p.conn.MarkDirty("transaction left open")
+			}
+			continue
+		}
+		began++
+		switch status {
+		case pgwire.TxIdle:
+			ended++
+		case pgwire.TxFailed:
+			c.tx.failed = true
+		}
+	}
+	switch {
+	case !c.tx.active || began == 0:
+	case began == ended:
+		c.closed(false, false) // a COMMIT that failed has ended the block as well
+	case ended > 0:
+		c.tx.failed = true
+	}
+}
