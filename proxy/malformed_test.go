@@ -154,7 +154,7 @@ func TestMalformedStartsHarmNobodyElse(t *testing.T) {
 		must(t, err)
 		_, err = io.WriteString(conn, bytes)
 		must(t, err)
-		must(t, conn.(*net.TCPConn).CloseWrite())
+		_ = conn.(*net.TCPConn).CloseWrite() // it may be closed already
 		must(t, conn.SetReadDeadline(time.Now().Add(answerTime)))
 		answer, err := io.ReadAll(conn)
 		var timeout net.Error
@@ -193,7 +193,7 @@ func TestOneByteAtATimeAndCutAnywhere(t *testing.T) {
 	if got := strings.Join(f.until("C:ROLLBACK"), " ") + " " + f.next(); got != want {
 		t.Fatalf("got %s", got)
 	}
-	before := runtime.NumGoroutine()
+	answered := bytes.Index(all, frame('S', "")) + 5 // from here on there is something to read
 	var group sync.WaitGroup
 	gate := make(chan struct{}, 8)
 	for cut := 0; cut < len(all); cut += 3 {
@@ -202,14 +202,14 @@ func TestOneByteAtATimeAndCutAnywhere(t *testing.T) {
 			gate <- struct{}{}
 			defer func() { <-gate }()
 			_, _ = g.conn.Write(all[:cut])
-			if cut%2 == 0 {
+			if cut%2 == 0 && cut > answered {
 				g.next()
 			}
 			_ = g.conn.Close()
 		})
 	}
 	group.Wait()
-	waitFor(t, "the sessions to end", func() bool { return runtime.NumGoroutine() <= before+4 })
+	waitFor(t, "the sessions to end", func() bool { return len(w.server.Clients()) == 2 }) // f, and the twin's own
 	f.want("Q SELECT sum(age) FROM users", "T:sum/20/-1/0/0 D:6 C:SELECT_1 Z:I")
 	f.want("Q SELECT count(*) FROM things", "T:count/20/-1/0/0 D:2 C:SELECT_1 Z:I")
 	w.nothingPrepared(t)
@@ -263,8 +263,7 @@ func (c *cluster) feed(t testing.TB, b []byte) {
 	}
 }
 
-func TestRandomBytesHarmNobodyElse(t *testing.T) {
-	t.Parallel()
+func TestRandomBytesHarmNobodyElse(t *testing.T) { // alone, for it counts goroutines
 	c := start(t, options{pool: backend.Config{Size: 2}})
 	seed := rand.Uint64()
 	t.Log("seed", seed)
