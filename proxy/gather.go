@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy/internal/merge"
@@ -90,12 +91,21 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 		// owner: awaitAnswers, which receives its result; ends with the server's first row, its error, or its connection
 		go func() { bad <- !s.begins() }()
 	}
-	cancelled := false
-	for range sources {
-		if <-bad && !cancelled {
-			cancelled = true
-			c.cancelStatement(ctx)
+	// A cancel that comes before the server has read the statement is without effect: it is repeated until all have answered.
+	var again <-chan time.Time
+	pause := 5 * time.Millisecond
+	for left := len(sources); left > 0; {
+		select {
+		case failed := <-bad:
+			left--
+			if !failed || again != nil || left == 0 {
+				continue
+			}
+		case <-again:
 		}
+		c.cancelStatement(ctx)
+		pause = min(2*pause, time.Second)
+		again = time.After(pause)
 	}
 }
 
