@@ -262,6 +262,11 @@ func (c *Console) referenceTable(ctx context.Context, in *input) (*outcome, erro
 	if err := in.arguments.end(); err != nil {
 		return nil, err
 	}
+	if t := c.cfg.Topology.Current().Table(name.Schema, name.Table); t != nil && t.Declared && t.Kind == topology.Sharded {
+		return nil, &pgwire.Error{Code: codeNotInState, Message: fmt.Sprintf("table %s is declared as sharded", shortName(name)),
+			Detail: "A sharded table is not made a reference table by this command, even while it does not exist.",
+			Hint:   "Choose another name, or keep it sharded."}
+	}
 	snap, err := c.cfg.Topology.ReferenceTable(ctx, name)
 	if err != nil {
 		return nil, topologyError(err)
