@@ -299,3 +299,8 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+// gone waits for the proxy to end the session and returns what it said.
+func (f *frames) gone() string {
+	return strings.Join(f.until("EOF"), " ")
+}

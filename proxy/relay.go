@@ -95,10 +95,18 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 // pass moves one frame to the client, or drops it.
 func (c *session) pass(wire *pgwire.Conn, size int, drop bool) error {
 	var err error
-	if drop {
+	switch {
+	case drop:
 		err = wire.Discard(size)
-	} else {
-		err = wire.Pipe(c.client, size)
+	case size <= pgwire.BufferSize: // whole or not at all: an error may follow it
+		if err = wire.Need(size); err == nil {
+			_, err = wire.PipeBuffered(c.client, size)
+		}
+	default:
+		if err = wire.Pipe(c.client, size); err != nil {
+			// The client has the beginning of a message that will never end: nothing more can be told to it.
+			return &pgwire.IOError{Side: pgwire.ClientSide, Write: true, Err: err}
+		}
 	}
 	return c.side(err)
 }
@@ -252,6 +260,9 @@ func (c *session) lost(err error) error {
 		return err
 	}
 	c.statementFailed()
+	if failure.commit {
+		c.closed(false, false) // whatever became of it, the block is over
+	}
 	return errReported
 }
 
