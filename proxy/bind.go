@@ -188,6 +188,19 @@ func (b *bindMessage) keep(frame []byte) *bindMessage {
 	return kept
 }
 
+// widen returns the message with formats for columns that the shards send behind the client's: text. No codes and one code fit any
+// number of columns.
+func (b *bindMessage) widen(hidden int) *bindMessage {
+	if hidden == 0 || len(b.results) <= 4 {
+		return b
+	}
+	count := binary.BigEndian.Uint16(b.results)
+	rest := append([]byte(nil), b.rest[:len(b.rest)-len(b.results)]...)
+	rest = binary.BigEndian.AppendUint16(rest, count+uint16(hidden))
+	rest = append(rest, b.results[2:]...)
+	return &bindMessage{rest: append(rest, make([]byte, 2*hidden)...)}
+}
+
 // resultFormats decodes the result format codes of a Bind.
 func (b *bindMessage) resultFormats() []int16 {
 	if len(b.results) < 2 {

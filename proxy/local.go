@@ -30,7 +30,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	p.done = true
 	switch p.plan.Kind {
 	case router.Gather:
-		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values,
+		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values.widen(p.plan.Merge.Hidden),
 			oids: p.owner.shared.oids, merge: p.plan.Merge})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
@@ -72,7 +72,7 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 	if p.plan.Kind != router.Gather {
 		return c.describeOn(ctx, p)
 	}
-	g := &gathering{plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values, oids: p.owner.shared.oids}
+	g := &gathering{plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values.widen(p.plan.Merge.Hidden), oids: p.owner.shared.oids}
 	fields, err := c.describeGather(ctx, g)
 	if err != nil {
 		return err

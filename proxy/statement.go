@@ -144,10 +144,10 @@ func (b *bindMessage) decode(frame []byte) bool {
 	body := pgwire.BodyOf(frame)
 	b.portal, b.statement = body.Text(), body.Text()
 	b.rest = body.Rest()
-	formats := body.Bytes(2 * body.Int16())
-	n := body.Int16()
+	formats := body.Bytes(2 * int(uint16(body.Int16()))) // counts are unsigned: 65,535 parameters at most
+	n := int(uint16(body.Int16()))
 	b.values = b.values[:0]
-	if n < 0 || !body.OK() {
+	if !body.OK() {
 		return false
 	}
 	for i := range n {
@@ -163,7 +163,7 @@ func (b *bindMessage) decode(frame []byte) bool {
 		b.values = append(b.values, v)
 	}
 	b.results = body.Rest()
-	body.Bytes(2 * body.Int16())
+	body.Bytes(2 * int(uint16(body.Int16())))
 	return body.Done()
 }
 
