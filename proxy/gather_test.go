@@ -190,7 +190,7 @@ func TestScatteredReadsMayBeRefused(t *testing.T) {
 
 func TestGatherWithBinaryValuesOfADriver(t *testing.T) {
 	t.Parallel()
-	w := startTwin(t, options{})
+	w := startTwin(t, options{server: []pgtest.Option{pgtest.Locale("C")}})
 	w.reset(t)
 	conn := w.connect()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
@@ -206,6 +206,12 @@ func TestGatherWithBinaryValuesOfADriver(t *testing.T) {
 		users, err := pgx.CollectRows(rows, pgx.RowToStructByPos[user])
 		if err != nil {
 			t.Fatalf("%v: %v", mode, errorDetail(err))
+		}
+		names, err := conn.Query(background, "SELECT id, name FROM users WHERE age > $1 ORDER BY age DESC, name", mode, int32(0)) // age is a hidden column
+		must(t, err)
+		pairs, err := pgx.CollectRows(names, pgx.RowToMap)
+		if err != nil || len(pairs) != 3 || pairs[0]["name"] != "cid" || len(pairs[0]) != 2 {
+			t.Fatalf("%v: got %v, %v", mode, pairs, err)
 		}
 		if want := []user{{w.keys3[2], "cid", 3}, {w.keys3[0], "ann", 1}}; fmt.Sprint(users) != fmt.Sprint(want) {
 			t.Fatalf("%v: got %v, want %v", mode, users, want)
