@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy"
@@ -27,6 +28,7 @@ type cluster struct {
 	servers  []*pgtest.Server
 	topology *topology.Topology
 	pools    *backend.Pools
+	ids      *ids.Generator // its test calls Renew
 	server   *proxy.Server
 	addr     string
 	stop     context.CancelFunc
@@ -103,8 +105,10 @@ func (c *cluster) build(o options) {
 	verifier, err := pgwire.NewVerifier("secret")
 	must(t, err)
 	o.policy.Users = map[string]*proxy.User{"app": {Name: "app", Verifier: verifier, Role: proxy.RoleAdmin}}
+	c.ids, err = ids.New(ids.Config{Log: log, Control: func(ctx context.Context) (*pgx.Conn, error) { return dial(ctx, home) }})
+	must(t, err)
 	c.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: c.topology, Pools: c.pools, Commit: commit,
-		Policy: o.policy, Logger: log})
+		IDs: c.ids, Policy: o.policy, Logger: log})
 	must(t, err)
 	c.run(commit)
 }

@@ -59,6 +59,8 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 		return c.reject(errUnknownSetting(localPrefix + stmt.Name))
 	case router.ExplainRoute:
 		return c.explainRoute(stmt, values)
+	case router.Generate:
+		return c.generate(ctx, stmt, values)
 	case router.Discard:
 		return c.discard(ctx, stmt)
 	case router.Prepare:
@@ -66,7 +68,7 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 	case router.Deallocate, router.DeallocateAll:
 		return c.sqlDeallocate(stmt)
 	case router.Execute:
-		return c.sqlExecute(ctx, stmt)
+		return c.sqlExecute(ctx, stmt, values)
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }

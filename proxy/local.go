@@ -64,7 +64,7 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 		return c.describeExecute(ctx, p.stmt)
 	}
 	if isControl(p.stmt.Verb) {
-		return c.replyFields(p.stmt)
+		return c.replyFields(p.stmt, p.values)
 	}
 	if err := c.drain(); err != nil {
 		return err
@@ -85,9 +85,12 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 }
 
 // replyFields describes the answer of a statement that the session answers itself.
-func (c *session) replyFields(stmt *router.Statement) error {
-	if stmt.Verb == router.ExplainRoute {
+func (c *session) replyFields(stmt *router.Statement, bind *bindMessage) error {
+	switch stmt.Verb {
+	case router.ExplainRoute:
 		return c.reply(pgwire.AppendRowDescription(c.out[:0], stepFields()))
+	case router.Generate:
+		return c.reply(pgwire.AppendRowDescription(c.out[:0], generatedFields(stmt, generatedFormats(bind))))
 	}
 	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
 }
@@ -99,7 +102,7 @@ func (c *session) describeLocalStatement(ctx context.Context, stmt *router.State
 	if stmt.Verb == router.Execute {
 		return c.describeExecute(ctx, stmt)
 	}
-	return c.replyFields(stmt)
+	return c.replyFields(stmt, nil)
 }
 
 // explainRoute answers EXPLAIN ROUTE.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
@@ -84,6 +85,7 @@ type Config struct {
 	Topology *topology.Topology
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator
+	IDs      *ids.Generator // nil refuses pgring.next_id()
 	Policy   Policy
 	Logger   *slog.Logger
 }
@@ -94,6 +96,7 @@ type Server struct {
 	topology *topology.Topology
 	pools    *backend.Pools
 	commit   *saga.Coordinator
+	ids      *ids.Generator
 	log      *slog.Logger
 	policy   atomic.Pointer[Policy]
 	consoles map[string]Console
@@ -124,7 +127,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Topology == nil || cfg.Pools == nil || cfg.Logger == nil {
 		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
-	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, log: cfg.Logger,
+	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, log: cfg.Logger,
 		consoles: map[string]Console{}, interned: newInternTable(), welcomes: newWelcomeCache()}
 	s.sessions.byPID = map[uint32]*session{}
 	s.sessions.users = map[string]int{}

@@ -66,7 +66,7 @@ func (c *session) sqlDeallocate(stmt *router.Statement) error {
 
 // sqlExecute is EXECUTE: the prepared statement is planned with the constants given and bound through the protocol, so that it
 // takes the same way as a driver's.
-func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error {
+func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values router.Values) error {
 	s := c.statements[stmt.Name]
 	if s == nil {
 		return c.reject(errNoStatement([]byte(stmt.Name)))
@@ -74,6 +74,9 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement) error 
 	inner, err := c.meaning(s)
 	if err != nil {
 		return c.reject(err)
+	}
+	if inner.Verb == router.Generate {
+		return c.generate(ctx, inner, values)
 	}
 	if c.isLocal(inner) {
 		return c.control(ctx, inner, s.shared.text, stmt.Args)
@@ -134,7 +137,7 @@ func (c *session) describeExecute(ctx context.Context, stmt *router.Statement) e
 		return c.reject(err)
 	}
 	if c.isLocal(inner) {
-		return c.replyFields(inner)
+		return c.replyFields(inner, nil)
 	}
 	part, err := c.describer(ctx, s)
 	if err != nil {

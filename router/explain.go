@@ -10,7 +10,7 @@ import (
 // Step is one line of EXPLAIN ROUTE.
 type Step struct {
 	Step    int
-	Kind    string // plan kind, or "refused"
+	Kind    string // plan kind, "local" or "refused"
 	Table   string
 	Key     string
 	Shard   ring.ShardID
@@ -58,6 +58,9 @@ func (a *analysis) explainRoute(text []byte) (*Statement, bool, error) {
 // shard, or one that says why the statement is refused. Values may be nil when
 // the plan needs none.
 func (s *Statement) Explain(snap *topology.Snapshot, v Values) ([]Step, error) {
+	if s.Verb == Generate {
+		return []Step{{Step: 1, Kind: "local", Reason: "the proxy makes the values"}}, nil
+	}
 	plan, err := s.Plan(snap, v)
 	if err != nil {
 		refusal, ok := err.(*Refusal)

@@ -186,6 +186,9 @@ func describeStatement(st *Statement) []string {
 	if st.Name != "" {
 		notes = append(notes, "name "+st.Name)
 	}
+	for _, g := range st.Generated {
+		notes = append(notes, g.Function+" as "+g.Column)
+	}
 	for _, s := range st.Settings {
 		notes = append(notes, fmt.Sprintf("sets %s = %s%s", s.Name, s.Value, map[bool]string{true: " (local)"}[s.Local]))
 	}
@@ -215,7 +218,8 @@ var verbNames = map[Verb]string{Empty: "empty", Begin: "begin", Commit: "commit"
 	SetTransaction: "set transaction", Reset: "reset", ResetAll: "reset all", ShowLocal: "show local", Prepare: "prepare",
 	Execute: "execute", Deallocate: "deallocate", DeallocateAll: "deallocate all", Discard: "discard", Listen: "listen",
 	Unlisten: "unlisten", Notify: "notify", Declare: "declare", Fetch: "fetch", CloseCursor: "close", CopyIn: "copy in",
-	CopyOut: "copy out", ExplainRoute: "explain route"}
+	CopyOut: "copy out", ExplainRoute: "explain route",
+	Generate: "generate"}
 
 var pinNames = map[Pin]string{PinListen: "listen", PinTemp: "temp", PinLock: "lock", PinCursor: "cursor", PinSettings: "settings",
 	PinLibrary: "library"}

@@ -41,6 +41,7 @@ const (
 	CopyIn                  // COPY … FROM STDIN
 	CopyOut                 // COPY … TO STDOUT
 	ExplainRoute            // EXPLAIN ROUTE; Inner is the statement explained
+	Generate                // SELECT pgring.next_id(), pgring.uuid7(); Generated
 )
 
 // Access says what a statement does to data, as far as can be proved: Read only
@@ -87,15 +88,16 @@ type Statement struct {
 	Access Access
 	Pin    Pin
 
-	Name          string    // savepoint, cursor, prepared statement, channel, setting
-	Settings      []Setting // Set, SetLocal, SetTransaction, Begin
-	Query         bool      // Set: it is SELECT set_config(…), which answers a row
-	Chain         bool      // COMMIT AND CHAIN, ROLLBACK AND CHAIN
-	Hold          bool      // DECLARE … WITH HOLD
-	NoTransaction bool      // PostgreSQL runs it only outside a transaction block
-	ForwardOnly   bool      // FETCH/MOVE that cannot need rows already passed
-	Types         []string  // PREPARE: declared parameter types, as SQL
-	Args          Values    // EXECUTE: the constant arguments
+	Name          string      // savepoint, cursor, prepared statement, channel, setting
+	Settings      []Setting   // Set, SetLocal, SetTransaction, Begin
+	Query         bool        // Set: it is SELECT set_config(…), which answers a row
+	Chain         bool        // COMMIT AND CHAIN, ROLLBACK AND CHAIN
+	Hold          bool        // DECLARE … WITH HOLD
+	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
+	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed
+	Types         []string    // PREPARE: declared parameter types, as SQL
+	Args          Values      // EXECUTE: the constant arguments
+	Generated     []Generated // Generate: the columns of the one row
 	Inner         *Statement
 	InnerText     string          // PREPARE, EXPLAIN ROUTE, DECLARE: the inner statement's text
 	TempTables    []topology.Name // tables this statement creates as temporary ones (Schema empty)

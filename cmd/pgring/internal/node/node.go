@@ -17,6 +17,7 @@ import (
 	"github.com/pgring/pgring/admin"
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
+	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
@@ -41,6 +42,7 @@ type Node struct {
 	pools    *backend.Pools
 	topology *topology.Topology
 	commit   *saga.Coordinator
+	ids      *ids.Generator
 	server   *proxy.Server
 	console  *admin.Console
 	http     http.Handler
@@ -76,11 +78,14 @@ func New(o Options) (*Node, error) {
 	if n.commit, err = saga.New(saga.Config{Topology: n.topology, Operator: n.operator, Logger: n.log}); err != nil {
 		return nil, err
 	}
+	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {
+		return nil, err
+	}
 	rules, err := policy(cfg)
 	if err != nil {
 		return nil, err
 	}
-	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit,
+	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit, IDs: n.ids,
 		Policy: rules, Logger: n.log})
 	if err != nil {
 		return nil, err
@@ -189,6 +194,7 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	}
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
+	group.Go(func() error { return n.ids.Run(ctx) })
 	group.Go(func() error { return n.console.Run(ctx) })
 	group.Go(func() error { return n.leaveWhenEmpty(ctx) })
 	group.Go(func() error { return n.server.Serve(ctx, ln, n.cfg.Load().Listen.DrainTimeout.Std()) })
