@@ -153,6 +153,18 @@ func TestUserMayHaveItsOwnLogin(t *testing.T) {
 			t.Errorf("%s works as %s, want %s", user, got, want)
 		}
 		c.Release()
+		own, err := pools.Login(t.Context(), "s1", user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := own.QueryRow(t.Context(), "SELECT session_user").Scan(&got); err != nil || got != want {
+			t.Errorf("a connection for %s works as %s, %v, want %s", user, got, err, want)
+		}
+		_ = own.Close(t.Context())
+	}
+	if _, err := pools.Login(t.Context(), "s9", "vip"); err == nil {
+		t.Error("an unknown shard was connected to")
 	}
 	conn, err := pools.Operator(t.Context(), "s1")
 	if err != nil {

@@ -225,6 +225,20 @@ func (p *Pools) parametersOf(ctx context.Context, id ring.ShardID, user string) 
 	return c.Parameters(), nil
 }
 
+// Login opens a connection of its own to a shard with the login that serves a client's user there, for work that goes on without
+// the client. The caller closes it.
+func (p *Pools) Login(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {
+	s := p.current.Load().shards[shard]
+	if s == nil {
+		return nil, &UnknownShardError{Shard: shard}
+	}
+	login, own := s.target.Logins[user]
+	if !own {
+		login = s.target.Login
+	}
+	return Connect(ctx, s.target, login)
+}
+
 // Operator opens a connection of its own to a shard with the operator's login, for control tables, guards and moves. The
 // caller closes it.
 func (p *Pools) Operator(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error) {

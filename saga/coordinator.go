@@ -38,6 +38,13 @@ type Config struct {
 	// closes the connection.
 	Operator func(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error)
 
+	// Login opens a connection to a shard, in the clients' database, with the login that serves a client's user there. Undo and
+	// redo run on it, so that they can do nothing that the client could not. The caller closes the connection. Nil means that
+	// mode saga is refused.
+	Login func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error)
+
+	KeepFinished time.Duration // how long a settled saga's rows stay for those who ask late; zero means 1 h
+
 	Interval time.Duration // between two rounds of the janitor, ±25 %; zero means 5 s
 	Logger   *slog.Logger  // nil means no log
 
@@ -94,6 +101,16 @@ func (c *Coordinator) Commit(ctx context.Context, conns []*backend.Conn) error {
 	err := c.commit(ctx, conns)
 	c.counter.ended(err)
 	return err
+}
+
+// CanPrepare reports whether the shard of an open connection supports two-phase commit, that is max_prepared_transactions > 0. It
+// may be asked in a transaction.
+func (c *Coordinator) CanPrepare(ctx context.Context, conn *backend.Conn) (bool, error) {
+	snap := c.cfg.Topology.Current()
+	if snap == nil {
+		return false, topology.ErrNotStarted
+	}
+	return c.canPrepare(ctx, begin(snap, []*backend.Conn{conn}))
 }
 
 // point is a moment of the protocol, for tests that stop it there.

@@ -53,6 +53,26 @@ func (e *UnknownError) Error() string {
 // Unwrap returns the reason.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
+// UnsettledError reports that a saga has neither been committed on all shards nor undone, yet. Without anybody's help it will be,
+// unless State is STUCK or ABANDONED. It deserves 40003.
+type UnsettledError struct {
+	ID    string
+	State State // as far as is known
+	Err   error
+}
+
+func (e *UnsettledError) Error() string {
+	return fmt.Sprintf("saga %s is %s: %v", e.ID, e.State, e.Err)
+}
+
+// Unwrap returns what keeps it from being settled.
+func (e *UnsettledError) Unwrap() error { return e.Err }
+
+// InvalidError reports that a saga as given, or an id, makes no sense. It deserves 22023.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return "saga: " + e.Reason }
+
 // lostError reports a broken connection. If it was the answer that did not come, the server may have acted.
 type lostError struct {
 	last *pgwire.Error // what the server said before it went, if anything

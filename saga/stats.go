@@ -18,6 +18,16 @@ type Stats struct {
 	SettledCommit   int64 // prepared transactions of others that the janitor committed
 	SettledRollback int64 // and that it rolled back
 
+	SagasCommitted   int64 // sagas that this process saw end in COMMITTED
+	SagasCompensated int64 // and in COMPENSATED
+	Compensations    int64 // steps undone by this process
+	Forwarded        int64 // retriable steps run forward by this process
+	FenceWaits       int64 // fences that waited for a commit under way, or for a slow shard
+	Recovered        int64 // sagas of others that this process has settled
+
+	Sagas     map[State]int // unsettled sagas of the cluster by state, in the last round; all four states are there
+	OldestAge time.Duration // age of the oldest of them
+
 	Prepared    int           // prepared transactions of the cluster in the last round
 	Oldest      time.Duration // age of the oldest of them; above a minute somebody should look
 	Unreachable int           // shards that the last round could not look at
