@@ -11,6 +11,8 @@ type state struct {
 	facts   *facts
 	catalog *catalog
 	snap    *Snapshot
+
+	superseded chan struct{} // closed when another one is published
 }
 
 // next puts newer facts or a newer catalog (nil: none) in place of the present ones. It returns s itself when neither is newer,
@@ -20,7 +22,7 @@ func (s *state) next(f *facts, c *catalog) *state {
 		if f == nil || c == nil {
 			return nil
 		}
-		return &state{facts: f, catalog: c, snap: assemble(f, c, 1)}
+		return &state{facts: f, catalog: c, snap: assemble(f, c, 1), superseded: make(chan struct{})}
 	}
 	n := *s
 	if f != nil && f.cluster == s.facts.cluster && f.epoch > s.facts.epoch {
@@ -37,6 +39,7 @@ func (s *state) next(f *facts, c *catalog) *state {
 		schema++
 	}
 	n.snap = assemble(n.facts, n.catalog, schema)
+	n.superseded = make(chan struct{})
 	return &n
 }
 
@@ -58,7 +61,7 @@ func (s *state) plansSurvive(n *state) bool {
 func assemble(f *facts, c *catalog, schema int64) *Snapshot {
 	contents := Contents{
 		ClusterID: f.cluster, Epoch: f.epoch, Schema: schema, Home: f.home, Ring: f.ring,
-		Shards: f.shards, Functions: c.functions,
+		Shards: f.shards, Functions: c.functions, Moves: f.published(),
 	}
 	groups := make(map[string]*Group, len(f.groups))
 	problems := make(map[string]string)

@@ -122,7 +122,12 @@ func (t *Topology) DropShard(ctx context.Context, id ring.ShardID) (*Snapshot, e
 				use.Tables = append(use.Tables, d.Name)
 			}
 		}
-		if use.Home || len(use.Groups)+len(use.Tables) > 0 {
+		for _, m := range present.moves {
+			if m.From == id || m.To == id {
+				use.Moves = append(use.Moves, m.ID)
+			}
+		}
+		if use.Home || len(use.Groups)+len(use.Tables)+len(use.Moves) > 0 {
 			return nil, use
 		}
 		next := present.clone()

@@ -56,6 +56,9 @@ func (t *Topology) declare(ctx context.Context, w TableWish, decide func(context
 				return nil, &RefusedError{Object: "table " + w.Name.String(), Reason: "is " + present.describe(fact) + " already"}
 			}
 		}
+		if fact, known := present.table(w.Name); known && present.moving(fact.group) {
+			return nil, &RefusedError{Object: "table " + w.Name.String(), Reason: "cannot be declared anew while its slots move"}
+		}
 		if err := decide(ctx, d); err != nil {
 			return nil, err
 		}

@@ -130,6 +130,10 @@ func (d *draft) shardTables(ctx context.Context, name string, wishes []TableWish
 // join checks that tables fit the group as it is placed now.
 func (d *draft) join(ctx context.Context, g group, seen []sighting) error {
 	for _, s := range seen {
+		if d.facts.moving(g.name) {
+			return &RefusedError{Object: "table " + s.wish.Name.String(), Reason: "cannot join group " + g.name + " while its slots move",
+				Hint: "try again when SHOW REBALANCE says that the moves are done"}
+		}
 		object := "table " + s.wish.Name.String()
 		if s.wish.Strategy != StrategyUnset && s.wish.Strategy != g.strategy {
 			return &RefusedError{Object: object, Reason: fmt.Sprintf("wants strategy %s, but its group %s has %s", s.wish.Strategy, g.name, g.strategy),

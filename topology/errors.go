@@ -54,6 +54,7 @@ type ShardInUseError struct {
 	Home   bool           // it is the home shard
 	Groups map[string]int // by group, the number of slots it owns; for range and list, of ranges and lists
 	Tables []Name         // home tables declared on it
+	Moves  []int64        // moves to or from it that are not finished
 }
 
 func (e *ShardInUseError) Error() string {
@@ -66,6 +67,9 @@ func (e *ShardInUseError) Error() string {
 	}
 	for _, table := range e.Tables {
 		facts = append(facts, "it holds home table "+table.String())
+	}
+	for _, id := range e.Moves {
+		facts = append(facts, fmt.Sprintf("move %d is not finished", id))
 	}
 	return fmt.Sprintf("shard %s is in use: %s", e.Shard, strings.Join(facts, ", "))
 }

@@ -18,6 +18,8 @@ type facts struct {
 	shards     []Shard       // by number
 	groups     []group       // by name
 	tables     []declaration // by name
+	moves      []Move        // those not finished, by id
+	nextMove   int64         // id of the next move
 }
 
 // group is one row of pgring.groups.
@@ -42,7 +44,7 @@ type declaration struct {
 // clone copies what an edit replaces: the lists. Their elements are replaced, never written into.
 func (f *facts) clone() *facts {
 	c := *f
-	c.shards, c.groups, c.tables = slices.Clone(f.shards), slices.Clone(f.groups), slices.Clone(f.tables)
+	c.shards, c.groups, c.tables, c.moves = slices.Clone(f.shards), slices.Clone(f.groups), slices.Clone(f.tables), slices.Clone(f.moves)
 	return &c
 }
 
@@ -139,7 +141,8 @@ func (f *facts) holder(name Name) ring.ShardID {
 // sameAs compares everything but the epoch.
 func (f *facts) sameAs(o *facts) bool {
 	return o != nil && f.cluster == o.cluster && f.home == o.home && f.ring == o.ring && f.nextNumber == o.nextNumber &&
-		slices.Equal(f.shards, o.shards) && slices.EqualFunc(f.groups, o.groups, group.sameAs) && slices.EqualFunc(f.tables, o.tables, declaration.sameAs)
+		slices.Equal(f.shards, o.shards) && slices.EqualFunc(f.groups, o.groups, group.sameAs) && slices.EqualFunc(f.tables, o.tables, declaration.sameAs) &&
+		slices.EqualFunc(f.moves, o.moves, Move.sameAs)
 }
 
 // sameAs compares what is stored, the epoch included.

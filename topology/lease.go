@@ -20,18 +20,21 @@ type renewal struct {
 // one statement. leaseUntil counts from before the request left, so that it is never later than what the server recorded.
 func (t *Topology) renew(ctx context.Context, conn *pgx.Conn) (renewal, error) {
 	var r renewal
+	epoch := t.Current().Epoch // before the uses are read: who begins later uses this one or a newer one
+	oldest, writing := t.uses.oldest(epoch)
 	sent := time.Now()
 	err := conn.QueryRow(ctx, `
 WITH lease AS (
-	INSERT INTO pgring.proxies (instance, host, version, started, lease_until, epoch)
-	VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval, $6)
-	ON CONFLICT (instance) DO UPDATE SET lease_until = excluded.lease_until, epoch = excluded.epoch
+	INSERT INTO pgring.proxies (instance, host, version, started, lease_until, epoch, oldest, writing)
+	VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval, $6, $7, $8)
+	ON CONFLICT (instance) DO UPDATE SET lease_until = excluded.lease_until, epoch = excluded.epoch,
+		oldest = excluded.oldest, writing = excluded.writing
 	RETURNING 1
 ), forgotten AS (
 	DELETE FROM pgring.proxies WHERE lease_until < now() - interval '1 day'
 )
 SELECT id::text, epoch, schema_version FROM pgring.cluster, lease`,
-		t.cfg.Instance, t.cfg.Host, t.cfg.Version, t.started, t.cfg.Lease, t.Current().Epoch).
+		t.cfg.Instance, t.cfg.Host, t.cfg.Version, t.started, t.cfg.Lease, epoch, oldest, writing).
 		Scan(&r.cluster, &r.epoch, &r.counter)
 	r.leaseUntil = sent.Add(t.cfg.Lease)
 	return r, err

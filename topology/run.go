@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +13,9 @@ import (
 
 // renewEvery is the longest time between two looks at the control database, so that a lost notification costs less than a second.
 const renewEvery = 500 * time.Millisecond
+
+// cutOverEvery is the time between two looks while a cut-over waits for this proxy's statements to end.
+const cutOverEvery = 5 * time.Millisecond
 
 // Run keeps the snapshot fresh until ctx ends, and then gives the lease back. Start must have succeeded. It returns nil when ctx
 // ended, and an error only for what no waiting can heal.
@@ -24,7 +28,9 @@ func (t *Topology) Run(ctx context.Context) error {
 	group.Go(func() error { return t.watchControl(ctx) })
 	// owner: Run; ends when ctx ends.
 	group.Go(func() error { return t.watchCatalog(ctx) })
-	return group.Wait()
+	err := group.Wait()
+	t.disappear(ctx)
+	return err
 }
 
 // watchControl keeps one session to the control database: for each lost one a new one, after a pause.
@@ -55,16 +61,15 @@ func (t *Topology) controlSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer t.endSession(ctx, conn)
+	defer hangUp(ctx, conn)
 	if err := t.within(ctx, func(ctx context.Context) error {
 		_, err := conn.Exec(ctx, "LISTEN "+channel)
 		return err
 	}); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	period := min(t.cfg.Lease/3, renewEvery)
 	for {
-		next := time.Now().Add(period)
+		next := time.Now().Add(t.period())
 		again, err := t.beat(ctx, conn)
 		if err != nil {
 			return err
@@ -76,6 +81,31 @@ func (t *Topology) controlSession(ctx context.Context) error {
 			return fmt.Errorf("wait for news of the control database: %w", err)
 		}
 	}
+}
+
+// appear makes this proxy known before it serves anybody, and its snapshot one of no older epoch than when it became known: a move
+// waits for the proxies that it knows.
+func (t *Topology) appear(ctx context.Context) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	for again := true; again && err == nil; {
+		again, err = t.beat(ctx, conn)
+	}
+	return err
+}
+
+// period is how long to wait for news. While writes are held back for a cut-over, whoever is still writing is looked at again and again.
+func (t *Topology) period() time.Duration {
+	snap := t.Current()
+	if slices.ContainsFunc(snap.Moves, func(m *Move) bool { return m.State.Closed() }) {
+		if _, writing := t.uses.oldest(snap.Epoch); writing < snap.Epoch {
+			return cutOverEvery
+		}
+	}
+	return min(t.cfg.Lease/3, renewEvery)
 }
 
 // awaitNews returns at the next notification, or at the given time.
@@ -131,14 +161,16 @@ func (t *Topology) within(ctx context.Context, exchange func(context.Context) er
 	return exchange(ctx)
 }
 
-// endSession gives the lease back when the process ends in peace, so that nobody waits for it.
-func (t *Topology) endSession(ctx context.Context, conn *pgx.Conn) {
-	if ctx.Err() != nil && !conn.IsClosed() {
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_, _ = conn.Exec(bye, "DELETE FROM pgring.proxies WHERE instance = $1", t.cfg.Instance) // else it runs out
+// disappear gives the lease back when the process ends in peace, so that nobody waits for it.
+func (t *Topology) disappear(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return // the lease runs out
 	}
-	hangUp(ctx, conn)
+	defer hangUp(ctx, conn)
+	_, _ = conn.Exec(ctx, "DELETE FROM pgring.proxies WHERE instance = $1", t.cfg.Instance)
 }
 
 // askReload wakes watchCatalog; one request is as good as many.

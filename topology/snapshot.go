@@ -22,6 +22,8 @@ type Contents struct {
 	// What is empty in an entry and follows from the rest is filled in (see NewSnapshot).
 	Tables []Table
 
+	Moves []*Move // those that are not finished, by id
+
 	// Functions are the user functions of the home shard by their name without schema.
 	Functions map[string][]Function
 }
@@ -35,6 +37,7 @@ type Snapshot struct {
 	Shards    []Shard      // by Number
 	Home      ring.ShardID // the shard of undeclared tables and of the catalog
 	Ring      ring.Config  // what places slots for strategy consistent
+	Moves     []*Move      // those that are not finished, by id; nearly always none
 
 	shards    map[ring.ShardID]Shard
 	groups    map[string]*Group
@@ -53,7 +56,7 @@ type Snapshot struct {
 //   - Reads, from Uses and Parents.
 func NewSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
-		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring,
+		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring, Moves: c.Moves,
 		Shards:    slices.Clone(c.Shards),
 		shards:    make(map[ring.ShardID]Shard, len(c.Shards)),
 		groups:    make(map[string]*Group, len(c.Groups)),

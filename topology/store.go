@@ -36,6 +36,13 @@ func readFacts(ctx context.Context, tx pgx.Tx) (*facts, error) {
 FROM pgring.tables ORDER BY table_schema COLLATE "C", table_name COLLATE "C"`, scanDeclaration); err != nil {
 		return nil, fmt.Errorf("read pgring.tables: %w", err)
 	}
+	if f.moves, err = readRows(ctx, tx, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused FROM pgring.moves
+WHERE finished IS NULL ORDER BY id`, scanMove); err != nil {
+		return nil, fmt.Errorf("read pgring.moves: %w", err)
+	}
+	if err := tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) + 1 FROM pgring.moves").Scan(&f.nextMove); err != nil {
+		return nil, fmt.Errorf("read pgring.moves: %w", err)
+	}
 	return f, nil
 }
 
@@ -85,6 +92,22 @@ func scanDeclaration(row pgx.CollectableRow) (declaration, error) {
 		return d, fmt.Errorf("table %s has the unknown kind %q", d.Name, kind)
 	}
 	return d, nil
+}
+
+func scanMove(row pgx.CollectableRow) (Move, error) {
+	var m Move
+	var slots, state string
+	err := row.Scan(&m.ID, &m.Group, (*string)(&m.From), (*string)(&m.To), &slots, &state, &m.Term, &m.Switched, &m.Problem, &m.Paused)
+	if err != nil {
+		return m, err
+	}
+	if m.State = ParseMoveState(state); m.State == MoveUnset {
+		return m, fmt.Errorf("move %d has the unknown state %q", m.ID, state)
+	}
+	if m.Slots, err = ring.ParseSlotSet(slots); err != nil {
+		return m, fmt.Errorf("read move %d: %w", m.ID, err)
+	}
+	return m, nil
 }
 
 // loadFacts reads the control database in a transaction of its own.

@@ -46,6 +46,7 @@ type Topology struct {
 	turns   atomic.Int64  // see catalog.turn
 	counter atomic.Int64  // the shared schema version whose DDL the present catalog is known to show
 	reload  chan struct{} // capacity 1: asks watchCatalog for a fresh catalog
+	uses    uses
 	control health
 	home    health
 }
@@ -70,7 +71,7 @@ func New(cfg Config) (*Topology, error) {
 	if cfg.Host == "" {
 		cfg.Host, _ = os.Hostname() // a name for people; without one the column stays empty
 	}
-	return &Topology{cfg: cfg, reload: make(chan struct{}, 1)}, nil
+	return &Topology{cfg: cfg, reload: make(chan struct{}, 1), uses: uses{all: map[*Use]struct{}{}}}, nil
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {
@@ -90,6 +91,9 @@ func (t *Topology) Start(ctx context.Context) (notices []string, err error) {
 	var pause backoff
 	for {
 		notices, err = t.Apply(ctx, t.cfg.Wish)
+		if err == nil {
+			err = t.appear(ctx)
+		}
 		if err == nil {
 			return notices, nil
 		}
@@ -205,6 +209,9 @@ func (t *Topology) publish(f *facts, c *catalog) *Snapshot {
 			t.cfg.Prepare(next.snap)
 		}
 		if t.state.CompareAndSwap(old, next) {
+			if old != nil {
+				close(old.superseded)
+			}
 			t.cfg.Log.Info("topology published", "epoch", next.snap.Epoch, "schema", next.snap.Schema)
 			return next.snap
 		}

@@ -26,6 +26,7 @@ SET kind = excluded.kind, key_columns = excluded.key_columns, group_name = exclu
 				d.Schema, d.Table, d.kind.String(), append([]string{}, d.key...), d.group, string(d.shard))
 		}
 	}
+	writeMoves(batch, old, next)
 	// Only now does no table point at what leaves.
 	for _, g := range old.groups {
 		if _, stays := next.group(g.name); !stays {
@@ -47,6 +48,18 @@ func writeShards(batch *pgx.Batch, old, next *facts) {
 ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port, weight = excluded.weight, state = excluded.state`,
 				string(s.ID), s.Number, s.Host, s.Port, s.Weight, s.State.String())
 		}
+	}
+}
+
+func writeMoves(batch *pgx.Batch, old, next *facts) {
+	for _, m := range next.moves {
+		if was, found := old.move(m.ID); found && was.sameAs(m) {
+			continue
+		}
+		batch.Queue(`INSERT INTO pgring.moves (id, group_name, source, target, slots, state, term, switched, problem, paused)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET state = excluded.state, term = excluded.term,
+switched = excluded.switched, problem = excluded.problem, paused = excluded.paused, changed = now(), finished = CASE WHEN $11 THEN now() END`,
+			m.ID, m.Group, string(m.From), string(m.To), m.Slots.String(), m.State.String(), m.Term, m.Switched, m.Problem, m.Paused, m.State.Finished())
 	}
 }
 

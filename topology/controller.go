@@ -1,0 +1,168 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ControllerLease is how long a controller that is not heard of keeps others from taking over. Nothing but speed depends on it:
+// what an overtaken controller still does is refused by its term.
+const ControllerLease = 3 * time.Second
+
+// Lead makes this process the controller of moves if nobody is. The term is higher than that of any controller before it; 0 means
+// that another process leads.
+func (t *Topology) Lead(ctx context.Context) (term int64, err error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer hangUp(ctx, conn)
+	err = conn.QueryRow(ctx, `UPDATE pgring.controller SET term = term + 1, instance = $1, lease_until = clock_timestamp() + $2::interval
+WHERE lease_until < clock_timestamp() RETURNING term`, t.cfg.Instance, ControllerLease).Scan(&term)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("become the controller: %w", err)
+	}
+	return term, nil
+}
+
+// KeepLeading renews the controller's lease until ctx ends, and then gives it up. It returns an error when another controller has
+// taken over, or when that cannot be known in time.
+func (t *Topology) KeepLeading(ctx context.Context, term int64) error {
+	until := time.Now().Add(ControllerLease)
+	tick := time.NewTicker(ControllerLease / 6)
+	defer tick.Stop()
+	var conn *pgx.Conn
+	defer func() {
+		if conn != nil {
+			hangUp(ctx, conn)
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			t.resign(ctx, conn, term)
+			return nil
+		case <-tick.C:
+		}
+		sent := time.Now()
+		renewed, err := t.renewLead(ctx, &conn, term, until)
+		switch {
+		case err == nil && !renewed:
+			return fmt.Errorf("term %d of the controller is over", term)
+		case err == nil:
+			until = sent.Add(ControllerLease)
+		case time.Now().After(until):
+			return fmt.Errorf("renew the lease of term %d: %w", term, err)
+		}
+	}
+}
+
+func (t *Topology) renewLead(ctx context.Context, conn **pgx.Conn, term int64, until time.Time) (bool, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if *conn == nil || (*conn).IsClosed() {
+		fresh, err := t.connect(ctx)
+		if err != nil {
+			return false, err
+		}
+		*conn = fresh
+	}
+	tag, err := (*conn).Exec(ctx, "UPDATE pgring.controller SET lease_until = clock_timestamp() + $2::interval WHERE term = $1", term, ControllerLease)
+	return err == nil && tag.RowsAffected() == 1, err
+}
+
+// resign lets another process take over at once.
+func (t *Topology) resign(ctx context.Context, conn *pgx.Conn, term int64) {
+	if conn == nil || conn.IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "UPDATE pgring.controller SET lease_until = '-infinity' WHERE term = $1", term) // else it runs out
+}
+
+// Stage is what proxies are waited for to have reached.
+type Stage uint8
+
+// The stages.
+const (
+	StageUnset   Stage = iota
+	StagePlan          // new statements are planned with the epoch, or a later one
+	StageWrite         // and none that began before may still write to slots that move
+	StageDrain         // and no statement and no open transaction uses an older one
+	StageForgets       // StageDrain, of proxies too that have not been heard of since their lease ran out
+)
+
+func (s Stage) condition() string {
+	switch s {
+	case StagePlan:
+		return "lease_until > clock_timestamp() AND epoch < $1"
+	case StageWrite:
+		return "lease_until > clock_timestamp() AND (epoch < $1 OR writing < $1)"
+	case StageDrain:
+		return "lease_until > clock_timestamp() AND (epoch < $1 OR oldest < $1)"
+	case StageForgets:
+		return "epoch < $1 OR oldest < $1"
+	case StageUnset:
+	}
+	return "true"
+}
+
+// LaggingError names the proxies that have not reached a stage.
+type LaggingError struct {
+	Proxies []string // host and instance
+}
+
+func (e *LaggingError) Error() string { return "waiting for proxy " + strings.Join(e.Proxies, ", ") }
+
+// AwaitProxies waits until every proxy whose lease runs has reached a stage of an epoch; when ctx ends first, the error is a
+// [LaggingError] that names those that have not. Proxies that started later have, by what they load.
+func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	pause := time.Millisecond
+	var last *LaggingError
+	for {
+		rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", epoch)
+		if err != nil {
+			return orLagging(ctx, last, err)
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return orLagging(ctx, last, err)
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		last = &LaggingError{Proxies: names}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return last
+		case <-timer.C:
+		}
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+func orLagging(ctx context.Context, last *LaggingError, err error) error {
+	if ctx.Err() != nil && last != nil {
+		return last
+	}
+	return fmt.Errorf("look at the proxies: %w", err)
+}
+
+// Leased reports whether this process has renewed its lease in time, so that no cut-over has gone on without it.
+func (t *Topology) Leased() bool { return time.Now().Before(t.control.read().leaseUntil) }

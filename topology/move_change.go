@@ -1,0 +1,158 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgring/pgring/ring"
+)
+
+// ErrMoveLost means that a move is no longer in the state that its change was decided for, or that another controller drives it.
+var ErrMoveLost = errors.New("the move was changed by somebody else")
+
+// PlanMoves records moves, to be carried out by whoever is the controller. They are refused as a whole when one of them does not
+// fit the map any longer, or touches slots of a move that is not finished.
+func (t *Topology) PlanMoves(ctx context.Context, moves []Move) (*Snapshot, error) {
+	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+		next := present.clone()
+		for _, m := range moves {
+			if err := next.checkMove(m); err != nil {
+				return nil, err
+			}
+			m.ID, m.State, m.Term, m.Switched, m.Problem = next.nextMove, MovePlanned, 0, 0, ""
+			next.nextMove++
+			next.moves = append(next.moves, m)
+		}
+		return next, nil
+	})
+}
+
+// checkMove refuses a move that does not fit.
+func (f *facts) checkMove(m Move) error {
+	object := fmt.Sprintf("move of %d slots of group %s from %s to %s", m.Slots.Len(), m.Group, m.From, m.To)
+	g, found := f.group(m.Group)
+	if !found || g.slots == nil {
+		return &RefusedError{Object: object, Reason: "is not possible: there is no such group, or it is not placed by slots"}
+	}
+	if len(g.slots.Pins()) > 0 {
+		return &RefusedError{Object: object, Reason: "is not possible: keys of the group are pinned, which this version does not move"}
+	}
+	to, known := f.shard(m.To)
+	if !known || to.State != Active {
+		return &RefusedError{Object: object, Reason: "is not possible: the target is not an active shard", Hint: "SHOW SHARDS says why"}
+	}
+	if m.Slots.Len() == 0 || m.From == m.To {
+		return &RefusedError{Object: object, Reason: "moves nothing"}
+	}
+	for _, slot := range m.Slots.Slots() {
+		if owner := g.slots.Owner(slot); owner != m.From {
+			return &RefusedError{Object: object, Reason: fmt.Sprintf("does not fit the map: slot %d belongs to %s", slot, owner), Hint: "plan again"}
+		}
+	}
+	for _, o := range f.moves {
+		if !o.State.Finished() && o.Group == m.Group && o.Slots.Overlaps(m.Slots) {
+			return &RefusedError{Object: object, Reason: fmt.Sprintf("touches slots of move %d, which is %s", o.ID, o.State),
+				Hint: "SHOW REBALANCE says what that waits for"}
+		}
+	}
+	return nil
+}
+
+// AdoptMove makes a controller the one that drives a move: with a higher term than any before it.
+func (t *Topology) AdoptMove(ctx context.Context, id, term int64) (*Snapshot, error) {
+	return t.changeMove(ctx, id, func(_ *facts, m *Move) error {
+		if m.Term > term {
+			return ErrMoveLost
+		}
+		m.Term = term
+		return nil
+	})
+}
+
+// AdvanceMove takes a move from one state to the next, if it is there and driven in that term. It may be repeated after
+// [ErrOutcomeUnknown]: a move that is in the next state already stays as it is. Advancing to MoveSwitched is the one commit point
+// of a move: in the same step the map says that the target owns the slots, and the snapshot hides them on the source.
+func (t *Topology) AdvanceMove(ctx context.Context, m Move, next MoveState) (*Snapshot, error) {
+	return t.changeMove(ctx, m.ID, func(f *facts, present *Move) error {
+		switch {
+		case present.Term != m.Term:
+			return ErrMoveLost
+		case present.State == next:
+			return nil
+		case present.State != m.State:
+			return ErrMoveLost
+		}
+		present.State, present.Problem = next, ""
+		if next == MoveSwitched {
+			present.Switched = f.epoch + 1 // the epoch that compareAndSwap gives this change
+			f.handOver(present)
+		}
+		return nil
+	})
+}
+
+// handOver lets the map say that the target owns the move's slots.
+func (f *facts) handOver(m *Move) {
+	g, _ := f.group(m.Group)
+	g.slots = g.slots.With(ring.Move{From: m.From, To: m.To, Slots: m.Slots.Slots()})
+	f.setGroup(g)
+}
+
+// StopMove records why a move cannot go on by itself; ResumeMoves lets it try again.
+func (t *Topology) StopMove(ctx context.Context, m Move, problem string) (*Snapshot, error) {
+	return t.changeMove(ctx, m.ID, func(_ *facts, present *Move) error {
+		if present.Term != m.Term || present.State != m.State {
+			return ErrMoveLost
+		}
+		present.Problem = problem
+		return nil
+	})
+}
+
+func (t *Topology) changeMove(ctx context.Context, id int64, edit func(*facts, *Move) error) (*Snapshot, error) {
+	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+		m, found := present.move(id)
+		if !found {
+			return nil, ErrMoveLost
+		}
+		next := present.clone()
+		if err := edit(next, &m); err != nil {
+			return nil, err
+		}
+		next.setMove(m)
+		return next, nil
+	})
+}
+
+// PauseMoves stops all moves where they are, or lets them go on, those that stopped by themselves included.
+func (t *Topology) PauseMoves(ctx context.Context, paused bool) (*Snapshot, error) {
+	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+		next := present.clone()
+		for _, m := range next.moves {
+			m.Paused = paused
+			if !paused {
+				m.Problem = ""
+			}
+			next.setMove(m)
+		}
+		return next, nil
+	})
+}
+
+// CancelMoves has every move undone that has not been switched; those that have go on. It returns how many there were.
+func (t *Topology) CancelMoves(ctx context.Context) (cancelled int, err error) {
+	_, err = t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+		next := present.clone()
+		cancelled = 0
+		for _, m := range next.moves {
+			if m.State.CanCancel() {
+				m.State, m.Problem, m.Paused = MoveCancelling, "", false
+				next.setMove(m)
+				cancelled++
+			}
+		}
+		return next, nil
+	})
+	return cancelled, err
+}
