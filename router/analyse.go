@@ -45,6 +45,7 @@ type analysis struct {
 	byRange  map[*pg.RangeVar]*rel
 	typed    map[*pg.ParamRef]ring.KeyType // parameters that stand where a key of this type does
 	claimed  map[*pg.RangeVar]bool         // range variables that the scopes have understood
+	levels   []*query                      // every SELECT and the like
 	undated  map[any]bool                  // constants and parameters stored in columns that are no dates
 	defaults []string                      // columns set to a DEFAULT that shards may compute differently
 }

@@ -37,6 +37,9 @@ func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
 	}
 	g, why := a.planGather(s, q)
 	a.st.gather = g
+	if why != nil {
+		a.st.pull, why = a.planPull(s)
+	}
 	a.st.spread = why
 }
 

@@ -48,16 +48,21 @@ func (a *analysis) need(r *rel) {
 	if r.inserted {
 		return
 	}
-	n := requirement{group: r.table.Group.Name, table: whole(r.table), any: r.keyOperands()}
-	if len(r.table.Key) > 0 {
-		n.column = r.table.Key[0]
-	}
+	n := requirementOf(r)
 	for i := range a.st.needs {
 		if same(&a.st.needs[i], &n) {
 			return
 		}
 	}
 	a.st.needs = append(a.st.needs, n)
+}
+
+func requirementOf(r *rel) requirement {
+	n := requirement{group: r.table.Group.Name, table: whole(r.table), any: r.keyOperands()}
+	if len(r.table.Key) > 0 {
+		n.column = r.table.Key[0]
+	}
+	return n
 }
 
 // same says whether two requirements ask for the same keys of the same group,

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -260,6 +261,9 @@ func (l *lab) run(p Plan, text string) answer {
 		}
 		return last
 	}
+	if p.Kind == Pull {
+		return l.pull(p)
+	}
 	if p.Kind != Gather {
 		rows, tag, code := ask(l.shards[p.Shard], text)
 		return answer{flat(rows), tag, code}
@@ -276,6 +280,36 @@ func (l *lab) run(p Plan, text string) answer {
 		all = append(all, rows...)
 	}
 	return answer{rows: flat(merged(all, p.Merge))}
+}
+
+// pull copies the rows that the parts give and runs the statement over them.
+func (l *lab) pull(p Plan) answer {
+	ctx, final := context.Background(), l.shards[p.Shard]
+	for _, part := range p.Parts {
+		if part.Shard == p.Shard {
+			l.t.Errorf("%s copies rows from itself", p.Shard)
+		}
+	}
+	if _, _, code := ask(final, p.Copy.Create); code != "" {
+		l.t.Errorf("%s: %s", p.Copy.Create, code)
+		return answer{code: code}
+	}
+	for _, part := range p.Parts {
+		var rows bytes.Buffer
+		if _, err := l.shards[part.Shard].CopyTo(ctx, &rows, "COPY ("+part.SQL+") TO STDOUT (FORMAT binary)"); err != nil {
+			l.t.Errorf("%s: %v", part.SQL, err)
+			return answer{code: "?"}
+		}
+		if _, err := final.CopyFrom(ctx, &rows, p.Copy.Into); err != nil {
+			l.t.Errorf("%s: %v", p.Copy.Into, err)
+			return answer{code: "?"}
+		}
+	}
+	rows, tag, code := ask(final, p.SQL)
+	if code == "" {
+		l.must(final, p.Copy.Drop)
+	}
+	return answer{flat(rows), tag, code}
 }
 
 // merged is the plainest possible merge.
@@ -405,7 +439,8 @@ func TestGoldenStatementsAnswerAsOneDatabase(t *testing.T) {
 
 // free says that a statement has more than one right answer.
 func free(text string) bool {
-	for _, word := range []string{"random()", "TABLESAMPLE", "EXPLAIN", "now()", "LIMIT 10", "LIMIT 3", "OFFSET", "nextval"} {
+	for _, word := range []string{"random()", "TABLESAMPLE", "EXPLAIN", "now()", "LIMIT 10", "LIMIT 3", "OFFSET", "nextval", "LIMIT 2 + 3",
+		"string_agg(name, ',')", "DISTINCT ON (user_id) *", "row_number() OVER (ORDER BY created)", "row_number() OVER (PARTITION BY status)"} {
 		if strings.Contains(text, word) {
 			return true
 		}
@@ -419,7 +454,7 @@ func TestRandomStatementsAnswerAsOneDatabase(t *testing.T) {
 	if text := os.Getenv("PGRING_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
-	count := 1500
+	count := 800
 	if text := os.Getenv("PGRING_STATEMENTS"); text != "" {
 		count, _ = strconv.Atoi(text)
 	}

@@ -79,8 +79,8 @@ func (a *analysis) apply(d directives) {
 	case d.key != nil && plain:
 		a.forceKey(*d.key)
 	}
-	if d.noGather && a.st.gather != nil {
-		a.st.gather = nil
+	if d.noGather && (a.st.gather != nil || a.st.pull != nil) {
+		a.st.gather, a.st.pull = nil, nil
 		a.st.spread = &Refusal{Reason: Unsupported, Message: "statement needs several shards", Detail: "Its directive says gather=off.",
 			Hint: "Give the statement a shard key, or leave the directive out."}
 	}

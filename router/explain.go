@@ -29,6 +29,8 @@ func (k Kind) String() string {
 		return "reference"
 	case Gather:
 		return "gather"
+	case Pull:
+		return "pull"
 	case Broadcast:
 		return "broadcast"
 	case KindUnset:

@@ -61,6 +61,8 @@ func (s *Statement) kindReason(plan *Plan) []string {
 		return []string{"reference tables are on every shard"}
 	case Gather:
 		return []string{"rows are merged from " + strconv.Itoa(len(plan.Shards)) + " shards"}
+	case Pull:
+		return []string{"rows are copied to " + string(plan.Shard) + ", which answers"}
 	case Broadcast:
 		return []string{"runs on every shard that has the tables"}
 	case One, KindUnset:

@@ -55,19 +55,9 @@ func (w *gathering) no(detail string) {
 			Reason:  Unsupported,
 			Message: "statement cannot be answered from several shards",
 			Detail:  detail,
-			Hint:    w.hint(),
+			Hint:    w.a.pinHint(),
 		}
 	}
-}
-
-// hint says how to pin the statement to one shard.
-func (w *gathering) hint() string {
-	for i := range w.a.st.needs {
-		if n := &w.a.st.needs[i]; n.column != "" {
-			return "Add a condition on the shard key, such as " + n.table + "." + n.column + " = …, or query less at once."
-		}
-	}
-	return "Add conditions on the shard keys."
 }
 
 // shape refuses the kinds of SELECT that are not gathered.

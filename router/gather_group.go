@@ -95,7 +95,7 @@ func (w *gathering) groupsByKey() bool {
 			w.a.special = true // an ordinal
 			n = w.target(int(c.GetIval().GetIval()))
 		}
-		if ref := n.GetColumnRef(); ref != nil && w.isAnchor(w.groupColumn(ref)) {
+		if ref := n.GetColumnRef(); ref != nil && w.isAnchor(w.q.groupColumn(ref)) {
 			found = true
 		}
 	}
@@ -104,17 +104,17 @@ func (w *gathering) groupsByKey() bool {
 
 // groupColumn resolves a name in GROUP BY: a column of the tables goes before
 // an output's name.
-func (w *gathering) groupColumn(ref *pg.ColumnRef) node {
-	if n := w.q.column(ref); n.rel != nil {
+func (q *query) groupColumn(ref *pg.ColumnRef) node {
+	if n := q.column(ref); n.rel != nil {
 		return n
 	}
 	fields, _ := words(ref.Fields)
-	cols, known := visibleColumns(w.q.items)
+	cols, known := visibleColumns(q.items)
 	if len(fields) != 1 || !known || slices.ContainsFunc(cols, func(c itemColumn) bool { return c.name == fields[0] }) {
 		return node{}
 	}
 	found := node{}
-	for _, n := range w.q.stmt.TargetList {
+	for _, n := range q.stmt.TargetList {
 		t := n.GetResTarget()
 		if t.GetName() != fields[0] {
 			continue
@@ -122,7 +122,7 @@ func (w *gathering) groupColumn(ref *pg.ColumnRef) node {
 		if found.rel != nil || t.Val.GetColumnRef() == nil {
 			return node{}
 		}
-		found = w.q.column(t.Val.GetColumnRef())
+		found = q.column(t.Val.GetColumnRef())
 	}
 	return found
 }

@@ -230,7 +230,7 @@ func (g *generator) shape(from string, rels []fromRel) string {
 	case 5:
 		return "SELECT " + list + ", (SELECT count(*) FROM orders y WHERE y.user_id = " + key + ") FROM " + from + where
 	case 6:
-		return "SELECT " + key + ", row_number() OVER (PARTITION BY " + key + " ORDER BY " + list + "), count(*) OVER (PARTITION BY " +
+		return "SELECT " + key + ", rank() OVER (PARTITION BY " + key + " ORDER BY " + list + "), count(*) OVER (PARTITION BY " +
 			pick(g, key, g.column(rels)) + ") FROM " + from + where
 	}
 	return "SELECT " + list + " FROM " + from + where

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,12 +157,31 @@ func describe(t *testing.T, r *Router, snap *topology.Snapshot, c goldenCase) []
 	if p.SQL != "" {
 		lines = append(lines, "sends "+p.SQL)
 	}
-	for _, part := range p.Parts {
-		if part.SQL != "" {
-			lines = append(lines, string(part.Shard)+" gets "+part.SQL)
-		}
+	if p.Copy != nil {
+		lines = append(lines, "makes "+p.Copy.Create)
 	}
+	lines = append(lines, describeParts(p.Parts, p.Copy != nil)...)
 	return append(lines, describeMerge(p.Merge)...)
+}
+
+// describeParts lists the texts of the shards; those of a pull once for all
+// that get the same.
+func describeParts(parts []Part, together bool) []string {
+	var lines []string
+	for i, part := range parts {
+		same := func(other Part) bool { return together && other.SQL == part.SQL }
+		if part.SQL == "" || slices.ContainsFunc(parts[:i], same) {
+			continue
+		}
+		line := string(part.Shard)
+		for _, other := range parts[i+1:] {
+			if same(other) {
+				line += " " + string(other.Shard)
+			}
+		}
+		lines = append(lines, line+" gets "+part.SQL)
+	}
+	return lines
 }
 
 func goldenStatement(r *Router, snap *topology.Snapshot, env *Env, c goldenCase) (*Statement, Values, error) {
@@ -248,6 +268,9 @@ func describePlan(p Plan) string {
 			parts = append(parts, string(part.Shard))
 		}
 		text += " in parts on " + strings.Join(parts, " ")
+		if p.Kind == Pull {
+			text += " for " + string(p.Shard)
+		}
 	case len(p.Shards) > 0:
 		var shards []string
 		for _, shard := range p.Shards {

@@ -35,6 +35,7 @@ type core struct {
 	forced   ring.ShardID // by a directive
 
 	gather *gather
+	pull   *pull
 	parts  []part // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
@@ -125,7 +126,7 @@ func (p *planner) writable() *Refusal {
 				return refusal
 			}
 		}
-	case KindUnset, Gather:
+	case KindUnset, Gather, Pull:
 	}
 	return nil
 }
@@ -222,7 +223,7 @@ func (p *planner) rows() *Refusal {
 		p.plan.Kind, p.plan.Shard = One, p.shard
 		return nil
 	}
-	if p.why != nil && p.s.gather == nil {
+	if p.why != nil && p.s.gather == nil && p.s.pull == nil {
 		return p.why
 	}
 	return p.several()
@@ -343,7 +344,10 @@ func (p *planner) doubt(n *requirement, o *operand) {
 // several plans a statement whose rows are on several shards.
 func (p *planner) several() *Refusal {
 	g := p.s.gather
-	if g == nil || len(p.s.homes) > 0 || p.s.catalogs {
+	switch {
+	case p.s.pull != nil:
+		return p.pull()
+	case g == nil || len(p.s.homes) > 0 || p.s.catalogs:
 		return p.s.spreadRefusal()
 	}
 	slices.Sort(p.shards)

@@ -14,6 +14,7 @@ const (
 	Home           // home tables, catalogs and functions: the shard that has them
 	Reference      // a read of reference tables only: any shard
 	Gather         // the same statement on several shards, answers merged
+	Pull           // rows of several shards copied to one, which answers
 	Broadcast      // on every shard (or Parts) at once: DDL, TRUNCATE, writes to reference tables
 )
 
@@ -25,15 +26,16 @@ const (
 // shard, so the tags must be equal; they are not added up.
 type Plan struct {
 	Kind     Kind
-	Shard    ring.ShardID   // One, Home; Reference: the preferred shard, any other Active one will do
+	Shard    ring.ShardID   // One, Home; Reference: the preferred shard, any other Active one will do; Pull: the final one
 	Shards   []ring.ShardID // Gather, Broadcast: sorted; empty when Parts says it
 	Anywhere bool           // a read without side effects that any shard answers alike: may follow an open transaction
 
 	// SQL replaces the client's text when it is not empty. With it the
 	// parameters keep their numbers.
 	SQL   string
-	Parts []Part // Broadcast: shards that get different texts; replaces Shards and SQL
+	Parts []Part // Broadcast: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
 	Merge *Merge // Gather: how to combine
+	Copy  *Copy  // Pull: where they are copied to, before SQL runs on Shard
 
 	// NoTransaction: PostgreSQL refuses the statement in a transaction block, so
 	// it runs shard by shard and cannot be all or nothing.

@@ -32,6 +32,7 @@ func (a *analysis) subquery(n *pg.Node, parent *query, ctes *cte) *query {
 // that it is the query of, if it is recursive.
 func (a *analysis) selectQuery(s *pg.SelectStmt, parent *query, ctes *cte, own *cte) *query {
 	q := &query{parent: parent, stmt: s, pass: passAll}
+	a.levels = append(a.levels, q)
 	q.ctes = a.with(s.WithClause, parent, ctes)
 	a.limitPass(q)
 	switch {

@@ -83,3 +83,13 @@ func whole(t *topology.Table) string {
 	}
 	return t.Name.String()
 }
+
+// pinHint says how to pin the statement to one shard.
+func (a *analysis) pinHint() string {
+	for i := range a.st.needs {
+		if n := &a.st.needs[i]; n.column != "" {
+			return "Add a condition on the shard key, such as " + n.table + "." + n.column + " = …, or query less at once."
+		}
+	}
+	return "Add conditions on the shard keys."
+}

@@ -13,6 +13,8 @@ type rel struct {
 	table *topology.Table // nil for what is not a table of the snapshot
 	query *query          // the query it is in the FROM list of
 
+	source *pg.RangeVar // what names it, once it is pulled
+
 	sub  *query // derived table: subquery, CTE, or the query of an IN
 	cte  *cte   // it is a use of this CTE
 	cols []string

@@ -23,6 +23,7 @@ type survey struct {
 	sublinks  int
 	windows   int
 	writes    int // data-modifying statements
+	samples   int // TABLESAMPLE
 	limits    int // clauses that choose rows: LIMIT, OFFSET, DISTINCT ON, window functions
 
 	// Found by classifying funcs.
@@ -88,6 +89,8 @@ func (s *survey) note(m protoreflect.Message) {
 		}
 	case *pg.SubLink:
 		s.sublinks++
+	case *pg.RangeTableSample:
+		s.samples++
 	case *pg.InsertStmt, *pg.UpdateStmt, *pg.DeleteStmt, *pg.MergeStmt:
 		s.writes++
 	}

@@ -108,6 +108,7 @@ func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) err
 	var format string
 	if err := forEach(ctx, tx, columnsSQL, func() {
 		if r := byOID[oid]; r != nil {
+			column.TypeName = format
 			r.table.Columns = append(r.table.Columns, column)
 			r.formats = append(r.formats, format)
 		}

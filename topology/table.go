@@ -100,6 +100,8 @@ type Column struct {
 	Name string
 	Type uint32 // oid in pg_type; of a domain, the oid of the base type under it
 
+	TypeName string // the declared type as SQL, every name qualified that is not in pg_catalog
+
 	// Modifier is atttypmod: -1 says that the type has no length or precision, so that it stores every value as it is. 0 says
 	// timestamp(0) and the like, or not known.
 	Modifier int32

@@ -65,9 +65,10 @@ SELECT c.*, c.score + 1 FROM customers c ORDER BY c.created DESC;
 --> sends SELECT c.id, c.name, c.email, c.code, c.balance, c.score, c.country, c.created, c.score + 1 FROM customers c ORDER BY c.created DESC
 --> merge: sorted by column 7 desc nulls first
 SELECT name FROM customers ORDER BY name;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: ORDER BY a text column follows a collation; over several shards only COLLATE "C" is supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT name FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY name
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
 SELECT code FROM customers ORDER BY code;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0 bytewise
@@ -76,9 +77,10 @@ SELECT name FROM customers ORDER BY name COLLATE "C";
 --> sends SELECT name, name COLLATE "C" AS pgring_sort_1 FROM customers ORDER BY name COLLATE "C"
 --> merge: sorted by column 1 bytewise, 1 hidden
 SELECT name FROM customers ORDER BY name COLLATE "de_DE";
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: ORDER BY a text column follows a collation; over several shards only COLLATE "C" is supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT name FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY name COLLATE "de_DE"
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
 SELECT id FROM customers ORDER BY lower(name);
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, lower(name) AS pgring_sort_1 FROM customers ORDER BY lower(name)
@@ -88,13 +90,15 @@ SELECT id FROM customers ORDER BY random() LIMIT 10;
 --> sends SELECT id, random() AS pgring_sort_1 FROM customers ORDER BY random() LIMIT 10
 --> merge: sorted by column 1, limit 10, 1 hidden
 SELECT id FROM customers ORDER BY score USING >;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: ORDER BY … USING over several shards is not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT id FROM (SELECT "id", "score" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY score USING >
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."score" AS c2 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "score" FROM "public"."customers"
 SELECT id FROM customers ORDER BY 3;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: ORDER BY names a column of the result that does not exist.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY 3
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id" FROM "public"."customers"
 
 -- Limits.
 SELECT id FROM customers LIMIT 10;
@@ -126,15 +130,17 @@ SELECT id FROM customers ORDER BY id FETCH FIRST 5 ROWS ONLY;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0, limit 5
 SELECT id FROM customers ORDER BY id FETCH FIRST 5 ROWS WITH TIES;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: WITH TIES over several shards is not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY id FETCH FIRST 5 ROWS WITH TIES
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "id" FROM "public"."customers"
 SELECT id FROM customers LIMIT -1;
 --> one on s1
 SELECT id FROM customers LIMIT 2 + 3;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: LIMIT and OFFSET over several shards must be integers or parameters.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers LIMIT 2 + 3
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "id" FROM "public"."customers"
 SELECT id FROM customers LIMIT 9223372036854775807 OFFSET 10;
 --> gather on s1 s2 s3 s4
 --> sends SELECT id FROM customers LIMIT LEAST((9223372036854775807)::bigint::numeric + COALESCE(10::bigint, 0), 9223372036854775807)::bigint
@@ -176,63 +182,76 @@ SELECT max(DISTINCT score) FROM customers;
 --> gather on s1 s2 s3 s4
 --> merge: max
 SELECT count(DISTINCT country) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate count with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT count(DISTINCT country) FROM (SELECT "country" FROM "public"."customers" UNION ALL SELECT c1 AS "country" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."country" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "country" FROM "public"."customers"
 SELECT sum(DISTINCT score) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate sum with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT sum(DISTINCT score) FROM (SELECT "score" FROM "public"."customers" UNION ALL SELECT c1 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."score" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "score" FROM "public"."customers"
 SELECT sum(score) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate sum with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT sum(score) FROM (SELECT "score" FROM "public"."customers" UNION ALL SELECT c1 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."score" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "score" FROM "public"."customers"
 SELECT avg(balance) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate avg with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT avg(balance) FROM (SELECT "balance" FROM "public"."customers" UNION ALL SELECT c1 AS "balance" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."balance" AS c1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "balance" FROM "public"."customers"
 SELECT count(*) + 1 FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT count(*) + 1 FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
 SELECT count(*), 1 FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT count(*), 1 FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
 SELECT min(name) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate min with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT min(name) FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
 SELECT string_agg(name, ',') FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate string_agg with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT string_agg(name, ',') FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
 SELECT count(*) FROM customers HAVING count(*) > 3;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: HAVING would judge the aggregates of each shard.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT count(*) FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers HAVING count(*) > 3
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
 SELECT count(*) FROM customers LIMIT 1;
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT count(*) FROM customers LIMIT 0;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: LIMIT or OFFSET on aggregates over several shards is not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT count(*) FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers LIMIT 0
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
 SELECT count(*) FROM customers ORDER BY 1;
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT sum(balance)::int8 FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT sum(balance)::int8 FROM (SELECT "balance" FROM "public"."customers" UNION ALL SELECT c1 AS "balance" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."balance" AS c1 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "balance" FROM "public"."customers"
 SELECT my_agg(score) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: It calls a user-defined function, which would see the rows of one shard only.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT my_agg(score) FROM (SELECT "score" FROM "public"."customers" UNION ALL SELECT c1 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."score" AS c1 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "score" FROM "public"."customers"
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY score) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Aggregate percentile_cont with these arguments cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY score) FROM (SELECT "score" FROM "public"."customers" UNION ALL SELECT c1 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."score" AS c1 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "score" FROM "public"."customers"
 
 -- Groups.
 SELECT user_id, count(*), avg(total) FROM orders GROUP BY user_id;
@@ -248,24 +267,28 @@ SELECT user_id AS u, sum(total) AS t FROM orders GROUP BY u ORDER BY t;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 1
 SELECT status, count(*) FROM orders GROUP BY status;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT status, count(*) FROM (SELECT "status" FROM "public"."orders" UNION ALL SELECT c1 AS "status" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY status
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."status" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "status" FROM "public"."orders"
 SELECT user_id + 1, count(*) FROM orders GROUP BY user_id + 1;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT user_id + 1, count(*) FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY user_id + 1
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "user_id" FROM "public"."orders"
 SELECT user_id, count(*) FROM orders GROUP BY ROLLUP (user_id);
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT user_id, count(*) FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY ROLLUP (user_id)
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "user_id" FROM "public"."orders"
 SELECT o.user_id, count(*) FROM orders o JOIN order_items i ON i.user_id = o.user_id GROUP BY o.user_id;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT i.user_id, count(*) FROM orders o LEFT JOIN order_items i ON i.user_id = o.user_id GROUP BY i.user_id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: GROUP BY does not contain the shard key, so a group's rows may be on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT i.user_id, count(*) FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) o LEFT JOIN (SELECT "user_id" FROM "public"."order_items" UNION ALL SELECT c2 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) i ON i.user_id = o.user_id GROUP BY i.user_id
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1, (NULL::"public"."order_items")."user_id" AS c2 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "user_id", (NULL::"public"."order_items")."user_id" FROM "public"."orders" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."orders")."user_id", "user_id" FROM "public"."order_items"
 SELECT DISTINCT user_id FROM orders;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -273,16 +296,18 @@ SELECT DISTINCT user_id, status FROM orders ORDER BY user_id;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0
 SELECT DISTINCT status FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: DISTINCT without the shard key in the select list would find the same row on several shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT DISTINCT status FROM (SELECT "status" FROM "public"."orders" UNION ALL SELECT c1 AS "status" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."status" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "status" FROM "public"."orders"
 SELECT DISTINCT * FROM orders;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT DISTINCT ON (user_id) * FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: DISTINCT ON over several shards is not supported.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT DISTINCT ON (user_id) * FROM (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "id", c2 AS "user_id", c3 AS "total", c4 AS "status", c5 AS "created", c6 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."id" AS c1, (NULL::"public"."orders")."user_id" AS c2, (NULL::"public"."orders")."total" AS c3, (NULL::"public"."orders")."status" AS c4, (NULL::"public"."orders")."created" AS c5, (NULL::"public"."orders")."product_id" AS c6 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 SELECT user_id, row_number() OVER (PARTITION BY user_id ORDER BY created) FROM orders;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -290,13 +315,15 @@ SELECT user_id, sum(total) OVER w FROM orders WINDOW w AS (PARTITION BY status, 
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT user_id, row_number() OVER (ORDER BY created) FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A window function's partitions do not contain the shard key, so they span shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT user_id, row_number() OVER (ORDER BY created) FROM (SELECT "user_id", "created" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id", c2 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1, (NULL::"public"."orders")."created" AS c2 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "user_id", "created" FROM "public"."orders"
 SELECT user_id, row_number() OVER (PARTITION BY status) FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A window function's partitions do not contain the shard key, so they span shards.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT user_id, row_number() OVER (PARTITION BY status) FROM (SELECT "user_id", "status" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id", c2 AS "status" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1, (NULL::"public"."orders")."status" AS c2 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "user_id", "status" FROM "public"."orders"
 
 -- Joins.
 SELECT * FROM customers c JOIN orders o ON o.user_id = c.id;
@@ -321,17 +348,20 @@ SELECT count(*) FROM orders o JOIN order_items i USING (user_id);
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT * FROM customers c JOIN orders o ON o.id = c.id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Tables "customers" and "orders" are not joined by their shard keys, so rows that belong together may be on different shards.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c JOIN (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c9 AS "id", c10 AS "user_id", c11 AS "total", c12 AS "status", c13 AS "created", c14 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) o ON o.id = c.id
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8, (NULL::"public"."orders")."id" AS c9, (NULL::"public"."orders")."user_id" AS c10, (NULL::"public"."orders")."total" AS c11, (NULL::"public"."orders")."status" AS c12, (NULL::"public"."orders")."created" AS c13, (NULL::"public"."orders")."product_id" AS c14 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created", (NULL::"public"."orders")."id", (NULL::"public"."orders")."user_id", (NULL::"public"."orders")."total", (NULL::"public"."orders")."status", (NULL::"public"."orders")."created", (NULL::"public"."orders")."product_id" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", (NULL::"public"."customers")."name", (NULL::"public"."customers")."email", (NULL::"public"."customers")."code", (NULL::"public"."customers")."balance", (NULL::"public"."customers")."score", (NULL::"public"."customers")."country", (NULL::"public"."customers")."created", "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 SELECT * FROM customers c CROSS JOIN orders o;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Tables "customers" and "orders" are not joined by their shard keys, so rows that belong together may be on different shards.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c CROSS JOIN (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c9 AS "id", c10 AS "user_id", c11 AS "total", c12 AS "status", c13 AS "created", c14 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) o
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8, (NULL::"public"."orders")."id" AS c9, (NULL::"public"."orders")."user_id" AS c10, (NULL::"public"."orders")."total" AS c11, (NULL::"public"."orders")."status" AS c12, (NULL::"public"."orders")."created" AS c13, (NULL::"public"."orders")."product_id" AS c14 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created", (NULL::"public"."orders")."id", (NULL::"public"."orders")."user_id", (NULL::"public"."orders")."total", (NULL::"public"."orders")."status", (NULL::"public"."orders")."created", (NULL::"public"."orders")."product_id" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", (NULL::"public"."customers")."name", (NULL::"public"."customers")."email", (NULL::"public"."customers")."code", (NULL::"public"."customers")."balance", (NULL::"public"."customers")."score", (NULL::"public"."customers")."country", (NULL::"public"."customers")."created", "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 SELECT * FROM customers c FULL JOIN orders o ON o.user_id = c.id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A FULL JOIN over several shards is not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c FULL JOIN (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c9 AS "id", c10 AS "user_id", c11 AS "total", c12 AS "status", c13 AS "created", c14 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) o ON o.user_id = c.id
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8, (NULL::"public"."orders")."id" AS c9, (NULL::"public"."orders")."user_id" AS c10, (NULL::"public"."orders")."total" AS c11, (NULL::"public"."orders")."status" AS c12, (NULL::"public"."orders")."created" AS c13, (NULL::"public"."orders")."product_id" AS c14 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created", (NULL::"public"."orders")."id", (NULL::"public"."orders")."user_id", (NULL::"public"."orders")."total", (NULL::"public"."orders")."status", (NULL::"public"."orders")."created", (NULL::"public"."orders")."product_id" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", (NULL::"public"."customers")."name", (NULL::"public"."customers")."email", (NULL::"public"."customers")."code", (NULL::"public"."customers")."balance", (NULL::"public"."customers")."score", (NULL::"public"."customers")."country", (NULL::"public"."customers")."created", "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 SELECT * FROM customers c JOIN products p ON p.name = c.name;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -339,21 +369,25 @@ SELECT * FROM customers c LEFT JOIN products p ON p.name = c.name;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT * FROM products p LEFT JOIN customers c ON p.name = c.name;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: An outer join keeps the rows of a table that every shard has: they would appear once for each shard.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT * FROM products p LEFT JOIN (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c ON p.name = c.name
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers"
 SELECT * FROM customers c RIGHT JOIN products p ON p.name = c.name;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: An outer join keeps the rows of a table that every shard has: they would appear once for each shard.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c RIGHT JOIN products p ON p.name = c.name
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers"
 SELECT * FROM customers c JOIN docs d ON d.owner = c.id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Its tables are of different colocation groups.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c JOIN (SELECT "id", "body", "owner" FROM "public"."docs" UNION ALL SELECT c9 AS "id", c10 AS "body", c11 AS "owner" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) d ON d.owner = c.id
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8, (NULL::"public"."docs")."id" AS c9, (NULL::"public"."docs")."body" AS c10, (NULL::"public"."docs")."owner" AS c11 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created", (NULL::"public"."docs")."id", (NULL::"public"."docs")."body", (NULL::"public"."docs")."owner" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", (NULL::"public"."customers")."name", (NULL::"public"."customers")."email", (NULL::"public"."customers")."code", (NULL::"public"."customers")."balance", (NULL::"public"."customers")."score", (NULL::"public"."customers")."country", (NULL::"public"."customers")."created", "id", "body", "owner" FROM "public"."docs"
 SELECT * FROM customers c JOIN settings s ON s.user_id = c.id;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: It uses tables that only the home shard has.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c JOIN settings s ON s.user_id = c.id
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers"
 SELECT * FROM customers c JOIN generate_series(1, 3) g ON g = c.score;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -361,9 +395,10 @@ SELECT * FROM customers c JOIN (SELECT * FROM countries) t ON t.code = c.country
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT * FROM customers c JOIN (SELECT * FROM countries LIMIT 1) t ON t.code = c.country;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A subquery with LIMIT, DISTINCT ON or window functions may choose different rows on each shard.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c JOIN (SELECT * FROM countries LIMIT 1) t ON t.code = c.country
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers"
 SELECT * FROM customers c JOIN (VALUES ('de'), ('fr')) v (code) ON v.code = c.country;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
@@ -374,16 +409,18 @@ SELECT * FROM customers WHERE country = (SELECT max(code) FROM countries);
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT * FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE o.user_id = c.id);
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Table "orders" is in a subquery, WITH or derived table of its own.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) c WHERE EXISTS (SELECT 1 FROM (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c9 AS "id", c10 AS "user_id", c11 AS "total", c12 AS "status", c13 AS "created", c14 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) o WHERE o.user_id = c.id)
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8, (NULL::"public"."orders")."id" AS c9, (NULL::"public"."orders")."user_id" AS c10, (NULL::"public"."orders")."total" AS c11, (NULL::"public"."orders")."status" AS c12, (NULL::"public"."orders")."created" AS c13, (NULL::"public"."orders")."product_id" AS c14 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created", (NULL::"public"."orders")."id", (NULL::"public"."orders")."user_id", (NULL::"public"."orders")."total", (NULL::"public"."orders")."status", (NULL::"public"."orders")."created", (NULL::"public"."orders")."product_id" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", (NULL::"public"."customers")."name", (NULL::"public"."customers")."email", (NULL::"public"."customers")."code", (NULL::"public"."customers")."balance", (NULL::"public"."customers")."score", (NULL::"public"."customers")."country", (NULL::"public"."customers")."created", "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 WITH t AS (SELECT * FROM countries) SELECT * FROM customers c JOIN t ON t.code = c.country;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 WITH o AS (SELECT * FROM orders) SELECT * FROM o;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Table "orders" is in a subquery, WITH or derived table of its own.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends WITH o AS (SELECT * FROM (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "id", c2 AS "user_id", c3 AS "total", c4 AS "status", c5 AS "created", c6 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders) SELECT * FROM o
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."id" AS c1, (NULL::"public"."orders")."user_id" AS c2, (NULL::"public"."orders")."total" AS c3, (NULL::"public"."orders")."status" AS c4, (NULL::"public"."orders")."created" AS c5, (NULL::"public"."orders")."product_id" AS c6 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 
 -- What is refused.
 SELECT * FROM customers FOR UPDATE;
@@ -392,33 +429,36 @@ SELECT * FROM customers FOR UPDATE;
 -->   detail: Row locks over several shards are not supported.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT id FROM customers UNION ALL SELECT user_id FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: UNION, INTERSECT and EXCEPT over several shards are not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers UNION ALL SELECT user_id FROM (SELECT "id", "user_id" FROM "public"."orders" UNION ALL SELECT c2 AS "id", c3 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."orders")."id" AS c2, (NULL::"public"."orders")."user_id" AS c3 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id", (NULL::"public"."orders")."id", (NULL::"public"."orders")."user_id" FROM "public"."customers" UNION ALL SELECT 1::pg_catalog.int2, (NULL::"public"."customers")."id", "id", "user_id" FROM "public"."orders"
 SELECT nextval('s'), id FROM customers;
 --> writes
 --> refused (unsupported): statement cannot be answered from several shards
--->   detail: It may have side effects, which would happen on each shard.
+-->   detail: It may have side effects.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT touch_orders(), id FROM customers;
 --> writes
 --> refused (unsupported): statement cannot be answered from several shards
--->   detail: It may have side effects, which would happen on each shard.
+-->   detail: It may have side effects.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT plain_fn(id) FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: It calls a user-defined function, which would see the rows of one shard only.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT plain_fn(id) FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id" FROM "public"."customers"
 SELECT random(), now(), id FROM customers;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: The current time or user in the result is each shard's own.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT random(), now(), id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "id" FROM "public"."customers"
 SELECT generate_series(1, 2), id FROM customers;
 --> gather on s1 s2 s3 s4
 --> merge: concatenated
 SELECT * FROM customers TABLESAMPLE system (1);
 --> refused (unsupported): statement cannot be answered from several shards
--->   detail: An item of its FROM list is not supported over several shards.
+-->   detail: TABLESAMPLE over several shards is not supported.
 -->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 SELECT * FROM orders_view;
 --> refused (unsupported): relation "orders_view" reads a sharded table
@@ -469,22 +509,27 @@ SELECT CAST(count(*) AS bigint) AS n FROM orders;
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT count(*)::int FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT count(*)::int FROM (SELECT 1 AS pgring_row FROM "public"."orders" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."orders"
 SELECT sum(user_id)::bigint FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT sum(user_id)::bigint FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1 WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "user_id" FROM "public"."orders"
 SELECT sum(product_id + 1)::bigint FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT sum(product_id + 1)::bigint FROM (SELECT "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."product_id" AS c1 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "product_id" FROM "public"."orders"
 SELECT sum(total)::numeric(10,2) FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT sum(total)::numeric(10, 2) FROM (SELECT "total" FROM "public"."orders" UNION ALL SELECT c1 AS "total" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."total" AS c1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "total" FROM "public"."orders"
 SELECT max(product_id)::bigint FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: A column of the result is not one plain aggregate, so it cannot be combined from the shards' parts.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT max(product_id)::bigint FROM (SELECT "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."product_id" AS c1 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "product_id" FROM "public"."orders"

@@ -28,9 +28,9 @@ SELECT orders_left(), count(*) FROM orders WHERE user_id = NULL;
 -->   detail: It names table "orders", whose rows are not all on the shard that it would run on.
 -->   hint: Run the query in it as a statement of its own, or use it where one value of "user_id" pins the statement to a shard.
 SELECT orders_left() FROM orders;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: It calls a user-defined function, which would see the rows of one shard only.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> refused (unsupported): function "orders_left" uses a sharded table
+-->   detail: It names table "orders", whose rows are not all on the shard that it would run on.
+-->   hint: Run the query in it as a statement of its own, or use it where one value of "user_id" pins the statement to a shard.
 SELECT orders_left() FROM docs WHERE id = '00000000-0000-0000-0000-000000000001';
 --> refused (unsupported): function "orders_left" uses a sharded table
 -->   detail: It names table "orders", whose rows are not all on the shard that it would run on.
@@ -106,9 +106,9 @@ SELECT * FROM calling_view;
 -->   detail: It names table "orders", whose rows are not all on the shard that it would run on.
 -->   hint: Run the query in it as a statement of its own, or use it where one value of "user_id" pins the statement to a shard.
 SELECT * FROM calling_view, orders WHERE user_id = 42;
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: It uses tables that only the home shard has.
--->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+--> refused (unsupported): a function in view "calling_view" uses a sharded table
+-->   detail: It names table "orders", whose rows are not all on the shard that it would run on.
+-->   hint: Run the query in it as a statement of its own, or use it where one value of "user_id" pins the statement to a shard.
 COPY calling_view TO STDOUT;
 --> verb copy out
 --> refused (unsupported): a function in view "calling_view" uses a sharded table
