@@ -48,14 +48,14 @@ func TestCatalogShowsRelationsColumnsAndFunctions(t *testing.T) {
 		t.Errorf("orders: %+v", orders)
 	}
 	want := []topology.Column{
-		{Name: "id", Type: 20, NotNull: true, HasDefault: true, DefaultVolatile: true, Identity: true},
-		{Name: "customer_id", Type: 23, NotNull: true},
-		{Name: "mail", Type: 1043, Modifier: 84, NotNull: true, HasDefault: true, DefaultVolatile: true, Domain: true},
-		{Name: "total", Type: 1700, HasDefault: true, Generated: true},
-		{Name: "note", Type: 25, HasDefault: true, CCollation: true},
-		{Name: "free", Type: 25},
-		{Name: "m"},
-		{Name: "b", Type: 25, Nondeterministic: true},
+		{Name: "id", TypeName: "bigint", Type: 20, NotNull: true, HasDefault: true, DefaultVolatile: true, Identity: true},
+		{Name: "customer_id", TypeName: "integer", Type: 23, NotNull: true},
+		{Name: "mail", TypeName: "public.work_email", Type: 1043, Modifier: 84, NotNull: true, HasDefault: true, DefaultVolatile: true, Domain: true},
+		{Name: "total", TypeName: "numeric", Type: 1700, HasDefault: true, Generated: true},
+		{Name: "note", TypeName: "text", Type: 25, HasDefault: true, CCollation: true},
+		{Name: "free", TypeName: "text", Type: 25},
+		{Name: "m", TypeName: "public.mood"},
+		{Name: "b", TypeName: "text", Type: 25, Nondeterministic: true},
 	}
 	for i, column := range orders.Columns {
 		if column.Name == "m" {
