@@ -38,7 +38,10 @@ func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
 	g, why := a.planGather(s, q)
 	a.st.gather = g
 	if why != nil {
-		a.st.pull, why = a.planPull(s)
+		detail := why.Detail
+		if a.st.pull, why = a.planPull(s); why == nil {
+			a.st.pull.why = detail
+		}
 	}
 	a.st.spread = why
 }

@@ -95,6 +95,11 @@ func (p *Plan) steps(step Step) []Step {
 		steps = append(steps, next)
 	}
 	switch {
+	case p.Kind == Pull:
+		for _, part := range p.Parts {
+			add(part.Shard, part.SQL)
+		}
+		add(p.Shard, p.SQL)
 	case len(p.Parts) > 0:
 		for _, part := range p.Parts {
 			add(part.Shard, part.SQL)

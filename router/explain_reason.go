@@ -62,7 +62,7 @@ func (s *Statement) kindReason(plan *Plan) []string {
 	case Gather:
 		return []string{"rows are merged from " + strconv.Itoa(len(plan.Shards)) + " shards"}
 	case Pull:
-		return []string{"rows are copied to " + string(plan.Shard) + ", which answers"}
+		return []string{"rows are copied to " + string(plan.Shard) + ", which answers: " + s.pull.why}
 	case Broadcast:
 		return []string{"runs on every shard that has the tables"}
 	case One, KindUnset:

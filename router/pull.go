@@ -1,6 +1,8 @@
 package router
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +28,7 @@ type pull struct {
 	marks   []mark
 	at      ring.ShardID // the final shard; empty: any that has rows
 	columns int          // of all fetches
+	why     string       // gather does not do
 }
 
 // mark is one place in the statement where a relation stood.
@@ -112,11 +115,9 @@ func (w *pulling) place() {
 // relations lists the relations that may have to be copied, in the order of the
 // text.
 func (w *pulling) relations() {
-	for _, v := range w.a.survey.ranges {
+	ranges := slices.SortedFunc(maps.Keys(w.a.byRange), func(x, y *pg.RangeVar) int { return cmp.Compare(x.Location, y.Location) })
+	for _, v := range ranges {
 		r := w.a.byRange[v]
-		if r == nil {
-			continue
-		}
 		w.names[r.name]++
 		if r.table == nil || !w.moves(r.table) {
 			continue
