@@ -259,11 +259,21 @@ func (w *gathering) rowCount(n *pg.Node) operand {
 	if n == nil {
 		return operand{}
 	}
+	if isFetchOne(n) {
+		return operand{kind: operandConst}
+	}
 	o, ok := w.a.operand(n, ring.KeyInt)
 	if !ok || o.kind == operandLiteral && o.lit != sql.Integer {
 		w.no("LIMIT and OFFSET over several shards must be integers or parameters.")
 	}
 	return o
+}
+
+// isFetchOne says whether n is the 1 of FETCH FIRST ROW, which the parser made
+// up: it stands nowhere in the text.
+func isFetchOne(n *pg.Node) bool {
+	c := n.GetAConst()
+	return c.GetIval() != nil && c.GetLocation() < 0
 }
 
 // finish writes the text for the shards.
@@ -306,6 +316,9 @@ func (g *gather) fill(p *Plan, in *input) *Refusal {
 func (g *gather) rows(o *operand, in *input, none int64) (rows int64, negative bool, refusal *Refusal) {
 	if o.kind == operandUnset {
 		return none, false, nil
+	}
+	if o.kind == operandConst && !o.null {
+		return 1, false, nil
 	}
 	key, got, refusal := in.key(o)
 	switch got {

@@ -12,7 +12,7 @@ type operandKind uint8
 
 const (
 	operandUnset   operandKind = iota
-	operandConst               // in the statement itself: NULL
+	operandConst               // in the statement itself: NULL, or the 1 of FETCH FIRST ROW
 	operandLiteral             // the index-th literal of the text
 	operandParam               // $(index+1)
 	operandGiven               // by a directive
@@ -95,8 +95,12 @@ func (a *analysis) constant(c *pg.A_Const, keyType ring.KeyType, cast castKind) 
 }
 
 // literalAt finds the literal of the text that the parser reports at a byte
-// position: it starts there, or signs do that belong to it.
+// position: it starts there, or signs do that belong to it. Constants that the
+// parser made up have a negative position.
 func (a *analysis) literalAt(position int) (operand, bool) {
+	if position < 0 {
+		return operand{}, false
+	}
 	o := operand{kind: operandLiteral}
 	scanner := sql.Scanner{Text: a.src.text, Pos: position}
 	for {

@@ -129,6 +129,16 @@ SELECT id FROM customers ORDER BY score LIMIT 10 OFFSET 5;
 SELECT id FROM customers ORDER BY id FETCH FIRST 5 ROWS ONLY;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 0, limit 5
+SELECT id FROM customers ORDER BY id FETCH FIRST ROW ONLY;
+--> gather on s1 s2 s3 s4
+--> merge: sorted by column 0, limit 1
+SELECT id FROM customers ORDER BY id OFFSET 2 ROWS FETCH NEXT ROW ONLY;
+--> gather on s1 s2 s3 s4
+--> sends SELECT id FROM customers ORDER BY id LIMIT LEAST(1::bigint::numeric + COALESCE(2::bigint, 0), 9223372036854775807)::bigint
+--> merge: sorted by column 0, limit 1, offset 2
+SELECT count(*) FROM customers FETCH FIRST ROW ONLY;
+--> gather on s1 s2 s3 s4
+--> merge: count
 SELECT id FROM customers ORDER BY id FETCH FIRST 5 ROWS WITH TIES;
 --> pull in parts on s1 s2 s3 for s4
 --> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY id FETCH FIRST 5 ROWS WITH TIES
