@@ -412,6 +412,11 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"of no rows", "Q PREPARE q (bigint) AS DELETE FROM users WHERE id = $1 | Q EXECUTE q ({a}) | Q EXECUTE q ({a})"},
 		{"with too few values", "Q PREPARE q (bigint) AS SELECT name FROM users WHERE id = $1 | Q EXECUTE q"},
 		{"of all shards", "Q PREPARE q (int) AS SELECT id, name FROM users WHERE age > $1 ORDER BY age | Q EXECUTE q (1) | Q EXECUTE q (0)"},
+		{"of all shards on a pinned connection, then a block that fails", "Q LISTEN l | Q PREPARE q AS SELECT count(*) FROM users | Q EXECUTE q | Q BEGIN | Q SELECT 1/0 | Q SELECT 1 | Q COMMIT"},
+		{"failing on all shards, on a pinned connection", "Q LISTEN l | Q PREPARE q (int) AS SELECT id FROM users WHERE age > 1/$1 - 1 ORDER BY id | Q EXECUTE q (0) | Q SELECT 1 | Q EXECUTE q (1)"},
+		{"of all shards in a block", "Q BEGIN | Q PREPARE q (int) AS SELECT id FROM users WHERE age > 1/$1 - 1 ORDER BY id | Q SAVEPOINT s | Q EXECUTE q (0) | Q SELECT 1 | Q ROLLBACK TO s | Q EXECUTE q (1) | Q COMMIT | Q EXECUTE q (1)"},
+		{"of all shards among others", "Q LISTEN l | Q PREPARE q AS SELECT count(*) FROM users | Q INSERT INTO things VALUES (7, 'x'); EXECUTE q; SELECT 1/0; SELECT 2 | Q EXECUTE q; SELECT 3 | Q SELECT 4"},
+		{"writing every shard on a pinned connection", "Q LISTEN l | Q PREPARE q AS INSERT INTO countries VALUES ($1, $2) | Q EXECUTE q ('fr', 'France') | Q EXECUTE q ('fr', 'France') | Q BEGIN | Q SELECT 1/0 | Q COMMIT"},
 		{"an error in the statement", "Q PREPARE q AS SELECT 1/$1::int | Q EXECUTE q (0) | Q EXECUTE q (1)"},
 		{"DISCARD ALL", "P a SELECT 1 | S | Q PREPARE b AS SELECT 2 | Q DISCARD ALL | B . a | S | Q EXECUTE b"},
 	})

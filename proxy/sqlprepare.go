@@ -94,10 +94,12 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	describe := !c.unit.open
 	switch plan.Kind {
 	case router.Gather:
-		return c.gather(ctx, &gathering{stmt: inner, plan: &plan, text: textOf(&plan, []byte(s.shared.text)), bind: bind,
+		err := c.gather(ctx, &gathering{stmt: inner, plan: &plan, text: textOf(&plan, []byte(s.shared.text)), bind: bind,
 			oids: s.shared.oids, merge: plan.Merge, describe: describe})
+		return c.endExecute(ctx, err)
 	case router.Broadcast:
-		return c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		err := c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		return c.endExecute(ctx, err)
 	}
 	part, err := c.use(ctx, plan.Shard, inner.Access != router.Read)
 	if err != nil {
@@ -124,6 +126,18 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		return err
 	}
 	return c.receive()
+}
+
+// endExecute ends what an EXECUTE in a Query message has begun through the extended protocol on several servers: no Sync of the
+// client's will do so. Err is the outcome of EXECUTE, which it returns.
+func (c *session) endExecute(ctx context.Context, err error) error {
+	if c.unit.open || ignoreReported(err) != nil {
+		return err
+	}
+	if broken := c.syncServers(ctx); broken != nil {
+		return broken
+	}
+	return err
 }
 
 // describeExecute tells what EXECUTE returns: what the prepared statement does.
