@@ -26,7 +26,7 @@ func TestOthersWaitInOrder(t *testing.T) {
 				mu.Lock()
 				order = append(order, i)
 				mu.Unlock()
-				time.Sleep(time.Second)
+				time.Sleep(time.Second + time.Duration(i)*time.Millisecond)
 				running.Add(-1)
 				l.Leave(time.Second, false)
 			})
@@ -115,44 +115,43 @@ func TestWaitThatIsCancelledLosesNoPlace(t *testing.T) {
 	})
 }
 
-// server answers in a time that grows with how many ask at once.
-func drive(l *InFlight, seconds int, latency func(running int) time.Duration) {
-	var group sync.WaitGroup
-	end := time.Now().Add(time.Duration(seconds) * time.Second)
-	for range 40 {
-		group.Go(func() {
-			for time.Now().Before(end) {
-				if l.Enter(context.Background()) != nil {
-					continue
-				}
-				took := latency(l.Stats().Running)
-				time.Sleep(took)
-				l.Leave(took, false)
-			}
-		})
-	}
-	group.Wait()
-}
-
 func TestLimitFollowsTheLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewInFlight(InFlightConfig{Max: 40, Wait: time.Minute, Shed: Shed{Over: 100 * time.Millisecond, For: 3 * time.Second}})
+		// 40 clients ask a server that answers in a time of its own.
+		drive := func(seconds int, latency func(running int) time.Duration) {
+			var group sync.WaitGroup
+			end := time.Now().Add(time.Duration(seconds) * time.Second)
+			for range 40 {
+				group.Go(func() {
+					for time.Now().Before(end) {
+						if l.Enter(t.Context()) != nil {
+							continue
+						}
+						took := latency(l.Stats().Running)
+						time.Sleep(took)
+						l.Leave(took, false)
+					}
+				})
+			}
+			group.Wait()
+		}
 		fine := func(int) time.Duration { return 20 * time.Millisecond }
 		overloaded := func(running int) time.Duration { return time.Duration(running) * 10 * time.Millisecond }
 
-		drive(l, 10, fine)
+		drive(10, fine)
 		if s := l.Stats(); s.Limit != 40 {
 			t.Fatalf("limit %d while all is well", s.Limit)
 		}
-		drive(l, 2, overloaded)
+		drive(2, overloaded)
 		if s := l.Stats(); s.Limit != 40 {
 			t.Fatalf("limit %d after a short slowness", s.Limit)
 		}
-		drive(l, 60, overloaded)
+		drive(60, overloaded)
 		if s := l.Stats(); s.Limit < 7 || s.Limit > 12 {
 			t.Fatalf("limit %d, and up to 10 at a time are fast enough", s.Limit)
 		}
-		drive(l, 60, fine)
+		drive(60, fine)
 		if s := l.Stats(); s.Limit != 40 {
 			t.Errorf("limit %d a minute after the load was over", s.Limit)
 		}
