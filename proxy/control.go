@@ -238,8 +238,8 @@ func (c *session) discard(ctx context.Context, stmt *router.Statement) error {
 	return c.change(ctx, change{sql: c.discardSQL(), next: c.baseline.settings, names: []string{"all"}, tag: "DISCARD ALL"})
 }
 
-func (c *session) discardSQL() string {
-	return "RESET SESSION AUTHORIZATION; " + c.resetAllSQL()
+func (c *session) discardSQL() []string {
+	return append([]string{"RESET SESSION AUTHORIZATION"}, c.resetAllSQL()...)
 }
 
 // unpin closes the connections on which session state lives, and the state with them.

@@ -418,6 +418,7 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"of all shards among others", "Q LISTEN l | Q PREPARE q AS SELECT count(*) FROM users | Q INSERT INTO things VALUES (7, 'x'); EXECUTE q; SELECT 1/0; SELECT 2 | Q EXECUTE q; SELECT 3 | Q SELECT 4"},
 		{"writing every shard on a pinned connection", "Q LISTEN l | Q PREPARE q AS INSERT INTO countries VALUES ($1, $2) | Q EXECUTE q ('fr', 'France') | Q EXECUTE q ('fr', 'France') | Q BEGIN | Q SELECT 1/0 | Q COMMIT"},
 		{"an error in the statement", "Q PREPARE q AS SELECT 1/$1::int | Q EXECUTE q (0) | Q EXECUTE q (1)"},
+		{"DISCARD ALL in the extended protocol", "Q SET work_mem = '1MB' | P . DISCARD ALL | DS . | B . . | E . | S | Q SHOW work_mem | P . RESET ALL | B . . | E . | S | Q SHOW work_mem"},
 		{"DISCARD ALL", "P a SELECT 1 | S | Q PREPARE b AS SELECT 2 | Q DISCARD ALL | B . a | S | Q EXECUTE b"},
 	})
 }

@@ -17,7 +17,7 @@ type state struct {
 
 // change is one statement that changes settings.
 type change struct {
-	sql   string            // what the servers get
+	sql   []string          // the statements that the servers get
 	next  *backend.Settings // the settings that result
 	names []string          // of the settings; "all" for all of them
 	local bool              // until the end of the transaction only
@@ -36,7 +36,9 @@ func (c *session) change(ctx context.Context, ch change) error {
 	}
 	c.state = state{settings: ch.next, env: env}
 	if c.tx.active {
-		c.tx.prelude = append(c.tx.prelude, entry{sql: ch.sql, state: before})
+		for _, sql := range ch.sql {
+			c.tx.prelude = append(c.tx.prelude, entry{sql: sql, state: before})
+		}
 		c.tx.localEnv = c.tx.localEnv || (meaning && ch.local)
 	}
 	for _, p := range c.parts {
@@ -58,10 +60,10 @@ func decidesMeaning(names []string) bool {
 	return false
 }
 
-// runEverywhere runs sql on the servers that the session holds and returns the environment that results. A transaction that no
+// runEverywhere runs statements on the servers that the session holds and returns the environment that results. A transaction that no
 // server knows of yet stays so: the statement is tried on a server and undone there, because the client must hear at once if it
 // is wrong.
-func (c *session) runEverywhere(ctx context.Context, sql string, meaning bool) (*router.Env, error) {
+func (c *session) runEverywhere(ctx context.Context, sql []string, meaning bool) (*router.Env, error) {
 	if len(c.parts) == 0 && c.tx.active {
 		return c.tryOut(ctx, sql, meaning)
 	}
@@ -76,11 +78,21 @@ func (c *session) runEverywhere(ctx context.Context, sql string, meaning bool) (
 	}
 	for _, p := range c.parts {
 		p.unsynced = p.unsynced || c.unit.open
-		if err := c.runTold(p.run, sql); err != nil {
-			return nil, err
+		for _, text := range p.texts(sql) {
+			if err := c.runTold(p.run, text); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return c.environment(c.parts[0].run, meaning)
+}
+
+// texts packs statements for run: a Query message takes them all, a pipeline one at a time.
+func (p *participant) texts(sql []string) []string {
+	if p.unsynced {
+		return sql
+	}
+	return []string{strings.Join(sql, "; ")}
 }
 
 // environment reads the environment from a server, if it may have changed.
@@ -94,8 +106,8 @@ func (c *session) environment(run runner, changed bool) (*router.Env, error) {
 // runner runs a statement on a connection that its maker knows.
 type runner func(sql string) (outcome, error)
 
-// tryOut runs sql as if it came next in the transaction that no server knows of yet, and rolls it back.
-func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router.Env, error) {
+// tryOut runs statements as if they came next in the transaction that no server knows of yet, and rolls them back.
+func (c *session) tryOut(ctx context.Context, sql []string, meaning bool) (*router.Env, error) {
 	conn, err := c.srv.pools.AcquireFor(ctx, c.home(), c.user.Name, c.tx.base.settings)
 	if err != nil {
 		return nil, err
@@ -114,7 +126,7 @@ func (c *session) tryOut(ctx context.Context, sql string, meaning bool) (*router
 		}
 	}
 	run := func(sql string) (outcome, error) { return runText(conn, sql) }
-	err = c.runTold(run, sql)
+	err = c.runTold(run, strings.Join(sql, "; "))
 	var env *router.Env
 	if err == nil {
 		env, err = c.environment(run, meaning)
@@ -195,7 +207,7 @@ func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, te
 		}
 		return c.replyTag("SET")
 	}
-	return c.change(ctx, change{sql: strings.TrimRight(text, "; \n\t"), next: next, names: names, local: stmt.Verb != router.Set, tag: "SET"})
+	return c.change(ctx, change{sql: []string{strings.TrimRight(text, "; \n\t")}, next: next, names: names, local: stmt.Verb != router.Set, tag: "SET"})
 }
 
 func setOutsideMessage(verb router.Verb) string {
@@ -215,7 +227,7 @@ func (c *session) reset(ctx context.Context, name, tag string) error {
 	if start, ok := c.baseline.settings.Lookup(name); ok {
 		sql, next = start, next.With(name, start)
 	}
-	return c.change(ctx, change{sql: sql, next: next, names: []string{name}, tag: tag})
+	return c.change(ctx, change{sql: []string{sql}, next: next, names: []string{name}, tag: tag})
 }
 
 // resetAllSettings is what RESET ALL leaves: the start-up parameters, and the role, which it does not touch.
@@ -229,13 +241,13 @@ func (c *session) resetAllSettings() *backend.Settings {
 	return next
 }
 
-func (c *session) resetAllSQL() string {
-	var sql strings.Builder
-	sql.WriteString("RESET ALL")
+// resetAllSQL is RESET ALL, then the settings that the session began with: to a server they are not defaults.
+func (c *session) resetAllSQL() []string {
+	sql := []string{"RESET ALL"}
 	for _, s := range c.baseline.settings.List() {
-		sql.WriteString("; " + s.SQL)
+		sql = append(sql, s.SQL)
 	}
-	return sql.String()
+	return sql
 }
 
 // quoteSettingName quotes the parts of a setting's name, such as app.tenant.

@@ -95,6 +95,20 @@ func TestStartUpParametersAreTheBaseline(t *testing.T) {
 	run(t, conn, "SET work_mem TO '7MB'")
 	run(t, conn, "DISCARD ALL")
 	wantValue(t, conn, "SHOW work_mem", "6MB")
+	run(t, conn, "BEGIN")
+	run(t, conn, "SET work_mem TO '7MB'")
+	run(t, conn, "RESET ALL")
+	for _, id := range c.keys(3) {
+		wantValue(t, conn, fmt.Sprintf("SELECT current_setting('work_mem') || count(*) FROM users WHERE id = %d", id), "6MB0")
+	}
+	run(t, conn, "COMMIT")
+	for _, reset := range []string{"RESET ALL", "DISCARD ALL"} {
+		run(t, conn, "SET work_mem TO '7MB'")
+		if _, err := conn.PgConn().ExecParams(background, reset, nil, nil, nil, nil).Close(); err != nil {
+			t.Fatalf("%s in the extended protocol: %v", reset, err)
+		}
+		wantValue(t, conn, "SHOW work_mem", "6MB")
+	}
 	if _, err := pgx.Connect(background, c.dsn()+"&options=-c%20work_mem%3Dmuch"); err == nil {
 		t.Fatal("a wrong start-up parameter was accepted")
 	}
