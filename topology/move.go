@@ -8,10 +8,10 @@ import (
 
 // MoveState is how far a move has come. Each is recorded in the control database before what it stands for is done.
 //
-//	planned ▶ preparing ▶ copying ▶ catching up ▶ verifying ▶ freezing ▶ frozen ▶ switched ▶ cleaning ▶ guarding ▶ done
-//	   │          │          │  ▲        │ ▲ ▲         │          │         │
-//	   │          │          │  └────────┘ └─┴─────────┴──────────┴─────────┘ (a cut-over that is given up)
-//	   └──────────┴──────────┴───────────┴─────────────┴─────▶ cancelling ▶ cancelled
+//	planned ▶ preparing ▶ copying ▶ catching up ▶ verifying ▶ freezing ▶ switched ▶ cleaning ▶ guarding ▶ done
+//	   │          │          │        │ ▲            │            │
+//	   │          │          │        │ └────────────┴────────────┘ (a cut-over that is given up)
+//	   └──────────┴──────────┴────────┴──────────────┴─────▶ cancelling ▶ cancelled
 type MoveState uint8
 
 // The states of rebalance/DESIGN.md. The zero value means unset and is never stored.
@@ -22,8 +22,7 @@ const (
 	MoveCopying              // rows are copied from one snapshot
 	MoveCatchingUp           // what has changed since is applied
 	MoveVerifying            // both sides are compared at one point of the stream
-	MoveFreezing             // proxies hold writes back; the source is being closed
-	MoveFrozen               // nobody writes; the target gets the last changes
+	MoveFreezing             // proxies hold writes back; the source is closed, and the target gets the last changes
 	MoveSwitched             // the map says the target: from here there is only forward
 	MoveCleaning             // the target serves; rows on the source are deleted
 	MoveGuarding             // all is done, but the source is guarded against proxies that have not been heard of since
@@ -34,7 +33,7 @@ const (
 
 // String gives the word that the control database and the console use.
 func (s MoveState) String() string {
-	names := []string{"unset", "planned", "preparing", "copying", "catching_up", "verifying", "freezing", "frozen", "switched",
+	names := []string{"unset", "planned", "preparing", "copying", "catching_up", "verifying", "freezing", "switched",
 		"cleaning", "guarding", "done", "cancelling", "cancelled"}
 	if int(s) < len(names) {
 		return names[s]
@@ -56,10 +55,10 @@ func ParseMoveState(text string) MoveState {
 func (s MoveState) Finished() bool { return s == MoveDone || s == MoveCancelled }
 
 // Closed reports whether proxies hold writes to the move's slots back.
-func (s MoveState) Closed() bool { return s == MoveFreezing || s == MoveFrozen || s == MoveSwitched }
+func (s MoveState) Closed() bool { return s == MoveFreezing || s == MoveSwitched }
 
 // CanCancel reports whether the move can still be undone: the map has not been switched.
-func (s MoveState) CanCancel() bool { return s >= MovePlanned && s <= MoveFrozen }
+func (s MoveState) CanCancel() bool { return s >= MovePlanned && s <= MoveFreezing }
 
 // Move is one online transfer of slots of a colocation group from one shard to another. Immutable once published.
 type Move struct {
@@ -77,7 +76,7 @@ type Move struct {
 // hiddenOn says on which shard rows of the move's slots are not those that count; empty when there are none.
 func (m *Move) hiddenOn() ring.ShardID {
 	switch m.State {
-	case MovePreparing, MoveCopying, MoveCatchingUp, MoveVerifying, MoveFreezing, MoveFrozen, MoveCancelling:
+	case MovePreparing, MoveCopying, MoveCatchingUp, MoveVerifying, MoveFreezing, MoveCancelling:
 		return m.To
 	case MoveSwitched, MoveCleaning:
 		return m.From

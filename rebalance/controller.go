@@ -1,0 +1,202 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgring/pgring/topology"
+)
+
+// Config is what New needs.
+type Config struct {
+	Topology *topology.Topology
+
+	// Control connects to the control database.
+	Control func(ctx context.Context) (*pgx.Conn, error)
+
+	// Dial connects to the clients' database on a shard, with a login that may do what Preflight asks for.
+	Dial func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
+
+	Log      *slog.Logger  // nil discards
+	Parallel int           // moves that run at once; 0 means 2
+	Poll     time.Duration // how often a process without the lease tries to get it; 0 means 1 s
+	Retry    time.Duration // first pause after a cut-over that was given up, then twice as long up to 30 s; 0 means 500 ms
+}
+
+// Controller drives the moves when it holds the lease. Every proxy runs one.
+type Controller struct {
+	cfg   Config
+	stats stats
+}
+
+type stats struct {
+	leading, cutOvers, givenUp atomic.Int64
+}
+
+// Stats are counters since New; Leading is 1 while this process drives the moves.
+type Stats struct {
+	Leading  int64
+	CutOvers int64 // done
+	GivenUp  int64 // cut-overs that were tried and put off
+}
+
+// New checks the configuration. It connects to nothing.
+func New(cfg Config) (*Controller, error) {
+	if cfg.Topology == nil || cfg.Control == nil || cfg.Dial == nil {
+		return nil, errors.New("rebalance needs a topology and ways to connect")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = 2
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = time.Second
+	}
+	if cfg.Retry <= 0 {
+		cfg.Retry = 500 * time.Millisecond
+	}
+	return &Controller{cfg: cfg}, nil
+}
+
+// Stats returns the counters.
+func (c *Controller) Stats() Stats {
+	return Stats{Leading: c.stats.leading.Load(), CutOvers: c.stats.cutOvers.Load(), GivenUp: c.stats.givenUp.Load()}
+}
+
+// Run drives moves, whenever there are any and this process gets the lease, until ctx ends.
+func (c *Controller) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if len(c.cfg.Topology.Current().Moves) > 0 {
+			if err := c.tryToLead(ctx); err != nil && ctx.Err() == nil {
+				c.cfg.Log.Warn("moves are not driven by this process", "error", err)
+			}
+		}
+		if !pause(ctx, c.cfg.Poll) {
+			break
+		}
+	}
+	return nil
+}
+
+func (c *Controller) tryToLead(ctx context.Context) error {
+	term, err := c.cfg.Topology.Lead(ctx)
+	if err != nil || term == 0 {
+		return err
+	}
+	c.cfg.Log.Info("driving moves", "term", term)
+	c.stats.leading.Store(1)
+	defer c.stats.leading.Store(0)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, leading := errgroup.WithContext(ctx)
+	// owner: tryToLead, which waits; ends when the lease is lost or drive has ended.
+	group.Go(func() error { return c.cfg.Topology.KeepLeading(leading, term) })
+	// owner: tryToLead, which waits; ends when no move is left or the lease is lost.
+	group.Go(func() error {
+		defer cancel()
+		return c.drive(leading, term)
+	})
+	return group.Wait()
+}
+
+// drive runs every move that is there, some at a time, until none is left.
+func (c *Controller) drive(ctx context.Context, term int64) error {
+	var running sync.Map // of the ids of moves
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.cfg.Parallel)
+	for {
+		snap := c.cfg.Topology.Current()
+		for _, m := range snap.Moves {
+			if !runnable(m) {
+				continue
+			}
+			if _, busy := running.LoadOrStore(m.ID, true); busy {
+				continue
+			}
+			// owner: drive, which waits for the group; ends with the move, or when it must wait for somebody.
+			if !group.TryGo(func() error {
+				defer running.Delete(m.ID)
+				c.run(ctx, *m, term)
+				return nil
+			}) {
+				running.Delete(m.ID)
+			}
+		}
+		if len(snap.Moves) == 0 || ctx.Err() != nil {
+			return group.Wait()
+		}
+		c.wait(ctx, snap)
+	}
+}
+
+// runnable reports whether there is something to do for a move.
+func runnable(m *topology.Move) bool {
+	switch m.State {
+	case topology.MoveSwitched, topology.MoveCancelling, topology.MoveFreezing:
+		return m.Problem == "" // nobody may be kept waiting, or is better off with half a move
+	case topology.MoveUnset, topology.MovePlanned, topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp,
+		topology.MoveVerifying, topology.MoveCleaning, topology.MoveGuarding:
+		return !m.Paused && m.Problem == ""
+	case topology.MoveDone, topology.MoveCancelled:
+	}
+	return false
+}
+
+// wait returns when the map has changed, or soon.
+func (c *Controller) wait(ctx context.Context, snap *topology.Snapshot) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Poll)
+	defer cancel()
+	_ = c.cfg.Topology.AwaitNewer(ctx, snap) // an end of the time is as good
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// run takes one move as far as it goes. What stops it is recorded or logged.
+func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
+	d := &driver{controller: c, term: term, move: m, log: c.cfg.Log.With("move", m.ID)}
+	defer d.close(ctx)
+	err := d.drive(ctx)
+	var stopped *StoppedError
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost):
+	case errors.As(err, &stopped):
+		d.log.Error("move stopped", "state", d.move.State.String(), "problem", stopped.Problem)
+		if _, err := c.cfg.Topology.StopMove(ctx, d.move, stopped.Problem); err != nil {
+			d.log.Warn("record why a move stopped", "error", err)
+		}
+	default:
+		d.log.Warn("move interrupted", "state", d.move.State.String(), "error", err)
+		d.report(ctx, waiting(fmt.Sprintf("trying again after: %v", err)))
+		pause(ctx, c.cfg.Retry)
+	}
+}
+
+// StoppedError says why a move cannot go on without somebody's help.
+type StoppedError struct {
+	Problem string // a clause, without a full stop
+}
+
+func (e *StoppedError) Error() string { return e.Problem }
+
+func stopped(format string, args ...any) error {
+	return &StoppedError{Problem: fmt.Sprintf(format, args...)}
+}

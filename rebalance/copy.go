@@ -1,0 +1,148 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgring/pgring/ring"
+)
+
+// copy brings the rows that one snapshot of the source has to the target. The slot is made first and exports the snapshot: what is
+// not in the copy is in the stream. A copy that was broken off leaves nothing that its repetition does not remove.
+func (d *driver) copy(ctx context.Context) error {
+	if err := d.dropSlot(ctx); err != nil {
+		return err
+	}
+	if err := d.purge(ctx); err != nil {
+		return fmt.Errorf("purge shard %s: %w", d.move.To, err)
+	}
+	repl, err := d.replicate(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, repl) // the snapshot lives as long as this connection is idle
+	name := slotName(d.topology().Current().ClusterID, d.move.ID)
+	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "EXPORT_SNAPSHOT"})
+	if err != nil {
+		return fmt.Errorf("create slot %s: %w", name, err)
+	}
+	d.estimate(ctx)
+	if err := d.copyTables(ctx, slot.SnapshotName, slot.ConsistentPoint); err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	return nil
+}
+
+// replicate opens a replication connection to the source.
+func (d *driver) replicate(ctx context.Context) (*pgconn.PgConn, error) {
+	cfg := d.source.Config().Config.Copy()
+	for name, value := range streamSettings() {
+		cfg.RuntimeParams[name] = value
+	}
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the stream of shard %s: %w", d.move.From, err)
+	}
+	return conn, nil
+}
+
+// purge deletes rows of the moving slots on the target: leftovers of a copy that was broken off. Nobody can have written them,
+// because the target has been closed to writers since before the first copy, and no statement sees them, because they are hidden.
+func (d *driver) purge(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, d.target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
+			return err
+		}
+		for _, t := range d.tables {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+t.sql+" WHERE "+t.moving); err != nil {
+				return fmt.Errorf("table %s: %w", t.name, err)
+			}
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM pgring.move_progress WHERE move = $1", d.move.ID); err != nil {
+			return err
+		}
+		return d.holdClosed(ctx, tx)
+	})
+}
+
+// holdClosed makes sure, until the transaction ends, that the target takes no writes of clients and no other controller drives.
+func (d *driver) holdClosed(ctx context.Context, tx pgx.Tx) error {
+	state, err := hold(ctx, tx, d.move.ID, d.term)
+	if err == nil && state != guardClosed {
+		return stopped("shard %s is open for the moving slots before it owns them", d.move.To)
+	}
+	return err
+}
+
+// copyTables copies all tables in one transaction of the target, which ends with the position where the stream goes on.
+func (d *driver) copyTables(ctx context.Context, snapshot, from string) error {
+	read, err := d.source.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = read.Rollback(context.WithoutCancel(ctx)) }() // it only read
+	if _, err := read.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+snapshot+"'"); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, d.target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
+			return err
+		}
+		var rows int64
+		for _, t := range d.tables {
+			n, err := d.copyTable(ctx, t)
+			if err != nil {
+				return fmt.Errorf("table %s: %w", t.name, err)
+			}
+			rows += n
+			d.report(ctx, rowsCopied(rows))
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO pgring.move_progress (move, term, lsn) VALUES ($1, $2, $3::text::pg_lsn)",
+			d.move.ID, d.term, from); err != nil {
+			return err
+		}
+		return d.holdClosed(ctx, tx)
+	})
+}
+
+// copyTable pipes one table from the source to the target, in the text format, which means the same on every version.
+func (d *driver) copyTable(ctx context.Context, t *table) (rows int64, err error) {
+	reader, writer := io.Pipe()
+	group, ctx := errgroup.WithContext(ctx)
+	// owner: copyTable, which waits; ends with the table or an error on either side.
+	group.Go(func() error {
+		_, err := d.source.PgConn().CopyTo(ctx, writer, "COPY (SELECT "+t.list()+" FROM "+t.sql+" WHERE "+t.moving+") TO STDOUT")
+		return errors.Join(err, writer.CloseWithError(err))
+	})
+	// owner: copyTable, which waits; ends with the table or an error on either side.
+	group.Go(func() error {
+		tag, err := d.target.PgConn().CopyFrom(ctx, reader, "COPY "+t.sql+" ("+t.list()+") FROM STDIN")
+		rows = tag.RowsAffected()
+		return errors.Join(err, reader.CloseWithError(err))
+	})
+	return rows, group.Wait()
+}
+
+// estimate counts what is to be copied, for people, from the planner's statistics: the share of the slots in the source's rows.
+func (d *driver) estimate(ctx context.Context) {
+	var total float64
+	for _, t := range d.tables {
+		var rows float64
+		if err := d.source.QueryRow(ctx, "SELECT greatest(reltuples, 0)::float8 FROM pg_class WHERE oid = $1::text::regclass", t.sql).Scan(&rows); err != nil {
+			return
+		}
+		total += rows
+	}
+	owned := 0
+	if m, ok := d.topology().Current().Group(d.move.Group).Placement.(*ring.Map); ok {
+		owned = len(m.Slots(d.move.From))
+	}
+	d.report(ctx, rowsTotal(int64(total*float64(d.move.Slots.Len())/float64(max(owned, 1)))))
+}

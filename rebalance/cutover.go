@@ -1,0 +1,194 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/topology"
+)
+
+// markerPrefix names the messages that a freeze writes into the stream.
+const markerPrefix = "pgring"
+
+// Bounds of one attempt to cut over. Clients of the moving slots wait as long; when one runs out, the attempt is given up and
+// tried again later: no client is cancelled or killed for a move.
+const (
+	writersLimit = 300 * time.Millisecond // statements that were planned before end
+	freezeLimit  = 200 * time.Millisecond // transactions that have written to the slots end
+	markerLimit  = time.Second            // the target gets the last changes
+	firstRetry   = 500 * time.Millisecond
+	lastRetry    = 30 * time.Second
+)
+
+// catchUp applies changes until the target is near the source, and says what comes next.
+func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
+	if d.retry > 0 {
+		if err := d.follow(ctx, d.retry); err != nil {
+			return d.move.State, err
+		}
+	}
+	if err := d.near(ctx); err != nil {
+		return d.move.State, err
+	}
+	if d.verified {
+		return topology.MoveFreezing, nil
+	}
+	return topology.MoveVerifying, nil
+}
+
+// follow goes on applying for a while.
+func (d *driver) follow(ctx context.Context, period time.Duration) error {
+	if err := d.openStream(ctx); err != nil {
+		return err
+	}
+	until := time.Now().Add(period)
+	return d.stream.pump(ctx, func() bool { return time.Now().After(until) })
+}
+
+// nearEnough is how long applying what is outstanding may take for a cut-over to begin.
+const nearEnough = 100 * time.Millisecond
+
+// near applies what is outstanding, again and again, until that takes no time to speak of.
+func (d *driver) near(ctx context.Context) error {
+	for {
+		if err := d.openStream(ctx); err != nil {
+			return err
+		}
+		began := time.Now()
+		end, err := d.end(ctx)
+		if err != nil {
+			return err
+		}
+		s := d.stream
+		d.report(ctx, lagBytes(max(int64(end)-int64(s.durable), 0)), changesApplied(s.apply.total))
+		if err := s.tell(ctx, true); err != nil {
+			return err
+		}
+		if err := s.pump(ctx, func() bool { return s.durable >= end }); err != nil {
+			return err
+		}
+		if time.Since(began) < nearEnough {
+			return nil
+		}
+	}
+}
+
+// end is where the source's log ends now.
+func (d *driver) end(ctx context.Context) (pglogrepl.LSN, error) {
+	var at string
+	if err := d.source.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
+		return 0, fmt.Errorf("look where the log of shard %s ends: %w", d.move.From, err)
+	}
+	return pglogrepl.ParseLSN(at)
+}
+
+// cutOver closes the source for the moving slots, brings the last changes to the target, and switches the map. Proxies hold writes
+// back since this state was recorded. It leads back to catching up when clients would have to wait too long, or when another
+// controller had begun it.
+func (d *driver) cutOver(ctx context.Context) (topology.MoveState, error) {
+	err := d.freeze(ctx)
+	if err == nil {
+		return topology.MoveSwitched, nil
+	}
+	var late *lateError
+	if !errors.As(err, &late) {
+		return d.move.State, err
+	}
+	if err := setGuard(ctx, d.source, d.move.ID, d.term, guardOpen); err != nil {
+		return d.move.State, fmt.Errorf("open shard %s again: %w", d.move.From, err)
+	}
+	d.controller.stats.givenUp.Add(1)
+	d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+	d.log.Info("cut-over put off", "reason", late.reason, "again_in", d.retry)
+	d.report(ctx, waiting(late.reason))
+	return topology.MoveCatchingUp, nil
+}
+
+// lateError says what a cut-over would have had to wait for.
+type lateError struct {
+	reason string
+}
+
+func (e *lateError) Error() string { return e.reason }
+
+func (d *driver) freeze(ctx context.Context) error {
+	if d.closed.IsZero() || d.stream == nil {
+		return &lateError{"the controller that had begun it is gone"}
+	}
+	limited, cancel := context.WithTimeout(ctx, writersLimit)
+	defer cancel()
+	err := d.topology().AwaitProxies(limited, topology.StageWrite, d.epoch)
+	var lagging *topology.LaggingError
+	switch {
+	case errors.As(err, &lagging):
+		return &lateError{lagging.Error()}
+	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+		return &lateError{"waiting for the control database"}
+	case err != nil:
+		return err
+	}
+	marker := fmt.Sprintf("%d/%d/%d", d.move.ID, d.term, d.epoch)
+	if err := d.closeSource(ctx, marker); err != nil {
+		return err
+	}
+	return d.drainTo(ctx, marker)
+}
+
+// closeSource is one transaction: it waits for the writers of the moving slots, and for nobody else, by the lock that each of them
+// holds; then nobody can write to them any more, and the marker comes behind everything that anybody has written. Writers that
+// come while it waits queue behind it.
+func (d *driver) closeSource(ctx context.Context, marker string) error {
+	err := pgx.BeginFunc(ctx, d.source, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", freezeLimit.Milliseconds())); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1, $2)", lockClass, int32(d.move.ID)); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, "UPDATE pgring.guards SET state = 'frozen' WHERE move = $1 AND term = $2 AND state = 'open'", d.move.ID, d.term)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return errOvertaken
+		}
+		_, err = tx.Exec(ctx, "SELECT pg_logical_emit_message(true, $1, $2::text)", markerPrefix, marker)
+		return err
+	})
+	if isCode(err, "55P03") {
+		return &lateError{"waiting for transactions that have written to the moving slots on shard " + string(d.move.From)}
+	}
+	if err != nil {
+		return fmt.Errorf("freeze shard %s: %w", d.move.From, err)
+	}
+	return nil
+}
+
+// drainTo applies everything up to the marker.
+func (d *driver) drainTo(ctx context.Context, marker string) error {
+	limited, cancel := context.WithTimeout(ctx, markerLimit)
+	defer cancel()
+	err := d.stream.pump(limited, func() bool { return d.stream.markers[marker] })
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		d.endStream(ctx)
+		return &lateError{"the last changes did not reach shard " + string(d.move.To) + " in time"}
+	}
+	return err
+}
+
+// open lets the target take writes, when no proxy plans with the old map any longer that has not lost its lease: so nobody reads
+// the source's rows of the moved slots once newer ones can exist.
+func (d *driver) open(ctx context.Context) error {
+	if err := d.await(ctx, topology.StagePlan, d.move.Switched); err != nil {
+		return err
+	}
+	if err := setGuard(ctx, d.target, d.move.ID, d.term, guardOpen); err != nil {
+		return fmt.Errorf("open shard %s: %w", d.move.To, err)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package rebalance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// driver drives one move for one controller. It belongs to one goroutine.
+type driver struct {
+	controller *Controller
+	term       int64
+	move       topology.Move
+	log        *slog.Logger
+
+	tables   []*table
+	source   *pgx.Conn
+	target   *pgx.Conn
+	control  *pgx.Conn // for what people see
+	stream   *stream   // nil when there is none
+	verified bool
+	retry    time.Duration // how long the next cut-over is put off
+	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it
+	epoch    int64         // and in which epoch
+}
+
+func (d *driver) topology() *topology.Topology { return d.controller.cfg.Topology }
+
+// drive adopts the move and does what its state asks for, state after state.
+func (d *driver) drive(ctx context.Context) error {
+	if err := d.adopt(ctx); err != nil {
+		return err
+	}
+	for !d.move.State.Finished() {
+		next, err := d.step(ctx)
+		if err != nil {
+			return err
+		}
+		if err := d.advance(ctx, next); err != nil {
+			return err
+		}
+	}
+	d.log.Info("move finished", "state", d.move.State.String())
+	return nil
+}
+
+// adopt raises the term: first in the control database, so that an earlier controller can no longer advance the move, then on both
+// shards, so that it can no longer change anything there. Only then is the state looked at.
+func (d *driver) adopt(ctx context.Context) error {
+	snap, err := d.topology().AdoptMove(ctx, d.move.ID, d.term)
+	if err != nil {
+		return fmt.Errorf("adopt move %d: %w", d.move.ID, err)
+	}
+	if err := d.take(snap); err != nil {
+		return err
+	}
+	if d.tables, err = tablesOf(snap, &d.move); err != nil {
+		return err
+	}
+	if d.source, err = d.connect(ctx, snap, d.move.From); err != nil {
+		return err
+	}
+	if d.target, err = d.connect(ctx, snap, d.move.To); err != nil {
+		return err
+	}
+	for _, side := range d.sides() {
+		if err := fence(ctx, side.conn, d.move.ID, d.term); err != nil {
+			return fmt.Errorf("fence shard %s: %w", side.id, err)
+		}
+	}
+	return nil
+}
+
+// side is one of the two shards of a move.
+type side struct {
+	id   ring.ShardID
+	conn *pgx.Conn
+}
+
+func (d *driver) sides() []side {
+	return []side{{d.move.From, d.source}, {d.move.To, d.target}}
+}
+
+// take makes the snapshot's version of the move the present one.
+func (d *driver) take(snap *topology.Snapshot) error {
+	for _, m := range snap.Moves {
+		if m.ID == d.move.ID {
+			d.move = *m
+			return nil
+		}
+	}
+	return topology.ErrMoveLost
+}
+
+// advance records the next state. It works for a finished one, too, which no snapshot shows.
+func (d *driver) advance(ctx context.Context, next topology.MoveState) error {
+	if next == d.move.State {
+		return nil
+	}
+	if next == topology.MoveFreezing {
+		d.closed = time.Now()
+	}
+	snap, err := d.topology().AdvanceMove(ctx, d.move, next)
+	if err != nil {
+		return fmt.Errorf("advance from %s to %s: %w", d.move.State, next, err)
+	}
+	d.log.Info("move advanced", "from", d.move.State.String(), "to", next.String(), "epoch", snap.Epoch)
+	d.epoch = snap.Epoch
+	switch {
+	case next == topology.MoveCleaning:
+		d.controller.stats.cutOvers.Add(1)
+		d.report(ctx, waiting(""), pauseLasted(time.Since(d.closed)))
+	case next != topology.MoveCatchingUp && !next.Closed(): // clients wait, or it says why they need not
+		d.report(ctx, waiting(""))
+	}
+	if next.Finished() {
+		d.move.State = next
+		return nil
+	}
+	return d.take(snap)
+}
+
+// step does what the state asks for and says which one comes next.
+func (d *driver) step(ctx context.Context) (topology.MoveState, error) {
+	switch d.move.State {
+	case topology.MovePlanned:
+		return topology.MovePreparing, d.preflight(ctx)
+	case topology.MovePreparing:
+		return topology.MoveCopying, d.prepare(ctx)
+	case topology.MoveCopying:
+		return topology.MoveCatchingUp, d.copy(ctx)
+	case topology.MoveCatchingUp:
+		return d.catchUp(ctx)
+	case topology.MoveVerifying:
+		return topology.MoveFreezing, d.verify(ctx)
+	case topology.MoveFreezing:
+		return d.cutOver(ctx)
+	case topology.MoveSwitched:
+		return topology.MoveCleaning, d.open(ctx)
+	case topology.MoveCleaning:
+		return topology.MoveGuarding, d.clean(ctx)
+	case topology.MoveGuarding:
+		return topology.MoveDone, d.unguard(ctx)
+	case topology.MoveCancelling:
+		return topology.MoveCancelled, d.undo(ctx)
+	case topology.MoveUnset, topology.MoveDone, topology.MoveCancelled:
+	}
+	return d.move.State, fmt.Errorf("move %d is %s: nothing to do", d.move.ID, d.move.State)
+}
+
+func (d *driver) connect(ctx context.Context, snap *topology.Snapshot, id ring.ShardID) (*pgx.Conn, error) {
+	shard, known := snap.Shard(id)
+	if !known {
+		return nil, stopped("shard %s is not known", id)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := d.controller.cfg.Dial(ctx, shard)
+	if err != nil {
+		return nil, fmt.Errorf("connect to shard %s: %w", id, err)
+	}
+	if _, err := conn.Exec(ctx, sessionSettings); err != nil {
+		hangUp(ctx, conn)
+		return nil, fmt.Errorf("set up the session on shard %s: %w", id, err)
+	}
+	return conn, nil
+}
+
+// close ends the connections; what was being done on them is rolled back by the servers.
+func (d *driver) close(ctx context.Context) {
+	d.endStream(ctx)
+	for _, conn := range []*pgx.Conn{d.source, d.target, d.control} {
+		if conn != nil {
+			hangUp(ctx, conn)
+		}
+	}
+}
+
+func hangUp(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // nothing depends on it
+}

@@ -1,0 +1,169 @@
+package rebalance_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// fill writes rows of all kinds of tables for users 1 to n.
+func fill(t *testing.T, c *client, n int64) {
+	t.Helper()
+	for user := int64(1); user <= n; user++ {
+		for _, sql := range []string{
+			`INSERT INTO orders SELECT $1::bigint, 1, string_agg(md5(g::text), ''), 1.50, ARRAY['infinity', NULL, '2020-01-02 03:04:05.678901+09']::timestamptz[] FROM generate_series(1, 300) g`,
+			"INSERT INTO events SELECT $1::bigint, json_build_object('a', g), 0.1 + 0.2 FROM generate_series(1, 3) g",
+			"INSERT INTO plain VALUES ($1, $1, E'back\\\\slash\\ttab\\nline')",
+			"INSERT INTO parts SELECT $1::bigint, g * 30, '' FROM generate_series(1, 3) g",
+		} {
+			if _, err := c.write(t.Context(), user, sql, user); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// writer changes rows of its users until ctx ends, and keeps what the tables must hold.
+type writer struct {
+	client *client
+	users  []int64
+	notes  map[int64]string // by user, of table orders
+	days   map[int64]int    // by user, rows of table parts
+	events map[int64]int
+	ops    int64
+}
+
+func (w *writer) run(ctx context.Context, t *testing.T) {
+	for i := 0; ctx.Err() == nil; i++ {
+		user := w.users[i%len(w.users)]
+		background := context.WithoutCancel(ctx)
+		note := fmt.Sprint("note ", i)
+		steps := []struct {
+			sql  string
+			args []any
+			done func(n int)
+		}{
+			{"UPDATE orders SET amount = amount + 1 WHERE user_id = $1", []any{user}, func(int) {}}, // the long note stays as it is, unseen by the stream
+			{"UPDATE orders SET note = $2 WHERE user_id = $1", []any{user, note}, func(int) { w.notes[user] = note }},
+			{"INSERT INTO parts VALUES ($1, $2, 'x')", []any{user, 100 + i/len(w.users)}, func(n int) { w.days[user] += n }},
+			{"INSERT INTO events VALUES ($1, '{\"b\": 1}', 1e-300)", []any{user}, func(n int) { w.events[user] += n }},
+			{"DELETE FROM events WHERE ctid = (SELECT ctid FROM events WHERE user_id = $1 LIMIT 1)", []any{user}, func(n int) { w.events[user] -= n }},
+			{"UPDATE plain SET note = note || 'y' WHERE user_id = $1", []any{user}, func(int) {}},
+		}
+		step := steps[(i+i/len(w.users))%len(steps)]
+		n, err := w.client.write(background, user, step.sql, step.args...)
+		if err != nil {
+			t.Errorf("user %d: %s: %v", user, step.sql, err)
+			return
+		}
+		step.done(n)
+		w.ops++
+	}
+}
+
+func TestSlotsMoveWhileClientsWrite(t *testing.T) {
+	r := newRig(t)
+	first, second := r.topology(t, "s1", "s2"), r.topology(t, "s1", "s2")
+	const users = 120
+	filler := r.client(t, first)
+	fill(t, filler, users)
+	if _, err := first.AddShard(t.Context(), topology.Shard{ID: "s3", Host: "s3"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	var writers []*writer
+	for i, topo := range []*topology.Topology{first, second, first, second} {
+		w := &writer{client: r.client(t, topo), notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}}
+		for user := int64(i + 1); user <= users; user += 4 {
+			w.users = append(w.users, user)
+		}
+		writers = append(writers, w)
+		// owner: the test, which waits; ends when ctx does.
+		group.Go(func() { w.run(ctx, t) })
+	}
+	counter := r.client(t, second)
+	scatters := 0
+	// owner: the test, which waits; ends when ctx does.
+	group.Go(func() {
+		for ; ctx.Err() == nil; scatters++ {
+			if n, err := counter.count(context.WithoutCancel(ctx), "orders"); err != nil || n != users {
+				t.Errorf("a statement on all shards sees %d rows: %v", n, err)
+				return
+			}
+		}
+	})
+	moves := plan(t, first)
+	if _, err := first.PlanMoves(t.Context(), moves); err != nil {
+		t.Fatal(err)
+	}
+	r.background(t, r.controller(t, first).Run)
+	noMoves(t, first)
+	stop()
+	group.Wait()
+	t.Logf("%d moves, %d scatters", len(moves), scatters)
+	for _, w := range writers {
+		t.Logf("%d writes, %d refused by a guard", w.ops, w.client.fenced.Load())
+		w.check(t, r, first)
+	}
+	for _, db := range []string{"s1", "s2", "s3"} {
+		nothingLeft(t, r, first, db)
+	}
+}
+
+// check compares the tables with what was acknowledged.
+func (w *writer) check(t *testing.T, r *rig, topo *topology.Topology) {
+	t.Helper()
+	for _, user := range w.users {
+		owner := ownerOf(t, topo, user)
+		note := pgtest.OneIn[string](t, r.server, owner, fmt.Sprintf("SELECT note FROM orders WHERE user_id = %d", user))
+		if want := w.notes[user]; want != "" && note != want {
+			t.Errorf("user %d: note %.20q, want %q", user, note, want)
+		}
+		if n := pgtest.OneIn[int](t, r.server, owner, fmt.Sprintf("SELECT count(*) FROM parts WHERE user_id = %d", user)); n != 3+w.days[user] {
+			t.Errorf("user %d: %d rows in parts, want %d", user, n, 3+w.days[user])
+		}
+		if n := pgtest.OneIn[int](t, r.server, owner, fmt.Sprintf("SELECT count(*) FROM events WHERE user_id = %d", user)); n != 3+w.events[user] {
+			t.Errorf("user %d: %d events, want %d", user, n, 3+w.events[user])
+		}
+	}
+}
+
+func ownerOf(t *testing.T, topo *topology.Topology, user int64) string {
+	t.Helper()
+	key, err := ring.ParseKey(ring.KeyInt, fmt.Appendf(nil, "%d", user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(topo.Current().Group(group).Placement.Locate(key).Shard)
+}
+
+// nothingLeft makes sure that a shard has no row that it does not own, and nothing that moves make.
+func nothingLeft(t *testing.T, r *rig, topo *topology.Topology, db string) {
+	t.Helper()
+	owned := ring.NewSlotSet(topo.Current().Group(group).Placement.(*ring.Map).Slots(ring.ShardID(db))).InSQL(ring.KeyInt, "user_id")
+	for _, table := range []string{"orders", "events", "plain", "parts"} {
+		if n := pgtest.OneIn[int](t, r.server, db, "SELECT count(*) FROM "+table+" WHERE NOT "+owned); n != 0 {
+			t.Errorf("%s: %d rows of %s that it does not own", db, n, table)
+		}
+	}
+	for what, sql := range map[string]string{
+		"slots":        "SELECT count(*) FROM pg_replication_slots",
+		"publications": "SELECT count(*) FROM pg_publication",
+		"triggers":     "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%pgring%'",
+	} {
+		if n := pgtest.OneIn[int](t, r.server, db, sql); n != 0 {
+			t.Errorf("%s: %d %s are left", db, n, what)
+		}
+	}
+	if pgtest.OneIn[bool](t, r.server, db, "SELECT to_regclass('pgring.guards') IS NOT NULL") {
+		if n := pgtest.OneIn[int](t, r.server, db, "SELECT (SELECT count(*) FROM pgring.guards) + (SELECT count(*) FROM pgring.move_progress)"); n != 0 {
+			t.Errorf("%s: %d guards or positions are left", db, n)
+		}
+	}
+}

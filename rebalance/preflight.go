@@ -1,0 +1,171 @@
+package rebalance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/topology"
+)
+
+// preflight lists every obstacle at once.
+func (d *driver) preflight(ctx context.Context) error {
+	var obstacles []string
+	for _, check := range []func(context.Context) ([]string, error){d.checkSource, d.checkTarget, d.checkTables, d.checkColumns} {
+		found, err := check(ctx)
+		if err != nil {
+			return fmt.Errorf("look for obstacles: %w", err)
+		}
+		obstacles = append(obstacles, found...)
+	}
+	if len(obstacles) > 0 {
+		return stopped("%s", strings.Join(obstacles, "; "))
+	}
+	return nil
+}
+
+// texts runs a query that gives one obstacle for each row.
+func texts(ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]string, error) {
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func (d *driver) checkSource(ctx context.Context) ([]string, error) {
+	found, err := texts(ctx, d.source, `
+SELECT 'wal_level is ' || setting || ' instead of logical' FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'
+UNION ALL SELECT 'no replication slot is free: raise max_replication_slots' WHERE
+	(SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::int
+UNION ALL SELECT 'no WAL sender is free: raise max_wal_senders' WHERE
+	(SELECT count(*) FROM pg_stat_replication) >= current_setting('max_wal_senders')::int
+UNION ALL SELECT 'the login ' || rolname || ' may not replicate: ALTER ROLE … REPLICATION' FROM pg_roles
+	WHERE rolname = current_user AND NOT (rolsuper OR rolreplication)
+UNION ALL SELECT 'the login may not create publications: GRANT CREATE ON DATABASE' WHERE NOT has_database_privilege(current_database(), 'CREATE')`)
+	return prefixed("shard "+string(d.move.From), found), err
+}
+
+func (d *driver) checkTarget(ctx context.Context) ([]string, error) {
+	found, err := texts(ctx, d.target, `
+SELECT 'the login ' || current_user || ' may not set session_replication_role: GRANT SET ON PARAMETER session_replication_role TO …'
+	WHERE NOT has_parameter_privilege('session_replication_role', 'SET')`)
+	if err != nil {
+		return nil, err
+	}
+	source, err := texts(ctx, d.source, `
+SELECT 'the login ' || current_user || ' may not set session_replication_role: GRANT SET ON PARAMETER session_replication_role TO …'
+	WHERE NOT has_parameter_privilege('session_replication_role', 'SET')`)
+	return append(prefixed("shard "+string(d.move.To), found), prefixed("shard "+string(d.move.From), source)...), err
+}
+
+// checkTables looks at each table on both sides.
+func (d *driver) checkTables(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, side := range d.sides() {
+		for _, t := range d.tables {
+			found, err := texts(ctx, side.conn, tableObstacles, t.sql)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, prefixed("table "+t.name.String()+" on shard "+string(side.id), found)...)
+		}
+	}
+	for _, t := range d.tables {
+		found, err := d.checkIdentity(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, prefixed("table "+t.name.String()+" on shard "+string(d.move.From), found)...)
+	}
+	return all, nil
+}
+
+const tableObstacles = `
+SELECT 'is unlogged: changes of it are not in the stream' FROM pg_class WHERE oid = $1::text::regclass AND relpersistence = 'u'
+UNION ALL SELECT 'belongs to ' || pg_get_userbyid(relowner) || ', and the login is no member of that role' FROM pg_class
+	WHERE oid = $1::text::regclass AND NOT pg_has_role(relowner, 'USAGE')
+UNION ALL SELECT 'has children by inheritance, which are not moved' WHERE EXISTS (SELECT FROM pg_inherits JOIN pg_class p ON p.oid = inhparent
+	WHERE inhparent = $1::text::regclass AND p.relkind <> 'p')
+UNION ALL SELECT 'is a partition: declare the partitioned table instead' FROM pg_class WHERE oid = $1::text::regclass AND relispartition
+UNION ALL SELECT DISTINCT 'has a trigger that fires for replicas: ' || tgname FROM pg_trigger
+	WHERE tgrelid = $1::text::regclass AND tgenabled IN ('A', 'R') AND NOT tgisinternal`
+
+// checkIdentity makes sure that updates and deletes say in the stream which row, and which slot, they are about. PostgreSQL refuses
+// them on a published table without replica identity, and a filter needs its column in it.
+func (d *driver) checkIdentity(ctx context.Context, t *table) ([]string, error) {
+	return texts(ctx, d.source, `
+SELECT CASE WHEN relreplident = 'f' THEN NULL
+	WHEN identity IS NULL THEN 'has neither a primary key nor another replica identity: ALTER TABLE ' || $1 || ' REPLICA IDENTITY FULL'
+	WHEN NOT (SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = $2) = ANY (identity::int2[])
+		THEN 'lacks its shard key in the replica identity: add it to the primary key, or ALTER TABLE ' || $1 || ' REPLICA IDENTITY FULL' END
+FROM (SELECT oid, relreplident, (SELECT indkey FROM pg_index WHERE indrelid = pg_class.oid AND
+	CASE relreplident WHEN 'i' THEN indisreplident WHEN 'd' THEN indisprimary END LIMIT 1) identity
+	FROM pg_class WHERE oid = $1::text::regclass) c
+WHERE relreplident <> 'f' AND (identity IS NULL OR NOT (SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = $2) = ANY (identity::int2[]))
+UNION ALL SELECT 'is partitioned and has no primary key' FROM pg_class WHERE oid = $1::text::regclass AND relkind = 'p'
+	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)`, t.sql, unquoted(t.key))
+}
+
+// unquoted is the column's name as the catalog has it.
+func unquoted(identifier string) string {
+	return strings.ReplaceAll(strings.Trim(identifier, `"`), `""`, `"`)
+}
+
+// checkColumns compares the tables' columns between source and target: rows must fit. Foreign keys that leave the group would not
+// be checked, nor followed.
+func (d *driver) checkColumns(ctx context.Context) ([]string, error) {
+	var obstacles, names []string
+	for _, t := range d.tables {
+		names = append(names, t.sql)
+		var columns [2]string
+		for i, side := range d.sides() {
+			err := side.conn.QueryRow(ctx, `SELECT coalesce(string_agg(format('%I %s%s%s', attname, format_type(atttypid, atttypmod),
+	CASE WHEN attnotnull THEN ' not null' END, CASE WHEN attgenerated <> '' THEN ' generated' END), ', ' ORDER BY attnum), '')
+FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, t.sql).Scan(&columns[i])
+			if err != nil {
+				return nil, err
+			}
+		}
+		if columns[0] != columns[1] {
+			obstacles = append(obstacles, fmt.Sprintf("table %s has other columns on shard %s (%s) than on %s (%s)",
+				t.name, d.move.From, columns[0], d.move.To, columns[1]))
+		}
+	}
+	slices.Sort(names)
+	for _, side := range d.sides() {
+		found, err := texts(ctx, side.conn, `SELECT format('foreign key %s of %s leads out of or into the group', conname, conrelid::regclass)
+FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+	AND (conrelid = ANY ($1::text[]::regclass[])) AND NOT (confrelid = ANY ($1::text[]::regclass[]))
+	AND confrelid NOT IN (SELECT to_regclass(x) FROM unnest($2::text[]) x WHERE to_regclass(x) IS NOT NULL)
+UNION ALL SELECT format('foreign key %s of %s leads out of or into the group', conname, conrelid::regclass)
+FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+	AND (confrelid = ANY ($1::text[]::regclass[])) AND NOT (conrelid = ANY ($1::text[]::regclass[]))`, names, d.references())
+		if err != nil {
+			return nil, err
+		}
+		obstacles = append(obstacles, prefixed("shard "+string(side.id), found)...)
+	}
+	return obstacles, nil
+}
+
+// references are the reference tables: every shard has their rows, so foreign keys to them hold anywhere.
+func (d *driver) references() []string {
+	var names []string
+	for _, t := range d.topology().Current().Tables() {
+		if t.Declared && t.Kind == topology.Reference {
+			names = append(names, pgx.Identifier{t.Schema, t.Table}.Sanitize())
+		}
+	}
+	return names
+}
+
+func prefixed(subject string, predicates []string) []string {
+	for i := range predicates {
+		predicates[i] = subject + ": " + predicates[i]
+	}
+	return predicates
+}

@@ -1,0 +1,149 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sessionSettings make the text of a value the same on both shards and in the stream, and a row's text the same when it is
+// compared. Whoever reads or writes moved rows uses them.
+const sessionSettings = `SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
+SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C'; SET row_security = off;
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off; SET synchronous_commit = on;
+SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'`
+
+// streamSettings are those of sessionSettings that decide how the stream writes values. The stream's session takes no SET.
+func streamSettings() map[string]string {
+	return map[string]string{"replication": "database", "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres",
+		"extra_float_digits": "1", "bytea_output": "hex", "lc_monetary": "C", "client_encoding": "UTF8", "statement_timeout": "0"}
+}
+
+// lockClass is the first key of the advisory locks of guards, the move being the second one: "pgri" in ASCII, 0x70677269.
+const lockClass = 1885827689
+
+// shardSchema is what a shard has while a move touches it; it stays afterwards, empty.
+//
+// The guard is the fence. A writer takes the shared lock and then reads the state: under READ COMMITTED with a snapshot of its own,
+// which is taken after the lock, so that a freeze that the writer waited for is seen; under REPEATABLE READ with FOR SHARE, which
+// fails with 40001 when the state has changed since the transaction's snapshot. The lock lasts until the transaction's end,
+// prepared ones included. The freeze takes it exclusively, so it waits for exactly the writers of the moving slots.
+const shardSchema = `
+DO $$ BEGIN
+	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
+	IF pg_catalog.to_regnamespace('pgring') IS NULL THEN
+		CREATE SCHEMA pgring;
+	END IF;
+	IF pg_catalog.to_regprocedure('pgring.guard_truncate()') IS NOT NULL THEN
+		RETURN;
+	END IF;
+	CREATE TABLE pgring.guards (move bigint PRIMARY KEY, term bigint NOT NULL, state text NOT NULL);
+	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers';
+	CREATE TABLE pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL);
+	COMMENT ON TABLE pgring.move_progress IS 'up to where the source''s changes are on this target';
+	CREATE FUNCTION pgring.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+	DECLARE
+		this bigint := TG_ARGV[0]::bigint;
+		writable boolean;
+	BEGIN
+		PERFORM pg_advisory_xact_lock_shared(1885827689, this::int);
+		IF current_setting('transaction_isolation') LIKE 'read %' THEN
+			SELECT g.state = 'open' INTO writable FROM pgring.guards g WHERE g.move = this;
+		ELSE
+			SELECT g.state = 'open' INTO writable FROM pgring.guards g WHERE g.move = this FOR SHARE;
+		END IF;
+		IF writable IS NOT TRUE THEN
+			RAISE EXCEPTION 'this shard does not take writes for the slot of the row'
+				USING ERRCODE = 'PR001', DETAIL = format('Move %s has taken the slot to another shard, or is about to.', this),
+				HINT = 'Repeat the transaction.';
+		END IF;
+		IF TG_OP = 'DELETE' THEN
+			RETURN OLD;
+		END IF;
+		RETURN NEW;
+	END $guard$;
+	CREATE FUNCTION pgring.guard_truncate() RETURNS trigger LANGUAGE plpgsql AS $guard$
+	BEGIN
+		RAISE EXCEPTION 'cannot truncate a table while its slots move'
+			USING ERRCODE = 'feature_not_supported', HINT = 'Wait for the move or cancel it: SHOW REBALANCE on the console.';
+	END $guard$;
+END $$`
+
+// The states of a guard.
+const (
+	guardOpen   = "open"
+	guardClosed = "closed"
+)
+
+// fence raises the term of a move on a shard, if the move has been there. When it returns, nothing that a controller of an earlier
+// term has begun there is still to be committed.
+func fence(ctx context.Context, conn *pgx.Conn, move, term int64) error {
+	var there bool
+	err := conn.QueryRow(ctx, "SELECT to_regclass('pgring.guards') IS NOT NULL").Scan(&there)
+	if err != nil || !there {
+		return err
+	}
+	var newer bool
+	err = conn.QueryRow(ctx, "UPDATE pgring.guards SET term = greatest(term, $2) WHERE move = $1 RETURNING term > $2", move, term).Scan(&newer)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err == nil && newer:
+		return errOvertaken
+	}
+	return err
+}
+
+// errOvertaken means that a controller of a later term has fenced the shard.
+var errOvertaken = errors.New("another controller drives the move")
+
+// hold makes sure that the term is still the present one, until the transaction ends, and gives the guard's state.
+func hold(ctx context.Context, tx pgx.Tx, move, term int64) (state string, err error) {
+	err = tx.QueryRow(ctx, "SELECT state FROM pgring.guards WHERE move = $1 AND term = $2 FOR SHARE", move, term).Scan(&state)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", errOvertaken
+	}
+	return state, err
+}
+
+// setGuard changes the guard's state under the term. It needs no lock: whoever opens or denies for good is not raced by writers.
+func setGuard(ctx context.Context, conn *pgx.Conn, move, term int64, state string) error {
+	tag, err := conn.Exec(ctx, "UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2", move, term, state)
+	if err == nil && tag.RowsAffected() == 0 {
+		return errOvertaken
+	}
+	return err
+}
+
+// lockTimeout is how long a change of a table waits for the statements that use it. New statements queue behind it meanwhile, so
+// it is short, and tried again.
+const (
+	lockTimeout = "100ms"
+	lockPause   = 200 * time.Millisecond
+)
+
+// alter runs DDL on a table in a transaction of its own. It gives way to the clients' statements and tries again until ctx ends.
+func alter(ctx context.Context, conn *pgx.Conn, ddl string) error {
+	for {
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; "+ddl)
+			return err
+		})
+		if !isCode(err, "55P03") && !isCode(err, "40P01") {
+			return err
+		}
+		if !pause(ctx, lockPause) {
+			return fmt.Errorf("wait for the table: %w", err)
+		}
+	}
+}
+
+// isCode reports whether a server answered with that SQLSTATE.
+func isCode(err error, code string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == code
+}

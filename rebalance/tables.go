@@ -1,0 +1,111 @@
+package rebalance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// table is one table of the group that moves.
+type table struct {
+	name    topology.Name
+	sql     string // quoted
+	columns []string
+	key     string // quoted
+	primary []string
+	moving  string // condition on a row that its slot is one of the move's
+	slot    string // expression of a row's slot
+	inRow   func(row string) string
+}
+
+// quote writes an identifier.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// tablesOf lists the tables whose rows a move takes along, sorted by name.
+func tablesOf(snap *topology.Snapshot, m *topology.Move) ([]*table, error) {
+	group := snap.Group(m.Group)
+	if group == nil {
+		return nil, stopped("group %s is not there any longer", m.Group)
+	}
+	var tables []*table
+	for _, t := range snap.Tables() {
+		if !t.Declared || t.Group != group || !t.Exists {
+			continue
+		}
+		if t.Problem != "" || t.KeyType == ring.KeyUnset {
+			return nil, stopped("table %s cannot be moved: %s", t.Name, t.Problem)
+		}
+		tables = append(tables, newTable(t, m.Slots))
+	}
+	return tables, nil
+}
+
+func newTable(t *topology.Table, slots *ring.SlotSet) *table {
+	key := quote(t.Key[0])
+	n := &table{name: t.Name, sql: pgx.Identifier{t.Schema, t.Table}.Sanitize(), key: key, primary: t.Primary,
+		moving: slots.InSQL(t.KeyType, key), slot: ring.SlotExpr(t.KeyType, key)}
+	n.inRow = func(row string) string { return slots.InSQL(t.KeyType, row+"."+key) }
+	for _, c := range t.Columns {
+		if !c.Generated {
+			n.columns = append(n.columns, c.Name)
+		}
+	}
+	return n
+}
+
+// list writes the columns that rows are copied with: all but the generated ones.
+func (t *table) list() string {
+	quoted := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		quoted[i] = quote(c)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// names of what a move makes on a shard.
+func guardName(move int64) string       { return fmt.Sprintf("zz_pgring_move_%d", move) } // triggers fire by name: after the users' own
+func publicationName(move int64) string { return fmt.Sprintf("pgring_move_%d", move) }
+
+// slotName is unique on a server that has databases of several clusters.
+func slotName(cluster string, move int64) string {
+	short := strings.ReplaceAll(cluster, "-", "")
+	return fmt.Sprintf("pgring_%s_%d", short[:min(8, len(short))], move)
+}
+
+// guardDDL makes the triggers of one table.
+func (t *table) guardDDL(move int64) string {
+	name := guardName(move)
+	var b strings.Builder
+	for _, on := range []struct{ event, when string }{
+		{"INSERT", t.inRow("NEW")}, {"UPDATE", t.inRow("OLD") + " OR " + t.inRow("NEW")}, {"DELETE", t.inRow("OLD")},
+	} {
+		fmt.Fprintf(&b, "CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION pgring.guard('%d');\n",
+			name+"_"+strings.ToLower(on.event), on.event, t.sql, on.when, move)
+	}
+	fmt.Fprintf(&b, "CREATE TRIGGER %s_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgring.guard_truncate();", name, t.sql)
+	return b.String()
+}
+
+// unguardDDL drops them.
+func (t *table) unguardDDL(move int64) string {
+	var b strings.Builder
+	for _, event := range []string{"insert", "update", "delete", "truncate"} {
+		fmt.Fprintf(&b, "DROP TRIGGER IF EXISTS %s_%s ON %s;", guardName(move), event, t.sql)
+	}
+	return b.String()
+}
+
+// publicationDDL publishes the moving rows of all tables, those of partitions under their parent's name.
+func publicationDDL(move int64, tables []*table) string {
+	published := make([]string, len(tables))
+	for i, t := range tables {
+		published[i] = t.sql + " WHERE (" + t.moving + ")"
+	}
+	slices.Sort(published)
+	return "CREATE PUBLICATION " + publicationName(move) + " FOR TABLE " + strings.Join(published, ", ") + " WITH (publish_via_partition_root = true)"
+}
