@@ -241,7 +241,12 @@ func (c *session) defined(stmt *router.Statement) {
 func (c *session) describeOn(ctx context.Context, p *portal) error {
 	s := &spread{plan: &p.plan, text: p.text}
 	part := s.parts()[0]
-	g := &gathering{plan: &router.Plan{Shards: []ring.ShardID{part.Shard}}, text: s.sql(part), bind: p.values, oids: p.owner.shared.oids}
+	return c.describeAt(ctx, part.Shard, s.sql(part), p.values, p.owner.shared.oids)
+}
+
+// describeAt tells what a bound statement returns, as one shard says.
+func (c *session) describeAt(ctx context.Context, shard ring.ShardID, text string, bind *bindMessage, oids []uint32) error {
+	g := &gathering{plan: &router.Plan{Shards: []ring.ShardID{shard}}, text: text, bind: bind, oids: oids}
 	fields, err := c.describeGather(ctx, g)
 	if err != nil {
 		return err

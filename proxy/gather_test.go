@@ -35,6 +35,7 @@ func TestGatheredStatementsAnswerAsPostgres(t *testing.T) {
 		{"error in a block, back to a savepoint", "Q BEGIN | Q SAVEPOINT s | P q SELECT sum(1/(age-2)) FROM users | B . q | E . | S | Q ROLLBACK TO s | Q SELECT count(*) FROM users | Q COMMIT"},
 		{"unknown column", "Q SELECT wrong FROM users ORDER BY 1 | P q SELECT wrong FROM users | B . q | E . | S | Q SELECT 1"},
 		{"sees the block's own writes", "Q BEGIN | Q UPDATE users SET age = 100 WHERE id = {b} | Q SELECT sum(age) FROM users | P q SELECT max(age) FROM users | B . q | E . | S | Q ROLLBACK | Q SELECT sum(age) FROM users"},
+		{"repeatable read, looked at before it runs", "P b BEGIN ISOLATION LEVEL REPEATABLE READ | B . b | E . | S | P . SELECT count(*), sum(age) FROM users | B . . | DP . | E . | S | Q COMMIT"},
 		{"repeatable read", "Q BEGIN ISOLATION LEVEL REPEATABLE READ | Q SELECT sum(age) FROM users | Q SELECT count(*) FROM users | Q COMMIT"},
 		{"between other statements", "Q SELECT 1; SELECT count(*) FROM users; SELECT 2 | P g SELECT count(*) FROM users | P s SELECT name FROM users WHERE id = $1 | B . s {a} | E . | B . g | E . | B . s {c} | E . | B . g | E . | S"},
 		{"keys of two shards", "Q SELECT name FROM users WHERE id IN ({a}, {c}) ORDER BY name | P q SELECT name FROM users WHERE id IN ($1, $2) ORDER BY name | B . q {b},{c} | E . | B . q {b},{b} | E . | S"},

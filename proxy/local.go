@@ -61,7 +61,7 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 // describeLocal tells what a portal that does not live on one server returns.
 func (c *session) describeLocal(ctx context.Context, p *portal) error {
 	if p.stmt.Verb == router.Execute {
-		return c.describeExecute(ctx, p.stmt)
+		return c.describeExecute(ctx, p.stmt, p.values)
 	}
 	if isControl(p.stmt.Verb) {
 		return c.replyFields(p.stmt, p.values)
@@ -100,7 +100,7 @@ func (c *session) describeLocalStatement(ctx context.Context, stmt *router.State
 		return err
 	}
 	if stmt.Verb == router.Execute {
-		return c.describeExecute(ctx, stmt)
+		return c.describeExecute(ctx, stmt, nil)
 	}
 	return c.replyFields(stmt, nil)
 }

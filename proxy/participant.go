@@ -71,8 +71,9 @@ func (c *session) useFor(ctx context.Context, plan *router.Plan, writes bool) (*
 
 // consult is use for a look at the schema only. It keeps a transaction that no server knows of yet off the server, whose
 // connection is then free again after the unit: a Parse must not hold a connection to a shard that the statement will not run on.
+// A BEGIN with options comes before the look, which else would be the query before which the isolation level must be set.
 func (c *session) consult(ctx context.Context, shard ring.ShardID) (*participant, error) {
-	if c.tx.active && len(c.tx.prelude) == 0 && c.participant(shard) == nil {
+	if c.tx.active && c.tx.plain() && len(c.tx.prelude) == 0 && c.participant(shard) == nil {
 		return c.reach(ctx, shard)
 	}
 	return c.use(ctx, shard, false)

@@ -407,6 +407,7 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"folding", "Q PREPARE Q AS SELECT 5 | Q EXECUTE q | Q DEALLOCATE \"Q\" | Q DEALLOCATE Q"},
 		{"all", "P a SELECT 1 | S | Q PREPARE b AS SELECT 2 | Q DEALLOCATE ALL | B . a | S | Q EXECUTE b"},
 		{"in the extended protocol", "P . PREPARE q AS SELECT 5 | B . . | E . | S | P . EXECUTE q | DS . | B . . | DP . | E . | S | P . DEALLOCATE q | B . . | E . | S"},
+		{"binary results", "Q PREPARE q (bigint) AS SELECT id, name FROM users WHERE id = $1 | P . EXECUTE q ({b}) | BB . . | DP . | E . | S"},
 		{"in a transaction that is rolled back", "Q BEGIN | Q PREPARE q AS SELECT 5 | Q ROLLBACK | Q EXECUTE q"},
 		{"in a failed transaction", "Q BEGIN | Q SELECT 1/0 | Q PREPARE q AS SELECT 5 | Q DEALLOCATE q | Q ROLLBACK | Q EXECUTE q"},
 		{"of no rows", "Q PREPARE q (bigint) AS DELETE FROM users WHERE id = $1 | Q EXECUTE q ({a}) | Q EXECUTE q ({a})"},

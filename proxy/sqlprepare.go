@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgring/pgring/pgwire"
@@ -81,7 +82,7 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	if c.isLocal(inner) {
 		return c.control(ctx, inner, s.shared.text, stmt.Args)
 	}
-	bind := bindConstants(stmt.Args)
+	bind := bindConstants(stmt.Args, generatedFormats(values))
 	if len(bind.values) != inner.Params {
 		return c.reject(&pgwire.Error{Code: codeSyntax, Message: fmt.Sprintf("wrong number of parameters for prepared statement %q", stmt.Name),
 			Detail: fmt.Sprintf("Expected %d parameters but got %d.", inner.Params, len(bind.values))})
@@ -140,8 +141,9 @@ func (c *session) endExecute(ctx context.Context, err error) error {
 	return err
 }
 
-// describeExecute tells what EXECUTE returns: what the prepared statement does.
-func (c *session) describeExecute(ctx context.Context, stmt *router.Statement) error {
+// describeExecute tells what EXECUTE returns: what the prepared statement does, in the formats of the Bind of EXECUTE if there
+// is one.
+func (c *session) describeExecute(ctx context.Context, stmt *router.Statement, bound *bindMessage) error {
 	s := c.statements[stmt.Name]
 	if s == nil {
 		return c.reject(errNoStatement([]byte(stmt.Name)))
@@ -157,6 +159,9 @@ func (c *session) describeExecute(ctx context.Context, stmt *router.Statement) e
 	if err != nil {
 		return c.reject(err)
 	}
+	if formats := generatedFormats(bound); slices.Contains(formats, 1) {
+		return c.describeAt(ctx, part.shard, s.shared.text, bindConstants(stmt.Args, formats), s.shared.oids)
+	}
 	if err := c.ensureParsed(part, s, false); err != nil {
 		return err
 	}
@@ -164,8 +169,8 @@ func (c *session) describeExecute(ctx context.Context, stmt *router.Statement) e
 	return c.send(c.out, step{kind: stepDescribe, bare: true})
 }
 
-// bindConstants makes a Bind of constant arguments, in text.
-func bindConstants(args router.Values) *bindMessage {
+// bindConstants makes a Bind of constant arguments, in text, for results in the formats given.
+func bindConstants(args router.Values, formats []int16) *bindMessage {
 	b := &bindMessage{}
 	rest := []byte{0, 0, 0, 0}
 	n := 0
@@ -184,6 +189,10 @@ func bindConstants(args router.Values) *bindMessage {
 		n++
 	}
 	binary.BigEndian.PutUint16(rest[2:], uint16(n))
-	b.rest = append(rest, 0, 0)
+	b.rest = binary.BigEndian.AppendUint16(rest, uint16(len(formats)))
+	for _, format := range formats {
+		b.rest = binary.BigEndian.AppendUint16(b.rest, uint16(format))
+	}
+	b.results = b.rest[len(rest):]
 	return b
 }
