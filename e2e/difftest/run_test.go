@@ -1,0 +1,96 @@
+package difftest
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// runCase sends a case one way to all three and judges each step. A refusal ends the judging, for the servers then differ: the
+// steps after it count as refused too, and run only because they may undo those before.
+func (l *lab) runCase(c testCase, m mode) []judgement {
+	judgements := make([]judgement, 0, len(c.steps)) // its elements do not move: last points at one
+	writes := false
+	var last *judgement // the first that is not equal
+	for _, s := range c.steps {
+		writes = writes || !onlyReads(s.text)
+		j := l.runStep(s, m)
+		if last != nil && last.verdict != equal {
+			j = judgement{refused, "follows a statement that was " + last.verdict.String()}
+		}
+		judgements = append(judgements, j)
+		if j.verdict == equal || last == nil || last.verdict == equal {
+			last = &judgements[len(judgements)-1]
+		}
+	}
+	if len(c.steps) > 1 || l.through.conn.TxStatus() != 'I' || l.plain.conn.TxStatus() != 'I' {
+		for _, client := range []*client{l.through, l.plain, l.mirror} {
+			client.renew(l.t)
+		}
+	}
+	if writes {
+		l.judgeTables(last, len(c.steps) == 1)
+	}
+	return judgements
+}
+
+func (l *lab) runStep(s step, m mode) judgement {
+	want, mirror, got := l.plain.ask(m, s.statement), l.mirror.ask(m, s.statement), l.through.ask(m, s.statement)
+	if defines.MatchString(s.text) && want.code == "" {
+		for _, client := range []*client{l.through, l.plain, l.mirror} {
+			if client.conn.TxStatus() != 'E' {
+				client.learnTypes(l.t)
+			}
+		}
+	}
+	e := s.expect
+	if s.within != "" {
+		e.within = []string{}
+		all := l.plain.ask(m, statement{text: s.within, params: s.params})
+		if all.code != "" {
+			return judgement{wrong, "--within fails: " + all.message}
+		}
+		for _, row := range all.last().rows {
+			e.within = append(e.within, rowKey(row))
+		}
+	}
+	return judge(s.text, e, want, mirror, got)
+}
+
+var defines = regexp.MustCompile(`(?i)^\s*(create|alter)\b`)
+
+// judgeTables looks at what a case has left, and undoes it. What was refused must have left nothing.
+func (l *lab) judgeTables(j *judgement, single bool) {
+	diff := l.compareTables()
+	switch {
+	case j.verdict == equal && diff != "" && l.mirrorDiffers():
+		*j = judgement{loose, "two plain servers end with different rows"}
+	case j.verdict == equal && diff != "":
+		*j = judgement{wrong, "the tables differ afterwards:\n" + diff}
+	case j.verdict == refused && single && l.shardsChanged():
+		*j = judgement{wrong, "refused, but the shards have changed: " + j.reason + "\n" + diff}
+	}
+	l.restore()
+}
+
+// shardsChanged says that the last look saw other rows than the setup made.
+func (l *lab) shardsChanged() bool {
+	for _, s := range l.stores {
+		for _, r := range s.relations {
+			if !slices.Equal(s.rows[r.name], s.kept[r.name]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	reading = regexp.MustCompile(`(?i)^[\s(]*(select|values|table|with|fetch|show|begin|commit|rollback|savepoint|release|set|reset|prepare|deallocate|declare|close|explain)\b`)
+	writing = regexp.MustCompile(`(?i)\b(insert|update|delete|merge|truncate|execute|nextval|twice)\b|;`)
+)
+
+// onlyReads says that a statement cannot have changed a table.
+func onlyReads(text string) bool {
+	return reading.MatchString(text) && !writing.MatchString(text) || isCopyOut(text) && !strings.Contains(text, "RETURNING")
+}
