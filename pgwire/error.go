@@ -15,6 +15,7 @@ type Error struct {
 	Hint     string
 	Position int    // 1-based character offset into the statement; 0 means none
 	Where    string // context
+	Rest     string // fields that a server gave besides, such as constraint, table and column, as they were sent
 }
 
 func (e *Error) Error() string {
@@ -42,7 +43,7 @@ func appendFields(b []byte, typ byte, e *Error, severity string) []byte {
 	if e.Position > 0 {
 		b = appendField(b, 'P', strconv.Itoa(e.Position))
 	}
-	return End(append(b, 0), at)
+	return End(append(append(b, e.Rest...), 0), at)
 }
 
 func appendField(b []byte, field byte, value string) []byte {
@@ -54,8 +55,7 @@ func appendField(b []byte, field byte, value string) []byte {
 	return append(b, 0)
 }
 
-// ParseError decodes an ErrorResponse or NoticeResponse frame. Fields it does not know are dropped; a malformed frame gives
-// what could be read.
+// ParseError decodes an ErrorResponse or NoticeResponse frame. A malformed one gives what could be read.
 func ParseError(frame []byte) *Error {
 	e := &Error{}
 	body := BodyOf(frame)
@@ -84,6 +84,10 @@ func ParseError(frame []byte) *Error {
 			e.Where = value
 		case 'P':
 			e.Position, _ = strconv.Atoi(value)
+		default:
+			if body.OK() {
+				e.Rest += string(field) + value + "\x00"
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ type spread struct {
 	bind     *bindMessage // nil: simple protocol
 	oids     []uint32
 	describe bool
+	returned bool // Split: it has answered with rows
 }
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.
@@ -237,10 +238,13 @@ func (c *session) defined(stmt *router.Statement) {
 	c.unit.defined = c.unit.defined || stmt.Access == router.Define
 }
 
-// describeOn asks the first shard what a broadcast portal returns.
+// describeOn asks the first shard what a portal of several shards returns.
 func (c *session) describeOn(ctx context.Context, p *portal) error {
 	s := &spread{plan: &p.plan, text: p.text}
 	part := s.parts()[0]
+	if p.plan.Kind == router.Split {
+		part.SQL = "" // the whole statement returns what its parts do
+	}
 	return c.describeAt(ctx, part.Shard, s.sql(part), p.values, p.owner.shared.oids)
 }
 

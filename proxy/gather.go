@@ -118,7 +118,7 @@ func (s *shardRows) begins() bool {
 			return false
 		}
 		switch typ {
-		case pgwire.ParseComplete, pgwire.BindComplete, pgwire.CloseComplete, pgwire.RowDescription:
+		case pgwire.ParseComplete, pgwire.BindComplete, pgwire.CloseComplete, pgwire.RowDescription, pgwire.NoData:
 			if s.other(typ, size) != nil {
 				return false
 			}
@@ -209,6 +209,7 @@ type shardRows struct {
 	limit    int
 	ended    bool // the answer was read to its end
 	complete bool // CommandComplete has come
+	tag      string
 	broken   bool // the connection is lost
 	failed   *pgwire.Error
 	fields   []pgwire.Field
@@ -348,6 +349,7 @@ func (s *shardRows) other(typ byte, size int) error {
 		s.fields = fields
 	case pgwire.CommandComplete:
 		s.complete = true
+		s.tag = string(body.Text())
 		s.ended = s.extended
 	case pgwire.ReadyForQuery:
 		s.part.conn.SetStatus(body.Byte())

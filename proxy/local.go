@@ -21,7 +21,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 		return err
 	}
 	if limit > 0 {
-		return c.reject(errUnsupported("a row limit on a statement that reads several shards is not supported",
+		return c.reject(errUnsupported("a row limit on a statement of several shards is not supported",
 			"Fetch all rows, or add a condition on the shard key."))
 	}
 	if p.done {
@@ -34,6 +34,13 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 			oids: p.owner.shared.oids, merge: p.plan.Merge})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
+	case router.Split:
+		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids}
+		tag, err := c.split(ctx, s)
+		if err == nil && s.returned {
+			p.again = tag[:strings.LastIndexByte(tag, ' ')] + " 0"
+		}
+		return err
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }
@@ -42,6 +49,9 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 func (c *session) executeAgain(p *portal) error {
 	if p.plan.Kind == router.Gather {
 		return c.replyTag("SELECT 0")
+	}
+	if p.again != "" {
+		return c.replyTag(p.again)
 	}
 	return c.reject(&pgwire.Error{Code: "55000", Message: "portal cannot be run"})
 }

@@ -35,7 +35,7 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 	if err := c.drainNoted(); err != nil {
 		return nil, err
 	}
-	if writes {
+	if writes && !c.tx.wide {
 		if other := c.writer(); other != nil && other.shard != shard {
 			return nil, errCrossShard(other.shard, shard)
 		}

@@ -15,7 +15,7 @@ func (c *session) query(ctx context.Context, frame []byte) error {
 		return c.reject(errProtocol("invalid Query message"))
 	}
 	if c.unit.open {
-		if err := c.syncServers(ctx); err != nil {
+		if err := c.endPipelined(ctx); err != nil {
 			return err
 		}
 		c.unit.open = false
@@ -59,6 +59,9 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
+	case router.Split:
+		_, err := c.split(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
+		return err
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }
@@ -104,6 +107,11 @@ func (c *session) script(ctx context.Context, bounds []router.Bound) error {
 // endScript commits what the script has run outside of its own transaction blocks, or rolls it back after an error.
 func (c *session) endScript(ctx context.Context) error {
 	c.settle()
+	return c.endImplicit(ctx)
+}
+
+// endImplicit ends the transaction that no BEGIN has opened, if there is one.
+func (c *session) endImplicit(ctx context.Context) error {
 	if !c.tx.implicit {
 		return nil
 	}

@@ -112,6 +112,7 @@ type portal struct {
 	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
 	values *bindMessage // the client's Bind, kept for several shards
 	done   bool         // it was run to its end, on several shards
+	again  string       // the tag of running it again, if it may be
 }
 
 // definition is a change to session.statements that is undone if the server refuses it.

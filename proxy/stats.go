@@ -13,11 +13,11 @@ import (
 
 // totals counts since the start of the process.
 type totals struct {
-	logins, loginFailures, cancels     atomic.Int64
-	queries, transactions, errors      atomic.Int64
-	queryNanos                         atomic.Int64
-	one, home, reference, gather, wide atomic.Int64
-	received, sent                     atomic.Int64 // of sessions that have ended
+	logins, loginFailures, cancels            atomic.Int64
+	queries, transactions, errors             atomic.Int64
+	queryNanos                                atomic.Int64
+	one, home, reference, gather, wide, split atomic.Int64
+	received, sent                            atomic.Int64 // of sessions that have ended
 }
 
 // Stats are the server's counters since it started.
@@ -62,7 +62,8 @@ func (s *Server) Stats() Stats {
 	stats := Stats{Logins: t.logins.Load(), LoginFailures: t.loginFailures.Load(), Cancels: t.cancels.Load(), Queries: t.queries.Load(),
 		Transactions: t.transactions.Load(), Errors: t.errors.Load(), QueryTime: time.Duration(t.queryNanos.Load()),
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
-		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "broadcast": t.wide.Load()}}
+		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "broadcast": t.wide.Load(),
+			"split": t.split.Load()}}
 	s.each(func(c *session) {
 		in, out := c.client.Traffic()
 		stats.Sessions++
@@ -133,6 +134,8 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 		t.gather.Add(1)
 	case router.Broadcast:
 		t.wide.Add(1)
+	case router.Split:
+		t.split.Add(1)
 	}
 }
 

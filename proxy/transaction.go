@@ -19,7 +19,8 @@ import (
 type transaction struct {
 	active   bool
 	failed   bool
-	implicit bool   // of a Query message with several statements: ends with it
+	implicit bool   // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
+	wide     bool   // a single statement of it has written several shards: others may
 	begin    string // its BEGIN, options included
 	prelude  []entry
 	defined  bool  // a statement of it has changed the schema
@@ -222,16 +223,23 @@ func (c *session) commitQuietly(ctx context.Context) error {
 	if err := c.checkWriters(ctx); err != nil {
 		return c.abandon(err)
 	}
+	decided := false
+	if c.tx.wide {
+		var err error
+		if decided, err = c.commitWriters(ctx); err != nil {
+			return c.abandon(err)
+		}
+	}
 	parts := c.began()
 	slices.SortStableFunc(parts, func(a, b *participant) int { return boolOrder(b.wrote) - boolOrder(a.wrote) })
 	for i, p := range parts {
 		out, err := p.run("COMMIT")
 		switch {
-		case err != nil && i == 0:
+		case err != nil && i == 0 && !decided:
 			return c.commitFailed(p, err)
 		case err != nil:
 			c.drop(p) // it only read: nothing is lost with it
-		case out.tag != "COMMIT" && i == 0:
+		case out.tag != "COMMIT" && i == 0 && !decided:
 			return c.abandon(errFailedTransaction())
 		}
 	}
@@ -276,7 +284,7 @@ func (c *session) checkWriters(ctx context.Context) error {
 			return err
 		}
 		if len(out.row) == 1 && out.row[0] == "t" {
-			if other := c.writer(); other != nil && other != p {
+			if other := c.writer(); other != nil && other != p && !c.tx.wide {
 				return errCrossShard(other.shard, p.shard)
 			}
 			p.wrote = true

@@ -8,10 +8,23 @@ import (
 
 // onSync ends the unit: every server that got messages gets a Sync, and the client one ReadyForQuery.
 func (c *session) onSync(ctx context.Context) error {
-	if err := c.syncServers(ctx); err != nil {
+	if err := c.endPipelined(ctx); err != nil {
 		return err
 	}
 	return c.finishUnit(ctx)
+}
+
+// endPipelined ends the pipeline: first the transaction that it has opened for a statement on several shards, if it has.
+func (c *session) endPipelined(ctx context.Context) error {
+	if c.tx.implicit {
+		if err := ignoreReported(c.drain()); err != nil {
+			return err
+		}
+		if err := ignoreReported(c.endImplicit(ctx)); err != nil {
+			return err
+		}
+	}
+	return c.syncServers(ctx)
 }
 
 // syncServers ends the implicit transactions of the unit. After an error, those that did not fail themselves are rolled back: the

@@ -109,6 +109,8 @@ func (a *analysis) insertKeys(r *rel, s *pg.InsertStmt, rows *query) {
 		a.rowsAnywhere(r, refusal)
 	case position < 0, rows == nil:
 		a.rowsAnywhere(r, insertWithoutKey(whole(t), keyName(t), "and the INSERT gives it no value."))
+	case len(rows.stmt.ValuesLists) > 0 && a.src.rows != nil:
+		a.insertShapes(r, rows, position)
 	case len(rows.stmt.ValuesLists) > 0:
 		a.insertValues(r, rows, position)
 	default:

@@ -20,7 +20,18 @@ func (a *analysis) writeStatement(node *pg.Node) {
 	if a.st.route == routeReference {
 		a.st.route = routeHome
 	}
+	a.insertionByRows(node)
 	a.st.spread = a.writeSpread()
+	if a.st.route != routeRows {
+		return
+	}
+	if node.GetInsertStmt() == nil && node.GetMergeStmt() == nil || a.st.insertion != nil {
+		if why := a.splitting(node, q); why != nil {
+			a.st.spread = why
+		} else {
+			a.st.splits = true
+		}
+	}
 }
 
 // writeSpread says why a write cannot run on several shards.

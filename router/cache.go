@@ -12,6 +12,7 @@ type level uint8
 const (
 	exact  level = iota // the statement's text
 	normal              // its normal form: literals stripped
+	byRows              // the form of an INSERT of many rows: literals stripped, rows of one shape written once
 )
 
 // cache holds analysed statements by text, search path and schema version. It
@@ -57,7 +58,7 @@ func newCache(size int) *cache {
 
 func (c *cache) hash(text []byte, env *Env, schema int64, l level) uint64 {
 	h := maphash.Bytes(c.seed, text)
-	h ^= uint64(schema)*0x9e3779b97f4a7c15 + uint64(l)<<63 + uint64(len(env.key))
+	h ^= uint64(schema)*0x9e3779b97f4a7c15 + uint64(l)<<62 + uint64(len(env.key))
 	return h
 }
 

@@ -264,6 +264,9 @@ func (l *lab) run(p Plan, text string) answer {
 	if p.Kind == Pull {
 		return l.pull(p)
 	}
+	if p.Kind == Split {
+		return l.split(p, text)
+	}
 	if p.Kind != Gather {
 		rows, tag, code := ask(l.shards[p.Shard], text)
 		return answer{flat(rows), tag, code}
@@ -310,6 +313,27 @@ func (l *lab) pull(p Plan) answer {
 		l.must(final, p.Copy.Drop)
 	}
 	return answer{flat(rows), tag, code}
+}
+
+// split runs a write on its shards and adds the answers up.
+func (l *lab) split(p Plan, text string) answer {
+	parts := p.Parts
+	for _, shard := range p.Shards {
+		parts = append(parts, Part{Shard: shard, SQL: text})
+	}
+	var all [][][]byte
+	verb, count := "", 0
+	for _, part := range parts {
+		rows, tag, code := ask(l.shards[part.Shard], part.SQL)
+		if code != "" {
+			return answer{code: code}
+		}
+		at := strings.LastIndexByte(tag, ' ')
+		n, _ := strconv.Atoi(tag[at+1:])
+		verb, count = tag[:at], count+n
+		all = append(all, rows...)
+	}
+	return answer{rows: flat(all), tag: verb + " " + strconv.Itoa(count)}
 }
 
 // merged is the plainest possible merge.

@@ -43,6 +43,7 @@ type input struct {
 	literals literalSource
 	params   Values
 	foreign  bool // texts are not in the servers' encoding
+	rows     *sql.Rows
 }
 
 // value returns the operand's value before it is read as a key. literal is its

@@ -33,6 +33,8 @@ func (k Kind) String() string {
 		return "pull"
 	case Broadcast:
 		return "broadcast"
+	case Split:
+		return "split"
 	case KindUnset:
 	}
 	return "unset"

@@ -18,7 +18,7 @@ func (s *Statement) why(snap *topology.Snapshot, v Values, plan *Plan) (keys, re
 	for i := range s.needs {
 		n := &s.needs[i]
 		group := snap.Group(n.group)
-		if s.route == routeBroadcast || group == nil {
+		if s.route == routeBroadcast || group == nil || s.insertion != nil {
 			continue
 		}
 		list := in.explain(n, group)
@@ -65,6 +65,11 @@ func (s *Statement) kindReason(plan *Plan) []string {
 		return []string{"rows are copied to " + string(plan.Shard) + ", which answers: " + s.pull.why}
 	case Broadcast:
 		return []string{"runs on every shard that has the tables"}
+	case Split:
+		if len(plan.Parts) > 0 {
+			return []string{"each of its rows goes to the owner of its key: " + strconv.Itoa(len(plan.Parts)) + " shards"}
+		}
+		return []string{"each of " + strconv.Itoa(len(plan.Shards)) + " shards writes its own rows"}
 	case One, KindUnset:
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router/internal/sql"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -34,9 +35,12 @@ type core struct {
 	anywhere bool
 	forced   ring.ShardID // by a directive
 
-	gather *gather
-	pull   *pull
-	parts  []part // broadcast: what each relation's shards get; nil: all get the text
+	gather    *gather
+	pull      *pull
+	splits    bool       // a write that may run on several shards, each writing its own rows
+	insertion *insertion // an INSERT whose rows say where it runs; replaces needs
+	rows      *sql.Rows  // of insertion, where they are not the message's
+	parts     []part     // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
 	fixed         literalSource
@@ -97,6 +101,9 @@ func (p *planner) run() *Refusal {
 	}
 	switch p.s.route {
 	case routeRows:
+		if p.s.insertion != nil {
+			return p.insertRows(p.in.rows)
+		}
 		return p.rows()
 	case routeHome:
 		return p.home()
@@ -115,7 +122,7 @@ func (p *planner) writable() *Refusal {
 	switch p.plan.Kind {
 	case One, Home, Reference:
 		return readOnly(p.snap, p.plan.Shard)
-	case Broadcast:
+	case Broadcast, Split:
 		for _, shard := range p.plan.Shards {
 			if refusal := readOnly(p.snap, shard); refusal != nil {
 				return refusal
@@ -143,7 +150,10 @@ func (s *Statement) input(v Values) input {
 	if v == nil {
 		v = noValues{}
 	}
-	in := input{params: v, foreign: s.env.foreign}
+	in := input{params: v, foreign: s.env.foreign, rows: s.rows}
+	if source, ok := v.(rowSource); ok && s.rows == nil {
+		in.rows = source.insertedRows()
+	}
 	if s.fixed != nil {
 		in.literals = s.fixed
 		return in
@@ -223,7 +233,7 @@ func (p *planner) rows() *Refusal {
 		p.plan.Kind, p.plan.Shard = One, p.shard
 		return nil
 	}
-	if p.why != nil && p.s.gather == nil && p.s.pull == nil {
+	if p.why != nil && p.s.gather == nil && p.s.pull == nil && !p.s.splits {
 		return p.why
 	}
 	return p.several()
@@ -321,11 +331,7 @@ func (p *planner) located(g *topology.Group, n *requirement, at ring.Location) (
 		if !n.written {
 			return readKey, nil // no row has such a key
 		}
-		return readInvalid, &Refusal{
-			Reason: Unsupported, Message: "no shard takes this key",
-			Detail: "The placement of " + quoteIdent(n.table) + " has no shard for the value of " + quoteIdent(n.column) + ".",
-			Hint:   "Give the value a shard, or the placement a default one.",
-		}
+		return readInvalid, noShard(n)
 	}
 	p.keys++
 	p.add(at.Shard)
@@ -345,6 +351,10 @@ func (p *planner) doubt(n *requirement, o *operand) {
 func (p *planner) several() *Refusal {
 	g := p.s.gather
 	switch {
+	case p.s.splits:
+		slices.Sort(p.shards)
+		p.plan.Kind, p.plan.Shards = Split, p.shards
+		return nil
 	case p.s.pull != nil:
 		return p.pull()
 	case g == nil || len(p.s.homes) > 0 || p.s.catalogs:

@@ -16,6 +16,7 @@ const (
 	Gather         // the same statement on several shards, answers merged
 	Pull           // rows of several shards copied to one, which answers
 	Broadcast      // on every shard (or Parts) at once: DDL, TRUNCATE, writes to reference tables
+	Split          // a write whose rows are on several shards: each writes its own
 )
 
 // Plan says where and how one execution of a statement runs. Its slices are
@@ -23,17 +24,18 @@ const (
 //
 // A Broadcast has one answer, though several shards give it: that of any shard
 // whose text is whole. A write to reference tables changes the same rows on each
-// shard, so the tags must be equal; they are not added up.
+// shard, so the tags must be equal; they are not added up. A Split has as many
+// answers as shards: rows and counts add up.
 type Plan struct {
 	Kind     Kind
 	Shard    ring.ShardID   // One, Home; Reference: the preferred shard, any other Active one will do; Pull: the final one
-	Shards   []ring.ShardID // Gather, Broadcast: sorted; empty when Parts says it
+	Shards   []ring.ShardID // Gather, Broadcast, Split: sorted; empty when Parts says it
 	Anywhere bool           // a read without side effects that any shard answers alike: may follow an open transaction
 
 	// SQL replaces the client's text when it is not empty. With it the
 	// parameters keep their numbers.
 	SQL   string
-	Parts []Part // Broadcast: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
+	Parts []Part // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
 	Merge *Merge // Gather: how to combine
 	Copy  *Copy  // Pull: where they are copied to, before SQL runs on Shard
 
@@ -59,6 +61,8 @@ type SlotRef struct {
 type Part struct {
 	Shard ring.ShardID
 	SQL   string // empty: the client's text
+
+	division *division // Split: which of the client's rows are in SQL; nil: it is not by rows
 }
 
 // Merge says how the rows of several shards become one result. All columns are

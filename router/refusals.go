@@ -35,6 +35,14 @@ func nullKey(n *requirement) *Refusal {
 	}
 }
 
+func noShard(n *requirement) *Refusal {
+	return &Refusal{
+		Reason: Unsupported, Message: "no shard takes this key",
+		Detail: "The placement of " + quoteIdent(n.table) + " has no shard for the value of " + quoteIdent(n.column) + ".",
+		Hint:   "Give the value a shard, or the placement a default one.",
+	}
+}
+
 func changesKey(table, column string) *Refusal {
 	return &Refusal{
 		Reason:  ChangesKey,

@@ -81,11 +81,11 @@ func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *
 	piece := &scratch.piece
 	scratch.splitter.Reset(text)
 	for scratch.splitter.Next(piece) {
-		st, err := r.statement(snap, env, text, piece)
+		st, rows, err := r.statement(snap, env, text, piece)
 		if err != nil {
 			return nil, inMessage(err, text[:piece.Start])
 		}
-		scratch.literals = append(scratch.literals, literals{text: text, list: piece.Literals})
+		scratch.literals = append(scratch.literals, literals{text: text, list: piece.Literals, rows: rows})
 		scratch.bounds = append(scratch.bounds, Bound{Statement: st, Text: text[piece.Start:piece.Stop], Offset: piece.Start})
 	}
 	if len(scratch.bounds) == 1 {
@@ -125,12 +125,15 @@ func (r *Router) parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 	)
 	splitter.Reset(text)
 	splitter.Next(&piece)
-	st, err := r.statement(snap, env, text, &piece)
+	st, rows, err := r.statement(snap, env, text, &piece)
 	if err != nil {
 		return nil, inMessage(err, text[:piece.Start])
 	}
 	if splitter.Next(&more) {
 		return nil, &Refusal{Reason: MultipleStatements, Message: "cannot insert multiple commands into a prepared statement"}
+	}
+	if rows != nil {
+		return st.withRows(rows), nil
 	}
 	if st.needsLiterals {
 		st = st.withLiterals(&literals{text: text, list: piece.Literals})
@@ -139,22 +142,34 @@ func (r *Router) parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 }
 
 // statement returns the analysed statement of a piece, from the cache if it is
-// there.
-func (r *Router) statement(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, error) {
+// there, and its rows if they say where it runs.
+func (r *Router) statement(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, *sql.Rows, error) {
 	own := text[piece.Start:piece.End]
 	cacheable := len(own) <= maxCachedText && !piece.Broken
 	if cacheable && piece.Strippable {
 		if st := r.cache.get(piece.Form, env, snap.Schema, normal); st != nil {
 			r.cache.hits[normal].Add(1)
-			return st, nil
+			return st, nil, nil
 		}
 	}
 	if cacheable {
 		if st := r.cache.get(own, env, snap.Schema, exact); st != nil {
 			r.cache.hits[exact].Add(1)
-			return st, nil
+			return st, nil, nil
 		}
 	}
+	if st, rows, ok := r.byRows(snap, env, own, piece); ok {
+		rows.Before = utf8.RuneCount(text[:piece.Start])
+		return st, rows, nil
+	}
+	st, err := r.whole(snap, env, text, piece)
+	return st, nil, err
+}
+
+// whole parses and analyses a statement, and caches it.
+func (r *Router) whole(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, error) {
+	own := text[piece.Start:piece.End]
+	cacheable := len(own) <= maxCachedText && !piece.Broken
 	r.cache.misses.Add(1)
 	source := source{text: own, offset: piece.Start, directive: piece.Directive, empty: piece.Empty}
 	if piece.Strippable {

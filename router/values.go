@@ -31,6 +31,7 @@ type literalSource interface {
 type literals struct {
 	text []byte
 	list []sql.Literal
+	rows *sql.Rows // of an INSERT that is planned by its rows
 }
 
 // Value implements Values: there is no parameter.

@@ -11,9 +11,9 @@ INSERT INTO customers (name, id) VALUES ('x', 42), ('y', 42);
 --> one on s3
 INSERT INTO customers (name, id) VALUES ('x', 42), ('y', 43);
 --> writes
---> refused (cross-shard write): INSERT writes rows of several shards
--->   detail: The keys of its rows belong to different shards.
--->   hint: Write the rows of one shard at a time.
+--> split in parts on s3 s4
+--> s3 gets INSERT INTO customers (name, id) VALUES ('x', 42)
+--> s4 gets INSERT INTO customers (name, id) VALUES ('y', 43)
 INSERT INTO customers (name) VALUES ('x');
 --> writes
 --> refused (missing key): INSERT needs a value for the shard key
@@ -212,9 +212,9 @@ INSERT INTO customers (id, name) VALUES ($1, $2);
 --$ 42 x 43 y
 INSERT INTO customers (id, name) VALUES ($1, $2), ($3, $4);
 --> writes
---> refused (cross-shard write): INSERT writes rows of several shards
--->   detail: The keys of its rows belong to different shards.
--->   hint: Write the rows of one shard at a time.
+--> split in parts on s3 s4
+--> s3 gets INSERT INTO customers (id, name) VALUES ($1, $2)
+--> s4 gets INSERT INTO customers (id, name) VALUES ($3, $4)
 --$ int4:42
 INSERT INTO accounts (name) VALUES ($1);
 --> writes
@@ -231,19 +231,13 @@ UPDATE customers c SET name = 'y' WHERE c.id = 42 RETURNING *;
 --> one on s3
 UPDATE customers SET name = 'y';
 --> writes
---> refused (missing key): UPDATE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 UPDATE customers SET name = 'y' WHERE name = 'x';
 --> writes
---> refused (missing key): UPDATE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 UPDATE customers SET name = 'y' WHERE id IN (42, 43);
 --> writes
---> refused (cross-shard write): UPDATE needs the rows of several shards
--->   detail: The keys that it names belong to different shards.
--->   hint: Write the rows of one shard at a time.
+--> split on s3 s4
 UPDATE customers SET id = 43 WHERE id = 42;
 --> writes
 --> refused (changes key): the shard key cannot be updated
@@ -269,9 +263,9 @@ UPDATE customers SET name = o.status FROM orders o WHERE o.user_id = customers.i
 --> one on s3
 UPDATE customers SET name = o.status FROM orders o WHERE o.id = customers.id AND customers.id = 42;
 --> writes
---> refused (missing key): UPDATE needs a shard key
--->   detail: Table "orders" is sharded by "user_id", and its rows are on several shards.
--->   hint: Add "user_id" = … to the condition.
+--> refused (unsupported): UPDATE cannot be divided between shards
+-->   detail: Tables "customers" and "orders" are not joined by their shard keys, so rows that belong together may be on different shards.
+-->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 UPDATE customers SET name = p.name FROM products p WHERE p.id = 1 AND customers.id = 42;
 --> writes
 --> one on s3
@@ -280,9 +274,9 @@ UPDATE customers SET score = (SELECT count(*) FROM orders WHERE user_id = 42) WH
 --> one on s3
 UPDATE customers SET score = (SELECT count(*) FROM orders) WHERE id = 42;
 --> writes
---> refused (missing key): UPDATE needs a shard key
--->   detail: Table "orders" is sharded by "user_id", and its rows are on several shards.
--->   hint: Add "user_id" = … to the condition.
+--> refused (unsupported): UPDATE cannot be divided between shards
+-->   detail: Table "orders" is in a subquery, WITH or derived table of its own.
+-->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
 UPDATE settings SET v = 'x';
 --> writes
 --> home on s1
@@ -307,14 +301,10 @@ DELETE FROM customers WHERE id = 42;
 --> one on s3
 DELETE FROM customers;
 --> writes
---> refused (missing key): DELETE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 DELETE FROM customers WHERE name = 'x';
 --> writes
---> refused (missing key): DELETE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 DELETE FROM customers USING orders o WHERE o.user_id = customers.id AND o.user_id = 42;
 --> writes
 --> one on s3
@@ -330,9 +320,7 @@ DELETE FROM settings WHERE id = 1;
 --$ {42,43}
 DELETE FROM customers WHERE id = ANY ($1);
 --> writes
---> refused (cross-shard write): DELETE needs the rows of several shards
--->   detail: The keys that it names belong to different shards.
--->   hint: Write the rows of one shard at a time.
+--> split on s3 s4
 --$ 42
 DELETE FROM customers WHERE id = $1 RETURNING *;
 --> writes

@@ -1,0 +1,306 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// split runs a write whose rows are on several shards. Each shard runs its part at the same time, in one transaction: the client's,
+// or one of this statement's own, which all shards commit or none.
+func (c *session) split(ctx context.Context, s *spread) (tag string, err error) {
+	own, err := c.enclose()
+	if err != nil {
+		return "", c.reject(err)
+	}
+	tag, err = c.runSplit(ctx, s)
+	if ignoreReported(err) != nil {
+		return "", err
+	}
+	if own {
+		c.syncBegun()
+		if failure := c.endScript(ctx); err == nil {
+			err = failure
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return tag, c.replyTag(tag)
+}
+
+// enclose opens the implicit transaction that a statement on several shards runs in, unless a block is open already. What ran
+// before in the same pipeline belongs to it, and so does what follows up to Sync. own: it is to end with the statement.
+func (c *session) enclose() (own bool, err error) {
+	if err := c.drain(); err != nil {
+		return false, err
+	}
+	if c.tx.active {
+		c.tx.wide = c.tx.wide || c.tx.implicit
+		return false, nil
+	}
+	c.open("", true)
+	c.tx.wide = true
+	for _, p := range c.parts {
+		if p.unsynced {
+			if _, err := p.run("BEGIN"); err != nil {
+				return false, err
+			}
+			p.began = true
+		}
+	}
+	return !c.unit.open, nil
+}
+
+// runSplit runs the parts and relays the rows that they return; the tag is the sum of theirs.
+func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
+	parts := s.parts()
+	sources, err := c.startSplit(ctx, s, parts)
+	if err != nil {
+		return "", err
+	}
+	c.awaitAnswers(ctx, sources)
+	err = c.relaySplit(s, parts, sources)
+	if err == nil {
+		return sumTags(sources), nil
+	}
+	c.abortGather(ctx, sources)
+	if client := clientError(err); client != nil {
+		return "", client
+	}
+	return "", c.reject(splitFailure(parts, sources, err))
+}
+
+// startSplit sends each shard its part.
+func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part) ([]*shardRows, error) {
+	if err := c.enlistAll(ctx, parts); err != nil {
+		c.syncBegun()
+		return nil, c.reject(err)
+	}
+	sources := make([]*shardRows, 0, len(parts))
+	for _, part := range parts {
+		p := c.participant(part.Shard)
+		sources = append(sources, &shardRows{session: c, part: p, extended: s.bind != nil, limit: c.policy.MessageLimit})
+	}
+	for i, source := range sources {
+		g := &gathering{text: s.sql(parts[i]), bind: s.bind, oids: s.oids}
+		if used := parts[i].Params(); s.bind != nil && used != nil {
+			g.bind, g.oids = s.bind.only(used), typesOfUnused(s.oids, used)
+		}
+		if err := source.start(g); err != nil {
+			c.abortGather(ctx, sources[:i])
+			c.drop(source.part)
+			return nil, c.reject(err)
+		}
+	}
+	return sources, nil
+}
+
+// enlistAll takes a connection to each shard into the transaction, in the order of their names: sessions that take connections in
+// one order cannot wait for each other in a circle.
+func (c *session) enlistAll(ctx context.Context, parts []router.Part) error {
+	for _, part := range parts {
+		p, err := c.use(ctx, part.Shard, true)
+		if err != nil {
+			return err
+		}
+		if err := c.drain(); err != nil {
+			return err
+		}
+		if !c.tx.wide {
+			continue
+		}
+		able, err := c.srv.commit.CanPrepare(ctx, p.conn)
+		if err != nil {
+			return err
+		}
+		if !able {
+			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would write to several shards that cannot commit together",
+				Detail: fmt.Sprintf("max_prepared_transactions is 0 on shard %q.", p.shard),
+				Hint:   "Set max_prepared_transactions on every shard, or write the rows of one shard at a time."}
+		}
+	}
+	c.turn.part = nil
+	return nil
+}
+
+// syncBegun ends the messages that opened the transaction on shards which the statement was then not sent to, so that their status
+// is known. In the extended protocol the client's Sync does.
+func (c *session) syncBegun() {
+	if c.unit.open {
+		return
+	}
+	for _, p := range slices.Clone(c.parts) {
+		if p.unsynced && p.sync() != nil {
+			c.drop(p)
+		}
+	}
+}
+
+// relaySplit relays the rows of RETURNING: in the order of the rows of an INSERT, as far as each gave one; else shard by shard.
+func (c *session) relaySplit(s *spread, parts []router.Part, sources []*shardRows) error {
+	for _, source := range sources {
+		if err := source.result(); err != nil {
+			return err
+		}
+	}
+	fields := sources[0].fields
+	s.returned = fields != nil
+	if s.returned && s.describe {
+		c.out = pgwire.AppendRowDescription(c.out[:0], fields)
+		if err := c.write(c.out); err != nil {
+			return err
+		}
+	}
+	for _, i := range inTurn(parts) {
+		if err := c.relayRow(sources[i]); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	for _, source := range sources {
+		for {
+			err := c.relayRow(source)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inTurn lists for each row of an INSERT the part that has it.
+func inTurn(parts []router.Part) []int {
+	total := 0
+	for i := range parts {
+		total += len(parts[i].Rows())
+	}
+	turns := make([]int, total)
+	for i := range parts {
+		for _, row := range parts[i].Rows() {
+			turns[row] = i
+		}
+	}
+	return turns
+}
+
+// relayRow relays the next row of one shard; io.EOF at the end of its answer.
+func (c *session) relayRow(source *shardRows) error {
+	frame, err := source.Next()
+	if err != nil {
+		return err
+	}
+	return c.write(frame)
+}
+
+// result reads up to the first row or the end of the answer. A server that returns rows of a write has then done all of it.
+func (s *shardRows) result() error {
+	for !s.complete {
+		typ, size, err := s.peek()
+		if err != nil || typ == pgwire.DataRow {
+			return err
+		}
+		if err := s.other(typ, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sumTags adds up the row counts of the shards' tags.
+func sumTags(sources []*shardRows) string {
+	total := int64(0)
+	for _, s := range sources {
+		total += affected(s.tag)
+	}
+	tag := sources[0].tag
+	return tag[:strings.LastIndexByte(tag, ' ')+1] + strconv.FormatInt(total, 10)
+}
+
+// splitFailure is the error to tell, with its position in the client's text.
+func splitFailure(parts []router.Part, sources []*shardRows, err error) error {
+	told := firstFailure(sources, err)
+	for i, s := range sources {
+		if s.failed != nil && errors.Is(told, s.failed) && s.failed.Position > 0 {
+			moved := *s.failed
+			moved.Position = parts[i].Position(moved.Position)
+			return &moved
+		}
+	}
+	return told
+}
+
+// commitWriters commits what several shards have written, on all of them or none, by two-phase commit. done: it did; what is left
+// has only read.
+func (c *session) commitWriters(ctx context.Context) (done bool, err error) {
+	var conns []*backend.Conn
+	var writers []*participant
+	for _, p := range c.began() {
+		if p.wrote {
+			writers, conns = append(writers, p), append(conns, p.conn)
+		}
+	}
+	if len(conns) < 2 {
+		return false, nil
+	}
+	for _, p := range writers {
+		if p.unsynced {
+			if err := p.sync(); err != nil {
+				return false, err
+			}
+		}
+	}
+	settings := c.state.settings
+	if err = c.srv.commit.Commit(ctx, conns); err != nil {
+		settings = c.tx.base.settings
+	}
+	for _, p := range writers {
+		p.began, p.wrote = false, false
+		if p.conn.Status() == pgwire.TxIdle {
+			p.conn.RecordSettings(settings)
+			continue
+		}
+		c.drop(p)
+	}
+	return err == nil, err
+}
+
+// only returns the message with NULL in place of the parameters that are not used: a server would ask for their types.
+func (b *bindMessage) only(used []bool) *bindMessage {
+	formats := int(uint16(b.rest[0])<<8 | uint16(b.rest[1]))
+	rest := append([]byte(nil), b.rest[:2+2*formats+2]...)
+	for i := range b.values {
+		v := &b.values[i]
+		if v.Null || i >= len(used) || !used[i] {
+			rest = append(rest, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		size := len(v.Data)
+		rest = append(rest, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
+		rest = append(rest, v.Data...)
+	}
+	return &bindMessage{rest: append(rest, b.results...)}
+}
+
+// typesOfUnused declares the parameters that do not occur in a text, whose types nothing else tells.
+func typesOfUnused(oids []uint32, used []bool) []uint32 {
+	const text = 25
+	types := make([]uint32, max(len(oids), len(used)))
+	copy(types, oids)
+	for i := range types {
+		if types[i] == 0 && (i >= len(used) || !used[i]) {
+			types[i] = text
+		}
+	}
+	return types
+}
