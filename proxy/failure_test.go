@@ -153,6 +153,9 @@ func TestLostCommitIsSaidToBeUnknown(t *testing.T) {
 				if direction == faultnet.ToClient && strings.HasPrefix(name, "one") {
 					waitFor(t, "the commit", func() bool { return age() == before+1 })
 				}
+				if name == "all in one message" { // it takes its connection now: cut before, it would take another one, and commit
+					waitFor(t, "a connection in use", w.inUse)
+				}
 				net.Cut()
 				net.Release(direction)
 				trace := strings.Join(f.until("Z:"), " ")
@@ -174,6 +177,11 @@ func TestLostCommitIsSaidToBeUnknown(t *testing.T) {
 		}
 	}
 	w.nothingPrepared(t)
+}
+
+// inUse reports whether some session holds a connection.
+func (c *cluster) inUse() bool {
+	return slices.ContainsFunc(c.pools.Stats(), func(p backend.PoolStats) bool { return p.Active > 0 })
 }
 
 func TestTerminatedServerConnections(t *testing.T) {
