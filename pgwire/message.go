@@ -234,6 +234,37 @@ func (b *Body) Text() []byte {
 	return p
 }
 
+// MapOIDs replaces OIDs in a RowDescription or ParameterDescription frame, in place: those of types and those of tables. What a
+// map lacks stays as it is; it reports whether all OIDs that users' objects may have, 16384 and above, were found.
+func MapOIDs(frame []byte, types, tables map[uint32]uint32) bool {
+	all := true
+	replace := func(at int, with map[uint32]uint32) {
+		oid := binary.BigEndian.Uint32(frame[at:])
+		if mapped, ok := with[oid]; ok {
+			binary.BigEndian.PutUint32(frame[at:], mapped)
+		} else if oid >= 16384 {
+			all = false
+		}
+	}
+	if frame[0] == ParameterDescription {
+		for at := 7; at+4 <= len(frame); at += 4 {
+			replace(at, types)
+		}
+		return all
+	}
+	for at := 7; at < len(frame); {
+		end := bytes.IndexByte(frame[at:], 0)
+		if end < 0 || at+end+19 > len(frame) {
+			return false
+		}
+		at += end + 1
+		replace(at, tables)
+		replace(at+6, types)
+		at += 18
+	}
+	return all
+}
+
 // ParseRowDescription decodes a RowDescription frame.
 func ParseRowDescription(frame []byte) ([]Field, bool) {
 	body := BodyOf(frame)

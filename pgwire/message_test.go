@@ -81,3 +81,32 @@ func TestBytesOfABodyCannotBeAppendedInto(t *testing.T) {
 		t.Errorf("appending to a part changed the frame: %q", frame)
 	}
 }
+
+func TestMapOIDsChangesNothingElse(t *testing.T) {
+	types, tables := map[uint32]uint32{16400: 16500, 16401: 16501}, map[uint32]uint32{16400: 16600}
+	fields := []Field{
+		{Name: "a", Table: 16400, Attribute: 2, Type: 16400, Size: -1, Modifier: -1, Format: 1},
+		{Name: "", Type: 25, Size: -1, Modifier: 16400},
+		{Name: "bc", Type: 16401, Size: 4, Modifier: 7},
+	}
+	frame := AppendRowDescription(nil, fields)
+	if !MapOIDs(frame, types, tables) {
+		t.Error("an OID was not found")
+	}
+	fields[0].Table, fields[0].Type, fields[2].Type = 16600, 16500, 16501
+	if want := AppendRowDescription(nil, fields); !bytes.Equal(frame, want) {
+		t.Errorf("got  %x\nwant %x", frame, want)
+	}
+	params := []byte{ParameterDescription, 0, 0, 0, 14, 0, 2, 0, 0, 0x40, 0x10, 0, 0, 0x40, 0x12}
+	if MapOIDs(params, types, tables) {
+		t.Error("an unknown OID was not reported")
+	}
+	if want := []byte{ParameterDescription, 0, 0, 0, 14, 0, 2, 0, 0, 0x40, 0x74, 0, 0, 0x40, 0x12}; !bytes.Equal(params, want) {
+		t.Errorf("got  %x\nwant %x", params, want)
+	}
+	for n := range frame {
+		if n > 0 {
+			MapOIDs(frame[:n:n], types, tables) // must not panic
+		}
+	}
+}

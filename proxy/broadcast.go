@@ -184,7 +184,11 @@ func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool)
 	}
 	b := pgwire.AppendText(nil, pgwire.Query, s.sql(part))
 	if s.bind != nil {
-		b = appendOwnPortal(pgwire.AppendParse(nil, "", s.sql(part), s.oids), s.bind)
+		oids, err := p.types.parameters(s.oids, p.shard)
+		if err != nil {
+			return outcome{}, err
+		}
+		b = appendOwnPortal(pgwire.AppendParse(nil, "", s.sql(part), oids), s.bind)
 		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Sync)
 		p.unnamed = 0
@@ -210,7 +214,7 @@ func (c *session) showOutcome(p *participant, describe bool) (out outcome, failu
 		if err != nil {
 			return out, &lostError{shard: p.shard, err: err}
 		}
-		if typ == pgwire.DataRow || typ == pgwire.NoticeResponse || (typ == pgwire.RowDescription && describe) {
+		if typ == pgwire.DataRow || typ == pgwire.NoticeResponse {
 			if err := wire.Pipe(c.client, size); err != nil {
 				return out, err
 			}
@@ -222,6 +226,12 @@ func (c *session) showOutcome(p *participant, describe bool) (out outcome, failu
 		}
 		body := pgwire.BodyOf(frame)
 		switch typ {
+		case pgwire.RowDescription:
+			if p.types.describe(frame); describe {
+				if err := c.write(frame); err != nil {
+					return out, err
+				}
+			}
 		case pgwire.CommandComplete:
 			out.tag = string(body.Text())
 		case pgwire.ErrorResponse:
@@ -271,8 +281,12 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 		return nil, err
 	}
 	c.turn.part = nil
+	oids, err := p.types.parameters(g.oids, p.shard)
+	if err != nil {
+		return nil, c.reject(err)
+	}
 	p.unsynced, p.unnamed = true, 0
-	b := appendOwnPortal(pgwire.AppendParse(nil, "", g.text, g.oids), g.bind)
+	b := appendOwnPortal(pgwire.AppendParse(nil, "", g.text, oids), g.bind)
 	b = pgwire.AppendEmpty(b, pgwire.Flush)
 	wire := p.conn.Wire()
 	if err = wire.Write(b); err == nil {
@@ -287,6 +301,7 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 		case pgwire.NoData:
 			return nil, nil
 		case pgwire.RowDescription:
+			p.types.describe(frame)
 			fields, _ := pgwire.ParseRowDescription(frame)
 			return fields, nil
 		case pgwire.ErrorResponse:

@@ -39,6 +39,7 @@ const (
 	codeSyntax              = "42601"
 	codeTooLarge            = "54000"
 	codeTooManyConnections  = "53300"
+	codeUndefinedObject     = "42704"
 )
 
 // refusalCodes gives the SQLSTATE of each of the router's reasons.

@@ -67,7 +67,11 @@ func (c *session) startGather(ctx context.Context, g *gathering) ([]*shardRows, 
 		if err := c.drain(); err != nil {
 			return nil, err
 		}
-		sources = append(sources, &shardRows{session: c, part: p, extended: g.bind != nil, limit: c.policy.MessageLimit})
+		oids, err := p.types.parameters(g.oids, shard)
+		if err != nil {
+			return nil, c.reject(err)
+		}
+		sources = append(sources, &shardRows{session: c, part: p, oids: oids, extended: g.bind != nil, limit: c.policy.MessageLimit})
 	}
 	c.turn.part = nil
 	for i, s := range sources {
@@ -205,6 +209,7 @@ func (c *session) abortGather(ctx context.Context, sources []*shardRows) {
 type shardRows struct {
 	session  *session
 	part     *participant
+	oids     []uint32 // of the parameters' types, as the shard has them
 	extended bool
 	limit    int
 	ended    bool // the answer was read to its end
@@ -224,7 +229,7 @@ func (s *shardRows) start(g *gathering) error {
 	if g.bind == nil {
 		b = pgwire.AppendText(nil, pgwire.Query, g.text)
 	} else {
-		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.text, g.oids), g.bind)
+		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.text, s.oids), g.bind)
 		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Flush)
 		s.part.unsynced, s.part.unnamed = true, 0
@@ -342,6 +347,7 @@ func (s *shardRows) other(typ byte, size int) error {
 	body := pgwire.BodyOf(frame)
 	switch typ {
 	case pgwire.RowDescription:
+		s.part.types.describe(frame)
 		fields, ok := pgwire.ParseRowDescription(frame)
 		if !ok {
 			return errProtocol("malformed RowDescription from server")

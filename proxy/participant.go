@@ -15,8 +15,10 @@ import (
 // participant is one server connection in the session's hands: for a unit, for a transaction, or for as long as session state
 // lives on it.
 type participant struct {
-	conn     *backend.Conn
-	shard    ring.ShardID
+	conn  *backend.Conn
+	shard ring.ShardID
+	// types translates OIDs; nil on the home shard
+	types    *translation
 	began    bool   // the open transaction's BEGIN was sent to it
 	wrote    bool   // a statement that may write has run on it in this transaction or unit
 	skips    bool   // after an error it ignores everything up to Sync
@@ -93,6 +95,7 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 			return nil, err
 		}
 	}
+	p.types = c.srv.translations.of(ctx, shard, c.snap)
 	c.turn.part = p
 	return p, nil
 }
@@ -186,6 +189,10 @@ func appendRun(b []byte, portal, sql string) []byte {
 
 // prepareOn sends Parse for a statement that the connection shall remember, closing the one that it forgets for it.
 func (c *session) prepareOn(p *participant, id uint64, text string, oids []uint32, s step) error {
+	there, err := p.types.parameters(oids, p.shard)
+	if err != nil {
+		return c.reject(err)
+	}
 	name := backend.StatementName(id)
 	evicted, ok := p.conn.AddPrepared(id)
 	c.out = c.out[:0]
@@ -195,7 +202,7 @@ func (c *session) prepareOn(p *participant, id uint64, text string, oids []uint3
 			return err
 		}
 	}
-	c.out = pgwire.AppendParse(c.out[:0], name, text, oids)
+	c.out = pgwire.AppendParse(c.out[:0], name, text, there)
 	return c.send(c.out, s)
 }
 

@@ -66,7 +66,7 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	case pgwire.DataRow, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse:
 		return c.pass(wire, size, s.hidden)
 	case pgwire.ParameterDescription:
-		return c.pass(wire, size, s.hidden || s.bare)
+		return c.relayDescription(wire, size, s.hidden || s.bare)
 	case pgwire.NoticeResponse:
 		return c.pass(wire, size, s.hidden)
 	case pgwire.ParameterStatus, pgwire.NotificationResponse:
@@ -78,7 +78,7 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 		if s.kind == stepDescribe {
 			c.turn.head++
 		}
-		return c.pass(wire, size, hidden)
+		return c.relayDescription(wire, size, hidden)
 	case pgwire.CommandComplete, pgwire.EmptyQueryResponse, pgwire.PortalSuspended:
 		return c.complete(wire, s, typ, size)
 	case pgwire.ReadyForQuery:

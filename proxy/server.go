@@ -102,11 +102,12 @@ type Server struct {
 	consoles map[string]Console
 	secret   [32]byte // makes decoy verifiers
 
-	interned *internTable
-	welcomes *welcomeCache
-	totals   totals
-	draining atomic.Bool // idle sessions end, and nobody new is let in
-	closed   atomic.Bool // nobody new is let in
+	translations *translations
+	interned     *internTable
+	welcomes     *welcomeCache
+	totals       totals
+	draining     atomic.Bool // idle sessions end, and nobody new is let in
+	closed       atomic.Bool // nobody new is let in
 
 	sessions registry
 }
@@ -128,7 +129,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
 	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, log: cfg.Logger,
-		consoles: map[string]Console{}, interned: newInternTable(), welcomes: newWelcomeCache()}
+		consoles: map[string]Console{}, interned: newInternTable(), translations: newTranslations(cfg.Pools), welcomes: newWelcomeCache()}
 	s.sessions.byPID = map[uint32]*session{}
 	s.sessions.users = map[string]int{}
 	if _, err := rand.Read(s.secret[:]); err != nil {

@@ -273,11 +273,15 @@ func (c *session) ensureParsed(p *participant, s *statement, seen bool) error {
 	case s.unnamed && p.unnamed == id && !seen:
 		return nil
 	case s.unnamed:
+		oids, err := p.types.parameters(s.shared.oids, p.shard)
+		if err != nil {
+			return c.reject(err)
+		}
 		p.unnamed = id
 		if err := c.makeRoom(len(s.shared.text)); err != nil {
 			return err
 		}
-		c.out = pgwire.AppendParse(c.out[:0], "", s.shared.text, s.shared.oids)
+		c.out = pgwire.AppendParse(c.out[:0], "", s.shared.text, oids)
 		return c.send(c.out, parse)
 	case p.conn.Prepared(id):
 		if !seen {

@@ -137,6 +137,7 @@ func (c *session) takeEffect(ctx context.Context) error {
 		return nil
 	}
 	c.unit.defined = false
+	c.srv.translations.generation.Add(1)
 	if _, err := c.srv.topology.BumpSchema(ctx); err != nil {
 		c.srv.log.Warn("tell other proxies of a changed schema", "error", err)
 	}
