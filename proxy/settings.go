@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -78,6 +79,9 @@ func (c *session) runEverywhere(ctx context.Context, sql []string, meaning bool)
 	}
 	for _, p := range c.parts {
 		p.unsynced = p.unsynced || c.unit.open
+		if err := c.join(p); err != nil {
+			return nil, err
+		}
 		for _, text := range p.texts(sql) {
 			if err := c.runTold(p.run, text); err != nil {
 				return nil, err
@@ -85,6 +89,23 @@ func (c *session) runEverywhere(ctx context.Context, sql []string, meaning bool)
 		}
 	}
 	return c.environment(c.parts[0].run, meaning)
+}
+
+// join opens the transaction on a server that the session holds for other reasons, so that what is set there now ends with it.
+func (c *session) join(p *participant) error {
+	if !c.tx.active || p.began {
+		return nil
+	}
+	p.began = true
+	if _, err := p.run(cmp.Or(c.tx.begin, "BEGIN")); err != nil {
+		return err
+	}
+	for _, e := range c.tx.prelude {
+		if _, err := p.run(e.sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // texts packs statements for run: a Query message takes them all, a pipeline one at a time.
@@ -113,11 +134,7 @@ func (c *session) tryOut(ctx context.Context, sql []string, meaning bool) (*rout
 		return nil, err
 	}
 	defer conn.Release()
-	begin := c.tx.begin
-	if begin == "" {
-		begin = "BEGIN"
-	}
-	if _, err := runText(conn, begin); err != nil {
+	if _, err := runText(conn, cmp.Or(c.tx.begin, "BEGIN")); err != nil {
 		return nil, err
 	}
 	for _, e := range c.tx.prelude {

@@ -62,6 +62,20 @@ func TestSettingsOfATransactionEndWithIt(t *testing.T) {
 	wantValue(t, conn, "SHOW work_mem", "8MB")
 }
 
+func TestSettingsOfATransactionEndWithItOnPinnedConnections(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	sameAll(t, w, [][2]string{
+		{"rolled back", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q ROLLBACK | Q SHOW work_mem"},
+		{"committed", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q COMMIT | Q SHOW work_mem | Q SELECT current_setting('work_mem') FROM users WHERE id = {b}"},
+		{"local", "Q LISTEN l | Q BEGIN | Q SET LOCAL work_mem = '1MB' | Q SHOW work_mem | Q SELECT current_setting('work_mem') FROM users ORDER BY id | Q COMMIT | Q SHOW work_mem"},
+		{"to a savepoint", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q SAVEPOINT s | Q SET work_mem = '2MB' | Q ROLLBACK TO s | Q SHOW work_mem | Q COMMIT | Q SHOW work_mem"},
+		{"in a message that fails", "Q LISTEN l | Q SET work_mem = '1MB'; SET search_path = pg_catalog; EXECUTE nothing | Q SHOW work_mem | Q SHOW search_path"},
+		{"in the extended protocol", "Q LISTEN l | P . BEGIN | B . . | E . | S | P . SET work_mem = '1MB' | B . . | E . | S | P . ROLLBACK | B . . | E . | S | Q SHOW work_mem"},
+		{"and then a write elsewhere", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q UPDATE users SET age = 9 WHERE id = {b} | Q COMMIT | Q SHOW work_mem | Q SELECT age FROM users WHERE id = {b}"},
+	})
+}
+
 func TestWrongSettingIsRefusedAtOnce(t *testing.T) {
 	c := start(t, options{})
 	conn := c.connect()
