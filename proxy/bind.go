@@ -108,7 +108,7 @@ func appendBindTo(out []byte, b *bindMessage, name string) []byte {
 
 // rewritten is the statement with the text that the plan wants.
 func (c *session) rewritten(s *statement, sql string) *statement {
-	return &statement{unnamed: true, shared: &shared{id: ^uint64(0), text: sql, oids: s.shared.oids}}
+	return &statement{unnamed: true, shared: &shared{id: rewrittenID, text: sql, oids: s.shared.oids}}
 }
 
 // replyParsed confirms a Parse of the client's for which the server gets another text.

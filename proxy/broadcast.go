@@ -250,8 +250,11 @@ func (c *session) defined(stmt *router.Statement) {
 
 // describeOn asks the first shard what a portal of several shards returns.
 func (c *session) describeOn(ctx context.Context, p *portal) error {
+	part := router.Part{Shard: p.plan.Shard} // of a pull: the client's text, over the tables as they are
 	s := &spread{plan: &p.plan, text: p.text}
-	part := s.parts()[0]
+	if p.plan.Kind != router.Pull {
+		part = s.parts()[0]
+	}
 	if p.plan.Kind == router.Split {
 		part.SQL = "" // the whole statement returns what its parts do
 	}

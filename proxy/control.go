@@ -105,9 +105,7 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 		if plan.Anywhere {
 			plan.Shard = c.preferred(plan.Shard)
 		}
-	case router.Pull:
-		return plan, errUnsupported("this statement is not supported yet", "Add a condition on the shard key.")
-	case router.Gather:
+	case router.Gather, router.Pull:
 		if c.policy.RefuseScatter {
 			return plan, &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would read several shards",
 				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}

@@ -30,6 +30,7 @@ const (
 	codeInvalidCursor       = "34000"
 	codeInvalidSavepoint    = "3B001"
 	codeInvalidStatement    = "26000"
+	codeNoPrivilege         = "42501"
 	codeNotPrepared         = "55000"
 	codeProtocolViolation   = "08P01"
 	codeQueryCanceled       = "57014"

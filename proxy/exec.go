@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
@@ -125,6 +127,56 @@ func (p *participant) run(sql string) (outcome, error) {
 			return out, pgwire.ParseError(frame)
 		}
 		out.take(frame)
+	}
+}
+
+// inspect has the server look at a statement and returns its RowDescription; nil if it returns no rows.
+func (p *participant) inspect(sql string, oids []uint32) ([]byte, error) {
+	p.unnamed = 0
+	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", sql, oids), pgwire.Describe, 'S', "")
+	end := byte(pgwire.Sync)
+	if p.unsynced {
+		end = pgwire.Flush
+	}
+	if err := p.tell(pgwire.AppendEmpty(b, end)); err != nil {
+		return nil, err
+	}
+	fields, refused := p.described()
+	var gone *lostError
+	if errors.As(refused, &gone) {
+		return nil, refused
+	}
+	if refused != nil && p.unsynced {
+		p.skips = true
+		return nil, refused
+	}
+	if p.unsynced {
+		return fields, nil
+	}
+	if _, err := readOutcome(p.conn); err != nil {
+		return nil, err
+	}
+	return fields, refused
+}
+
+// described reads up to the description of a statement.
+func (p *participant) described() ([]byte, error) {
+	for {
+		frame, err := readFrame(p.conn.Wire())
+		if err != nil {
+			return nil, p.lost(err)
+		}
+		switch frame[0] {
+		case pgwire.RowDescription:
+			return slices.Clone(frame), nil
+		case pgwire.NoData:
+			return nil, nil
+		case pgwire.ErrorResponse:
+			if isFatal(frame) {
+				return nil, p.lost(pgwire.ParseError(frame))
+			}
+			return nil, pgwire.ParseError(frame)
+		}
 	}
 }
 

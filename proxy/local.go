@@ -32,6 +32,8 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values.widen(p.plan.Merge.Hidden),
 			oids: p.owner.shared.oids, merge: p.plan.Merge})
+	case router.Pull:
+		return c.pull(ctx, &pull{plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Split:
@@ -47,7 +49,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 
 // executeAgain answers for a portal that has been run to its end, as PostgreSQL does: a query has no more rows.
 func (c *session) executeAgain(p *portal) error {
-	if p.plan.Kind == router.Gather {
+	if p.plan.Kind == router.Gather || p.plan.Kind == router.Pull {
 		return c.replyTag("SELECT 0")
 	}
 	if p.again != "" {
@@ -64,7 +66,7 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 	}
 	part.unnamed = 0
 	c.out = appendRun(c.out[:0], "", p.text)
-	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
 	return c.send(c.out, step{kind: stepExecute, noted: note(c, p.stmt, p.text, p.values)})
 }
 

@@ -24,12 +24,16 @@ type participant struct {
 	skips    bool   // after an error it ignores everything up to Sync
 	unsynced bool   // it got extended messages and no Sync since
 	pinned   bool   // session state lives on it
+	scratch  bool   // a temporary table of the session's own was made in the open transaction, which so has an id
 	opaque   bool   // it ran code that may have changed settings unseen
 	unnamed  uint64 // the session's unnamed statement that is parsed there; 0: none
 }
 
 // beginID is the number of the statement BEGIN, prepared on every connection that needs it.
 const beginID = 0
+
+// rewrittenID stands for statements that no connection remembers.
+const rewrittenID = ^uint64(0)
 
 // use makes the shard's connection the one that the turn writes to, enlisting it first if need be. A statement that may write is
 // refused if the transaction has written elsewhere.
@@ -176,7 +180,7 @@ func (c *session) sendBeginOnly(p *participant) error {
 func (c *session) sendHidden(p *participant, sql string) error {
 	p.unnamed = 0
 	c.out = appendRun(c.out[:0], "", sql)
-	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
 	return c.send(c.out, step{kind: stepExecute, hidden: true})
 }
 

@@ -216,7 +216,7 @@ func (c *session) unsent(p *participant, s step) {
 		p.conn.ForgetPrepared(s.id)
 		p.unnamed = 0
 	case stepClose:
-		if s.hidden {
+		if s.hidden && s.id != rewrittenID {
 			p.conn.MarkDirty("a statement to be forgotten was not")
 		}
 	}

@@ -74,6 +74,8 @@ type Policy struct {
 	ClientIdle      time.Duration // outside transactions; 0: no limit
 	TransactionIdle time.Duration // inside; 0: no limit
 	MessageLimit    int           // bytes of one message that must be held to be planned; 0: 64 MiB
+	PullRows        int64         // rows of other shards that one statement may copy; 0: 10,000,000
+	PullBytes       int64         // and their bytes; 0: 1 GiB
 	RefuseScatter   bool          // SELECT over several shards is an error
 	SlowQuery       time.Duration // 0: off
 	LogValues       bool          // slow queries are logged with their literals
@@ -152,6 +154,12 @@ func (s *Server) Apply(policy Policy) {
 	}
 	if policy.MessageLimit == 0 {
 		policy.MessageLimit = 64 << 20
+	}
+	if policy.PullRows == 0 {
+		policy.PullRows = 10_000_000
+	}
+	if policy.PullBytes == 0 {
+		policy.PullBytes = 1 << 30
 	}
 	s.policy.Store(&policy)
 }

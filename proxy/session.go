@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgring/pgring/backend"
@@ -83,6 +84,8 @@ type watch struct {
 	began   time.Time
 	killed  time.Time // when the session was first told to end
 	queries int64
+	rows    atomic.Int64 // copied between shards for the statement
+	bytes   atomic.Int64
 }
 
 func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startup) *session {

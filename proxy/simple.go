@@ -57,6 +57,8 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		return c.relayQuery(ctx, b, &plan, frame)
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
+	case router.Pull:
+		return c.pull(ctx, &pull{plan: &plan, text: string(b.Text), describe: true})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 	case router.Split:

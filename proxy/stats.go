@@ -13,11 +13,11 @@ import (
 
 // totals counts since the start of the process.
 type totals struct {
-	logins, loginFailures, cancels            atomic.Int64
-	queries, transactions, errors             atomic.Int64
-	queryNanos                                atomic.Int64
-	one, home, reference, gather, wide, split atomic.Int64
-	received, sent                            atomic.Int64 // of sessions that have ended
+	logins, loginFailures, cancels                  atomic.Int64
+	queries, transactions, errors                   atomic.Int64
+	queryNanos                                      atomic.Int64
+	one, home, reference, gather, pull, wide, split atomic.Int64
+	received, sent                                  atomic.Int64 // of sessions that have ended
 }
 
 // Stats are the server's counters since it started.
@@ -51,6 +51,8 @@ type Client struct {
 	Shards      []ring.ShardID // that the session holds connections of
 	Began       time.Time      // of that statement
 	Queries     int64
+	CopiedRows  int64 // between shards, for that statement
+	CopiedBytes int64
 	Received    int64
 	Sent        int64
 	TLS         bool
@@ -62,7 +64,7 @@ func (s *Server) Stats() Stats {
 	stats := Stats{Logins: t.logins.Load(), LoginFailures: t.loginFailures.Load(), Cancels: t.cancels.Load(), Queries: t.queries.Load(),
 		Transactions: t.transactions.Load(), Errors: t.errors.Load(), QueryTime: time.Duration(t.queryNanos.Load()),
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
-		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "broadcast": t.wide.Load(),
+		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
 	s.each(func(c *session) {
 		in, out := c.client.Traffic()
@@ -87,6 +89,7 @@ func (c *session) describe() Client {
 	defer c.watch.Unlock()
 	d := Client{ID: c.id, PID: c.pid, User: c.user.Name, Database: c.dbname, Application: c.watch.app, Addr: c.remoteAddr().String(),
 		State: c.watch.state, Since: c.since, Query: string(c.watch.query), Kind: c.watch.kind, Began: c.watch.began, Queries: c.watch.queries,
+		CopiedRows: c.watch.rows.Load(), CopiedBytes: c.watch.bytes.Load(),
 		Received: in, Sent: out, TLS: c.tls}
 	for _, conn := range c.watch.busy {
 		d.Shards = append(d.Shards, conn.Shard())
@@ -118,6 +121,8 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 	c.watch.began = now
 	c.watch.queries++
 	c.watch.Unlock()
+	c.watch.rows.Store(0)
+	c.watch.bytes.Store(0)
 	if c.unit.start.IsZero() {
 		c.unit.start = now
 	}
@@ -132,6 +137,8 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 		t.reference.Add(1)
 	case router.Gather:
 		t.gather.Add(1)
+	case router.Pull:
+		t.pull.Add(1)
 	case router.Broadcast:
 		t.wide.Add(1)
 	case router.Split:

@@ -75,7 +75,7 @@ func (c *session) closed(committed, chain bool) {
 			p.conn.RecordSettings(c.state.settings)
 		}
 		p.began = chain
-		p.wrote = false
+		p.wrote, p.scratch = false, false
 	}
 	c.closeCursors()
 	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
@@ -279,7 +279,7 @@ func (c *session) checkWriters(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range parts {
-		out, err := p.run("SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL")
+		out, err := p.run(p.hasWritten())
 		if err != nil {
 			return err
 		}
@@ -291,6 +291,17 @@ func (c *session) checkWriters(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hasWritten asks the server whether the open transaction has changed rows. A temporary table of the session's own gives it an id,
+// so then its locks are asked: who writes to a table keeps more than a reader's lock on it.
+func (p *participant) hasWritten() string {
+	if !p.scratch {
+		return "SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL"
+	}
+	return "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation" +
+		" WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')" +
+		" AND c.oid >= 16384 AND c.relpersistence <> 't')"
 }
 
 func (c *session) rollbackAll(chain bool) error {

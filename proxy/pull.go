@@ -1,0 +1,323 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+)
+
+// pull is one statement for which rows of several servers are copied into a temporary table on one, the final one, where
+// PostgreSQL itself answers it. The rows pass through the session frame by frame: what a server sends as a row in binary format
+// is what COPY takes as a row, byte for byte.
+//
+//	sources ── SELECT, binary rows ──▶ session ── COPY FROM STDIN ──▶ final ── the client's statement ──▶ client
+//
+// Each source is asked once, and the final server reads its own rows in the client's statement itself: one snapshot each.
+type pull struct {
+	plan     *router.Plan
+	text     string       // the client's
+	bind     *bindMessage // nil: simple protocol
+	oids     []uint32
+	describe bool // the client expects a RowDescription
+
+	final   *participant
+	sources []*shardRows
+	fields  []byte // the RowDescription that the client's text has over the tables themselves
+	own     bool   // the transaction on the final server is for this statement only
+	over    bool   // the sources have come to their end
+	rows    int64
+	bytes   int64
+}
+
+// analyzeFrom is the number of copied rows from which the final server's planner is told of them.
+const analyzeFrom = 10_000
+
+// pull copies the rows and has the statement answered.
+func (c *session) pull(ctx context.Context, g *pull) error {
+	if err := c.takePull(ctx, g); err != nil {
+		return err
+	}
+	if err := c.preparePull(ctx, g); err != nil {
+		c.abortGather(ctx, g.sources)
+		return c.failPull(g, err)
+	}
+	if err := c.copyRows(ctx, g); err != nil {
+		return c.failPull(g, err)
+	}
+	return c.answerPull(g)
+}
+
+// takePull takes the connections, in the order of the shards' names as gather does.
+func (c *session) takePull(ctx context.Context, g *pull) error {
+	shards := []ring.ShardID{g.plan.Shard}
+	for _, part := range g.plan.Parts {
+		shards = append(shards, part.Shard)
+	}
+	slices.Sort(shards)
+	for _, shard := range shards {
+		p, err := c.use(ctx, shard, false)
+		if err != nil {
+			return c.reject(err)
+		}
+		if err := c.drain(); err != nil {
+			return err
+		}
+		if p.unsynced && !c.unit.open { // its BEGIN
+			if err := p.sync(); err != nil {
+				return c.reject(err)
+			}
+		}
+	}
+	c.turn.part = nil
+	g.final = c.participant(g.plan.Shard)
+	return nil
+}
+
+// preparePull makes the temporary table and sends the statements to the sources.
+func (c *session) preparePull(ctx context.Context, g *pull) error {
+	g.own = !g.final.began && !g.final.unsynced
+	if g.own {
+		if _, err := g.final.run("BEGIN READ WRITE"); err != nil {
+			return err
+		}
+	}
+	g.final.scratch = !g.own
+	var err error
+	if g.fields, err = g.final.inspect(g.text, g.oids); err != nil {
+		return err
+	}
+	if g.describe {
+		if err := c.write(g.fields); err != nil {
+			return err
+		}
+	}
+	if _, err := g.final.run(g.plan.Copy.Create); err != nil {
+		return noTable(err)
+	}
+	for _, part := range g.plan.Parts {
+		s := &shardRows{session: c, part: c.participant(part.Shard), extended: true, limit: c.policy.MessageLimit}
+		g.sources = append(g.sources, s)
+		if err := s.start(&gathering{text: part.SQL, bind: binaryRows()}); err != nil {
+			return err
+		}
+	}
+	c.awaitAnswers(ctx, g.sources)
+	return nil
+}
+
+// binaryRows is a Bind without parameters that asks for binary results.
+func binaryRows() *bindMessage { return &bindMessage{rest: []byte{0, 0, 0, 0, 0, 1, 0, 1}} }
+
+// noTable explains why the temporary table could not be made.
+func noTable(err error) error {
+	var e *pgwire.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	switch e.Code {
+	case codeReadOnly:
+		told.Code, told.Message = codeFeatureNotSupported, "statement needs a temporary table, which a read-only transaction cannot make"
+		told.Hint = "Run it in a transaction that may write, or add conditions on the shard keys."
+	case codeNoPrivilege:
+		told.Detail = "Rows of several shards are copied into a temporary table on one of them."
+		told.Hint = "Grant TEMPORARY on the database to the role, on every shard, or add conditions on the shard keys."
+	}
+	return &told
+}
+
+// copyRows moves the rows of all sources into the temporary table.
+func (c *session) copyRows(ctx context.Context, g *pull) error {
+	err := g.final.openCopy(g.plan.Copy.Into)
+	if err != nil {
+		c.abortGather(ctx, g.sources)
+		return err
+	}
+	err = c.feedRows(g)
+	if err != nil {
+		c.abortGather(ctx, g.sources)
+		err = firstFailure(g.sources, err)
+	}
+	if ended := g.final.closeCopy(err); err == nil {
+		err = ended
+	}
+	if synced := c.endSources(g); err == nil {
+		err = synced
+	}
+	if err == nil && g.rows >= analyzeFrom {
+		_, err = g.final.run("ANALYZE pg_temp." + copyTarget(g.plan.Copy))
+	}
+	return err
+}
+
+// copyTarget is the name of the temporary table.
+func copyTarget(copied *router.Copy) string {
+	return strings.TrimPrefix(copied.Drop, "DROP TABLE pg_temp.")
+}
+
+// feedRows passes the rows on, source by source.
+func (c *session) feedRows(g *pull) error {
+	wire := g.final.conn.Wire()
+	if err := wire.Write(copyHeader); err != nil {
+		return &lostError{shard: g.final.shard, err: err}
+	}
+	for _, s := range g.sources {
+		if _, err := s.description(); err != nil {
+			return err
+		}
+		for {
+			frame, err := s.Next()
+			if errors.Is(err, errEndOfRows) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if err := c.countRow(g, len(frame)); err != nil {
+				return err
+			}
+			frame[0] = pgwire.CopyData
+			if err := wire.Write(frame); err != nil {
+				return &lostError{shard: g.final.shard, err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// countRow counts a row against the limits.
+func (c *session) countRow(g *pull, size int) error {
+	g.rows++
+	g.bytes += int64(size)
+	c.watch.rows.Store(g.rows)
+	c.watch.bytes.Store(g.bytes)
+	if g.rows <= c.policy.PullRows && g.bytes <= c.policy.PullBytes {
+		return nil
+	}
+	return &pgwire.Error{Code: codeTooLarge, Message: "statement needs too many rows of other shards",
+		Detail: fmt.Sprintf("limits.pull_rows is %d, limits.pull_bytes is %d.", c.policy.PullRows, c.policy.PullBytes),
+		Hint:   "Add conditions that leave fewer rows, or one on the shard key, or raise the limits."}
+}
+
+// endSources brings the sources' connections back to where they were. In the extended protocol they stay in the client's pipeline.
+func (c *session) endSources(g *pull) error {
+	if g.over {
+		return nil
+	}
+	g.over = true
+	var failed error
+	for _, s := range g.sources {
+		if s.broken {
+			continue
+		}
+		if err := s.finish(); err != nil {
+			c.drop(s.part)
+			failed = err
+			continue
+		}
+		if s.failed != nil && failed == nil {
+			failed = s.failed
+		}
+		if c.unit.open {
+			continue
+		}
+		if err := s.part.sync(); err != nil {
+			c.drop(s.part)
+			failed = err
+		}
+	}
+	return failed
+}
+
+// answerPull runs the client's statement over the rows and relays its answer.
+func (c *session) answerPull(g *pull) error {
+	err := c.sendPull(g)
+	if clientError(err) != nil {
+		return err
+	}
+	c.endPull(g, err == nil)
+	return err
+}
+
+// sendPull sends the client's statement to the final server and relays the answer.
+func (c *session) sendPull(g *pull) error {
+	c.turn.part = g.final
+	g.final.unnamed = 0
+	steps := []step{
+		{kind: stepClose, hidden: true, id: rewrittenID},
+		{kind: stepParse, hidden: true, id: rewrittenID},
+		{kind: stepBind, hidden: true},
+		{kind: stepExecute},
+		{kind: stepClose, hidden: true, id: rewrittenID}, // or the table could not be dropped
+	}
+	if !c.unit.open {
+		steps = append(steps, step{kind: stepSync})
+	}
+	for _, s := range steps {
+		if err := c.send(g.message(s.kind), s); err != nil {
+			return err
+		}
+	}
+	if c.unit.open {
+		return c.drain()
+	}
+	return c.receive()
+}
+
+// message is the frame of one step of the statement on the final server, which runs in a portal of the session's own.
+func (g *pull) message(kind stepKind) []byte {
+	switch kind {
+	case stepClose:
+		return pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal)
+	case stepParse:
+		return pgwire.AppendParse(nil, "", g.plan.SQL, g.oids)
+	case stepBind:
+		if g.bind == nil {
+			return pgwire.AppendBind(nil, ownPortal, "")
+		}
+		return appendBindTo(nil, &bindMessage{portal: []byte(ownPortal), rest: g.bind.rest}, "")
+	case stepExecute:
+		return pgwire.AppendExecute(nil, ownPortal, 0)
+	default:
+		return pgwire.AppendEmpty(nil, pgwire.Sync)
+	}
+}
+
+// failPull reports why the statement failed before it could be answered.
+func (c *session) failPull(g *pull, cause error) error {
+	_ = c.endSources(g) // the cause is told
+	var lost *lostError
+	if errors.As(cause, &lost) && lost.shard == g.final.shard && c.participant(lost.shard) == g.final {
+		c.drop(g.final)
+	}
+	c.endPull(g, false)
+	return c.reject(cause)
+}
+
+// endPull drops the temporary table: with the transaction if that was for this statement only. A transaction of the client's that
+// has failed takes it along.
+func (c *session) endPull(g *pull, answered bool) {
+	if c.participant(g.plan.Shard) != g.final {
+		return // the connection is lost
+	}
+	var err error
+	switch {
+	case g.own && answered:
+		_, err = g.final.run("COMMIT")
+	case g.own:
+		err = c.rollbackPart(g.final)
+	case answered:
+		_, err = g.final.run(g.plan.Copy.Drop)
+		c.tx.failed = c.tx.failed || c.tx.active && err != nil
+	}
+	if err != nil {
+		c.drop(g.final)
+	}
+	c.turn.part = nil
+}

@@ -1,0 +1,74 @@
+package proxy_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pgring/pgring/backend"
+)
+
+func TestPulledStatementsAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 2}})
+	sameAll(t, w, [][2]string{
+		{"aggregates that cannot be added up", "Q SELECT avg(age), stddev(age), count(DISTINCT body), string_agg(name, ',' ORDER BY name) FROM users LEFT JOIN notes ON n = age"},
+		{"groups over shards", "Q SELECT n, count(*), avg(user_id) FROM notes GROUP BY n HAVING count(*) > 1 ORDER BY n"},
+		{"grouping sets", "Q SELECT n, body, count(*) FROM notes GROUP BY ROLLUP (n, body) ORDER BY n, body NULLS FIRST"},
+		{"order by a collation", "Q SELECT name FROM users ORDER BY name DESC"},
+		{"windows", "Q SELECT name, sum(age) OVER (ORDER BY age), lag(name) OVER (ORDER BY age) FROM users ORDER BY age"},
+		{"distinct", "Q SELECT DISTINCT n FROM notes ORDER BY n | Q SELECT DISTINCT ON (n) n, user_id FROM notes ORDER BY n, user_id"},
+		{"set operations", "Q SELECT name FROM users UNION SELECT body FROM notes WHERE n = 1 ORDER BY 1 | Q SELECT n FROM notes INTERSECT SELECT age FROM users ORDER BY 1 | Q SELECT n FROM notes EXCEPT ALL SELECT age FROM users ORDER BY 1"},
+		{"joins by other columns", "Q SELECT u.name, x.body FROM users u JOIN notes x ON x.n = u.age ORDER BY 1, 2 | Q SELECT u.name, o.name FROM users u FULL JOIN users o ON o.age = u.age + 1 ORDER BY 1, 2"},
+		{"with a home table", "Q SELECT u.name, t.y FROM users u LEFT JOIN things t ON t.x = u.age ORDER BY u.age | Q SELECT y FROM things WHERE x IN (SELECT age FROM users) ORDER BY x"},
+		{"with a reference table", "Q SELECT u.name, c.name FROM users u, countries c ORDER BY u.name"},
+		{"subqueries", "Q SELECT name FROM users u WHERE age = (SELECT max(age) FROM users) | Q SELECT name FROM users u WHERE NOT EXISTS (SELECT * FROM notes WHERE n = u.age + 3) ORDER BY 1 | Q SELECT (SELECT count(*) FROM notes WHERE n < u.age) FROM users u ORDER BY age"},
+		{"CTEs", "Q WITH x AS (SELECT * FROM notes WHERE n > 3) SELECT count(*), min(body) FROM x | Q WITH RECURSIVE r AS (SELECT age, 1 AS d FROM users WHERE age = 1 UNION ALL SELECT u.age, d + 1 FROM r JOIN users u ON u.age = r.age + 1) SELECT * FROM r ORDER BY d | Q WITH users AS (SELECT 7 AS age) SELECT avg(age) FROM users"},
+		{"lateral", "Q SELECT u.name, l.body FROM users u, LATERAL (SELECT body FROM notes ORDER BY n = u.age DESC, user_id LIMIT 1) l ORDER BY 1"},
+		{"groups by a primary key", "Q SELECT u.*, count(x.n), avg(x.n) FROM users u LEFT JOIN notes x ON x.n = u.age GROUP BY u.id ORDER BY u.name"},
+		{"qualified names", "Q SELECT public.users.name, avg(notes.n) FROM public.users, notes GROUP BY public.users.name ORDER BY 1"},
+		{"whole rows", "Q SELECT json_agg(u ORDER BY name) FROM (SELECT name, age FROM users) u | Q SELECT count(u), count(DISTINCT u.age) FROM users u | Q SELECT row_to_json(u) FROM users u ORDER BY u.name, 1::text"},
+		{"ties", "Q SELECT n FROM notes ORDER BY n FETCH FIRST 4 ROWS WITH TIES"},
+		{"system columns", "Q SELECT count(DISTINCT name), min(body) FROM users, notes"},
+		{"of no rows", "Q SELECT avg(age) FROM users WHERE age > 100 | Q SELECT name FROM users WHERE age > 100 ORDER BY name"},
+		{"errors", "Q SELECT avg(1/(age-2)) FROM users | Q SELECT avg(wrong) FROM users | Q SELECT avg(age) FROM users WHERE 1/(age-2) > 0 | Q SELECT avg(age) FROM users"},
+		{"errors in a block", "Q BEGIN | Q SELECT avg(1/(age-2)) FROM users | Q SELECT 1 | Q ROLLBACK | Q BEGIN | Q SAVEPOINT s | Q SELECT avg(age) FROM users WHERE 1/(age-2) > 0 | Q ROLLBACK TO s | Q SELECT avg(age) FROM users | Q COMMIT"},
+		{"sees the block's own writes", "Q BEGIN | Q UPDATE users SET age = 100 WHERE id = {b} | Q SELECT avg(age) FROM users | P q SELECT avg(age) FROM users | B . q | E . | S | Q SELECT avg(age) FROM users | Q ROLLBACK | Q SELECT avg(age) FROM users"},
+		{"the block's writes last", "Q BEGIN | Q UPDATE users SET age = 100 WHERE id = {c} | Q SELECT avg(age) FROM users | Q COMMIT | Q SELECT avg(age) FROM users"},
+		{"savepoints", "Q BEGIN | Q SELECT avg(age) FROM users | Q SAVEPOINT s | Q UPDATE users SET age = 50 WHERE id = {a} | Q SELECT avg(age) FROM users | Q ROLLBACK TO s | Q SELECT avg(age) FROM users | Q COMMIT"},
+		{"isolation", "Q BEGIN ISOLATION LEVEL REPEATABLE READ | Q SELECT avg(age) FROM users | Q SELECT avg(n) FROM notes | Q COMMIT"},
+		{"several in a message", "Q SELECT 1; SELECT avg(age) FROM users; SELECT avg(n) FROM notes; SELECT 2 | Q UPDATE users SET age = 7 WHERE id = {a}; SELECT avg(age) FROM users"},
+		{"prepared", "P q SELECT avg(age) FROM users WHERE age > $1 | DS q | B . q 1 | DP . | E . | B . q 2 | E . | E . | S | B . q 0 | E . | S"},
+		{"binary results", "P q SELECT avg(age), max(name) FROM users | BB . q | DP . | E . | S | BB . q | E . | S"},
+		{"in a pipeline", "P q SELECT avg(age) FROM users | P s SELECT name FROM users WHERE id = $1 | P u UPDATE users SET age = 9 WHERE id = $1 | B . s {a} | E . | B . q | E . | B . s {c} | E . | B . u {a} | E . | B . q | E . | S | Q SELECT avg(age) FROM users"},
+		{"errors in a pipeline", "P q SELECT avg(1/(age-2)) FROM users | P s SELECT name FROM users WHERE id = $1 | B . s {a} | E . | B . q | E . | B . s {c} | E . | S | B . s {c} | E . | S | P r SELECT avg(age) FROM users WHERE 1/(age-2) > 0 | B . r | E . | S | B . s {b} | E . | S"},
+		{"EXECUTE", "Q PREPARE q (int) AS SELECT avg(age) FROM users WHERE age > $1 | Q EXECUTE q (1) | Q BEGIN | Q EXECUTE q (2) | Q COMMIT | Q EXECUTE q (0)"},
+		{"settings", "Q SET timezone = 'Asia/Tokyo' | Q SELECT count(DISTINCT age), '2024-01-01 00:00+00'::timestamptz FROM users | Q SET extra_float_digits = 0 | Q SELECT avg(age / 3.0::float8) FROM users"},
+	})
+}
+
+// TestHiddenWriteBesideAPullIsFoundAtCommit: the temporary table must not hide a write that the router does not see.
+func TestHiddenWriteBesideAPullIsFoundAtCommit(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	for _, s := range w.servers {
+		s.Exec(t, "CREATE FUNCTION mark(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN UPDATE countries SET name = ''x''; RETURN 1; END';"+
+			"CREATE OPERATOR ### (FUNCTION = mark, LEFTARG = int, RIGHTARG = int)")
+	}
+	conn := w.connect()
+	found := 0
+	for _, key := range w.keys3 {
+		run(t, conn, "BEGIN")
+		run(t, conn, fmt.Sprintf("UPDATE users SET age = 50 WHERE id = %d", key))
+		wantValue(t, conn, "SELECT 1 ### 1 + count(DISTINCT age)::int FROM users", "1")
+		_, err := conn.Exec(background, "COMMIT")
+		if err == nil {
+			continue // the final shard is the one that the block has written
+		}
+		wantCode(t, err, "0A000")
+		found++
+	}
+	if found != 2 {
+		t.Fatalf("%d of 2 hidden writes were found", found)
+	}
+}
