@@ -98,6 +98,11 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 		if p, err = c.enlist(ctx, shard); err != nil {
 			return nil, err
 		}
+	} else if !p.began && !p.unsynced {
+		// Session state kept it, while set_config ran on another server.
+		if err := p.conn.Adopt(ctx, c.base()); err != nil {
+			return nil, err
+		}
 	}
 	p.types = c.srv.translations.of(ctx, shard, c.snap)
 	c.turn.part = p
@@ -122,13 +127,18 @@ func (c *session) writer() *participant {
 	return nil
 }
 
+// base is the settings of a server that the open transaction, if any, has not reached: what changed since it began is repeated
+// inside it, so that ROLLBACK undoes it there too.
+func (c *session) base() *backend.Settings {
+	if c.tx.active {
+		return c.tx.base.settings
+	}
+	return c.state.settings
+}
+
 // enlist takes a connection from the pool and gives it the session's settings.
 func (c *session) enlist(ctx context.Context, shard ring.ShardID) (*participant, error) {
-	settings := c.state.settings
-	if c.tx.active {
-		settings = c.tx.base.settings // what changed since is repeated inside the transaction, so that ROLLBACK undoes it there too
-	}
-	conn, err := c.srv.pools.AcquireFor(ctx, shard, c.user.Name, settings)
+	conn, err := c.srv.pools.AcquireFor(ctx, shard, c.user.Name, c.base())
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,7 @@ func TestSettingsOfATransactionEndWithItOnPinnedConnections(t *testing.T) {
 		{"to a savepoint", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q SAVEPOINT s | Q SET work_mem = '2MB' | Q ROLLBACK TO s | Q SHOW work_mem | Q COMMIT | Q SHOW work_mem"},
 		{"in a message that fails", "Q LISTEN l | Q SET work_mem = '1MB'; SET search_path = pg_catalog; EXECUTE nothing | Q SHOW work_mem | Q SHOW search_path"},
 		{"in the extended protocol", "Q LISTEN l | P . BEGIN | B . . | E . | S | P . SET work_mem = '1MB' | B . . | E . | S | P . ROLLBACK | B . . | E . | S | Q SHOW work_mem"},
+		{"by set_config on one of two", "Q LISTEN l | Q BEGIN | Q DECLARE k CURSOR WITH HOLD FOR SELECT n FROM notes WHERE user_id = {b} | Q COMMIT | Q SELECT set_config('work_mem', '1MB', false) | Q SHOW work_mem | Q SELECT current_setting('work_mem') FROM users WHERE id = {b} | Q SELECT x, current_setting('work_mem') FROM things ORDER BY x"},
 		{"and then a write elsewhere", "Q LISTEN l | Q BEGIN | Q SET work_mem = '1MB' | Q UPDATE users SET age = 9 WHERE id = {b} | Q COMMIT | Q SHOW work_mem | Q SELECT age FROM users WHERE id = {b}"},
 	})
 }
