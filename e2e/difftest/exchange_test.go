@@ -84,7 +84,8 @@ type client struct {
 	conn      *pgconn.PgConn
 	types     map[uint32]string // of this database, from 16384 on
 	notices   []string
-	count     int // of prepared statements
+	count     int           // of prepared statements
+	tamper    func(*answer) // plants a fault into each answer; nil: none
 }
 
 func (c *client) connect() error {
@@ -163,6 +164,9 @@ func (c *client) ask(m mode, s statement) answer {
 		a.status = c.conn.TxStatus()
 	} else if err := c.connect(); err != nil {
 		a.code, a.message = "dead", err.Error()
+	}
+	if c.tamper != nil {
+		c.tamper(&a)
 	}
 	return a
 }

@@ -20,7 +20,10 @@ func TestHandwrittenStatementsAnswerAsPostgres(t *testing.T) {
 	cases := readCases(t)
 	l := start(t)
 	var outcomes []outcome
-	for _, c := range cases {
+	for i, c := range cases {
+		if c.file == "ddl" && c.only == 0 {
+			c.only = mode(i%3 + 1) // DDL is slow, and differs little from mode to mode
+		}
 		outcomes = append(outcomes, l.runModes(c)...)
 	}
 	count := map[verdict]int{}

@@ -46,7 +46,7 @@ type lab struct {
 // start makes a lab with the tables and rows of the setup.
 func start(t testing.TB) *lab {
 	t.Helper()
-	servers := pgtest.Start(t, shardCount+1, pgtest.ICULocale("en-US"))
+	servers := pgtest.Start(t, shardCount+1, pgtest.ICULocale("en-US"), pgtest.Setting("log_min_messages", "fatal"))
 	l := &lab{t: t, shards: servers[:shardCount], whole: servers[shardCount], relations: relations(), owners: newPlacement(t)}
 	for _, s := range servers {
 		s.CreateUser(t, login, secret)
