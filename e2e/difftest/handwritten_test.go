@@ -56,7 +56,7 @@ func (l *lab) runModes(c testCase) []outcome {
 		}
 		for i, j := range l.runCase(c, m) {
 			if o := &outcomes[i]; severity(j.verdict) > severity(o.verdict) {
-				o.judgement = judgement{j.verdict, j.reason}
+				o.judgement = judgement{verdict: j.verdict, reason: j.reason}
 				if j.verdict == wrong {
 					o.reason = fmt.Sprintf("[%s] %s", m, j.reason)
 				}

@@ -37,6 +37,7 @@ type expectation struct {
 type judgement struct {
 	verdict verdict
 	reason  string
+	code    string // the SQLSTATE that was equal
 }
 
 // judge compares the answer of pgring with those of two plain servers.
@@ -45,10 +46,10 @@ func judge(text string, e expectation, want, mirror, got answer) judgement {
 		return judgeError(want, mirror, got)
 	}
 	if want.code != "" && want.code == mirror.code {
-		return judgement{verdict: equal}
+		return judgement{verdict: equal, code: want.code}
 	}
 	if diff := compareShape(want, got); diff != "" {
-		return judgement{wrong, diff}
+		return judgement{verdict: wrong, reason: diff}
 	}
 	for i := range want.results {
 		if j := judgeRows(text, e, want.results[i], mirror.result(i), got.results[i]); j.verdict != equal {
@@ -67,12 +68,12 @@ func (a *answer) result(i int) result {
 
 func judgeError(want, mirror, got answer) judgement {
 	if slices.Contains(refusalCodes, got.code) {
-		return judgement{refused, got.code + " " + got.message + "; " + got.detail}
+		return judgement{verdict: refused, reason: got.code + " " + got.message + "; " + got.detail}
 	}
 	if want.code != mirror.code { // whether a row that fails is met depends on the plan
 		return judgement{verdict: loose, reason: "the servers do not agree on the error"}
 	}
-	return judgement{wrong, fmt.Sprintf("PostgreSQL answers %s, pgring %s", want.outcome(), got.outcome())}
+	return judgement{verdict: wrong, reason: fmt.Sprintf("PostgreSQL answers %s, pgring %s", want.outcome(), got.outcome())}
 }
 
 func (a *answer) outcome() string {
@@ -127,19 +128,19 @@ func judgeRows(text string, e expectation, want, mirror, got result) judgement {
 		return judgement{verdict: equal}
 	case e.within != nil:
 		if row := c.outside(got.rows, e.within); row != "" {
-			return judgement{wrong, "row " + row + " is none of the statement's\n" + sample(want, got)}
+			return judgement{verdict: wrong, reason: "row " + row + " is none of the statement's\n" + sample(want, got)}
 		}
 	case !same && sure:
-		return judgement{wrong, "other rows\n" + sample(want, got)}
+		return judgement{verdict: wrong, reason: "other rows\n" + sample(want, got)}
 	case !same:
-		return judgement{loose, "two plain servers give different rows"}
+		return judgement{verdict: loose, reason: "two plain servers give different rows"}
 	}
 	if !e.ordered && !orderedAtTop(text) {
 		return judgement{verdict: equal}
 	}
 	for column := range want.fields { // a column that has one sequence on both servers is fixed by ORDER BY
 		if c.sameColumn(want.rows, mirror.rows, column) && !c.sameColumn(want.rows, got.rows, column) {
-			return judgement{wrong, fmt.Sprintf("column %d in another order\n%s", column+1, sample(want, got))}
+			return judgement{verdict: wrong, reason: fmt.Sprintf("column %d in another order\n%s", column+1, sample(want, got))}
 		}
 	}
 	return judgement{verdict: equal}
