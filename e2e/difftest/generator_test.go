@@ -388,9 +388,9 @@ func (g *generator) from(depth int) (*tree, scope) {
 	for g.chance(40) && len(s) < 3 {
 		next, n := g.relation(depth)
 		switch {
-		case g.chance(12):
+		case g.chance(12) && len(s) == 1:
 			return of(sortFrom, "%s, %s", item, next), append(s, n)
-		case g.chance(8):
+		case g.chance(8) && len(s) == 1:
 			item = of(sortFrom, "(%s CROSS JOIN %s)", item, next)
 		default:
 			join := pick(g, "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")

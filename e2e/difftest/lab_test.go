@@ -41,7 +41,7 @@ type lab struct {
 	mirrorStore            *store     // mirror, likewise
 	relations              []relation // the tables of the setup
 	owners                 *placement
-	hasty                  bool // what plain cannot answer in a second is not asked of the others
+	hasty                  bool // what plain cannot answer within its timeout is not asked of the others
 }
 
 // start makes a lab with the tables and rows of the setup.

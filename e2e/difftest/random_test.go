@@ -34,7 +34,7 @@ func TestRandomStatementsAnswerAsPostgres(t *testing.T) {
 	}
 	l := start(t)
 	l.hasty = true
-	l.plainStore.must(t, "ALTER ROLE "+login+" IN DATABASE plain SET statement_timeout = '1s'")
+	l.plainStore.must(t, "ALTER ROLE "+login+" IN DATABASE plain SET statement_timeout = '500ms'")
 	l.plain.renew(t)
 	t.Logf("%s=%d", seedVariable, seed)
 	tally := newTally()
@@ -57,7 +57,7 @@ func (l *lab) tryRandom(t *testing.T, seed uint64, tally *tally) {
 	}
 	before := strings.Join(a.texts(), ";\n")
 	j = l.shrink(a, shrinkTime)
-	t.Errorf("%s=%d, %s: wrong: %s\n%sof\n%s", seedVariable, seed, a.mode, strings.Join(a.texts(), ";\n"), j.reason, before)
+	t.Errorf("%s=%d, %s: wrong: %s\n%s\nof\n%s", seedVariable, seed, a.mode, strings.Join(a.texts(), ";\n"), strings.TrimSpace(j.reason), before)
 }
 
 // newAttempt makes the statements of a seed.

@@ -51,6 +51,9 @@ func (l *lab) runStep(s step, m mode) judgement {
 	if s.within != "" && want.code == "" {
 		e.within = []string{}
 		all := l.plain.ask(m, statement{text: s.within, params: s.params})
+		if l.hasty && all.code == "57014" {
+			return judgement{verdict: loose, reason: "it takes long"}
+		}
 		if all.code != "" {
 			return judgement{verdict: wrong, reason: "--within fails: " + all.message}
 		}
