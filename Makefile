@@ -6,9 +6,10 @@ PARALLEL ?= 2
 TIMEOUT ?= 15m
 TIME ?= 30s
 ARGS ?=
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz bench demo demo-clean lint clean deps-build deps-demo deps-test deps-bench
+.PHONY: help build test test-short fuzz difftest bench demo demo-clean lint clean deps-build deps-demo deps-test deps-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -27,6 +28,9 @@ test-short: deps-demo ## run all tests but the end-to-end ones, without the race
 
 fuzz: deps-build ## run each fuzz target for TIME (30s)
 	scripts/fuzz.sh $(TIME)
+
+difftest: deps-demo ## compare random statements with one PostgreSQL for TIME (30s); SEED=n begins with that one
+	PGRING_DIFFTEST_TIME=$(TIME) PGRING_SEED=$(SEED) go test -count=1 -timeout 0 -run TestRandomStatementsAnswerAsPostgres -v $(ARGS) ./e2e/difftest
 
 bench: deps-bench ## compare with direct connections and pgbouncer by pgbench
 	go run ./cmd/pgring bench $(ARGS)

@@ -219,17 +219,15 @@ func (c *client) fields(descriptions []pgconn.FieldDescription) []field {
 	return fields
 }
 
-// strictTypes compares user-defined types by the names that their OIDs have in the catalog which pgring shows.
-const strictTypes = false
-
+// typeName is a built-in type's OID, or the name that the catalog which the client sees has for another.
 func (c *client) typeName(oid uint32) string {
 	if oid < 16384 {
 		return strconv.FormatUint(uint64(oid), 10)
 	}
-	if name, ok := c.types[oid]; ok && strictTypes {
+	if name, ok := c.types[oid]; ok {
 		return name
 	}
-	return "a type of this database"
+	return fmt.Sprintf("unknown type %d", oid)
 }
 
 func (c *client) askPrepared(ctx context.Context, s statement, a *answer) error {
