@@ -99,7 +99,6 @@ func deleteRows(ctx context.Context, tx pgx.Tx, ids []string, keep time.Duration
 		}
 	}
 	_, err := tx.Exec(ctx, `DELETE FROM pgring.barrier b WHERE kind = 'fence' AND step = 0 AND created < now() - $1::interval
-AND NOT EXISTS (SELECT FROM pgring.saga s WHERE s.id = b.saga_id)
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'virtualxid' AND l.granted AND l.virtualxid = ANY(b.running))`, keep)
+AND position('.' IN saga_id) = 0 AND NOT `+stillRunsSQL, keep)
 	return err
 }

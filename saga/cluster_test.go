@@ -106,7 +106,7 @@ func hook(f func(saga.Point)) option { return func(cfg *saga.Config) { cfg.SetHo
 // coordinator is one that gives transactions of others no grace.
 func (c *cluster) coordinator(t *testing.T, options ...option) *saga.Coordinator {
 	t.Helper()
-	cfg := saga.Config{Topology: c.topo, Operator: c.pools.Operator, Interval: 10 * time.Millisecond}
+	cfg := saga.Config{Topology: c.topo, Operator: c.pools.Operator, Login: c.pools.Login, Interval: 10 * time.Millisecond}
 	cfg.SetGrace(time.Nanosecond)
 	for _, o := range options {
 		o(&cfg)

@@ -95,7 +95,7 @@ func (t *transaction) check() error {
 
 // commitOne is the case of one shard: PostgreSQL decides.
 func (c *Coordinator) commitOne(ctx context.Context, t *transaction) error {
-	c.ask(ctx, "commit", t.all(), func(*branch) string { return "COMMIT" })
+	c.ask(ctx, "commit", t.all(), func(*branch) []byte { return query("COMMIT") })
 	b := t.home
 	switch {
 	case isLost(b.err):
@@ -111,7 +111,7 @@ func (c *Coordinator) commitOne(ctx context.Context, t *transaction) error {
 // canPrepare reports whether every shard supports two-phase commit; those not yet known are asked.
 func (c *Coordinator) canPrepare(ctx context.Context, t *transaction) (bool, error) {
 	asked := slices.DeleteFunc(t.all(), func(b *branch) bool { return c.facts.canPrepare(b.shard, t.epoch) })
-	c.ask(ctx, "show", asked, func(*branch) string { return "SHOW max_prepared_transactions" })
+	c.ask(ctx, "show", asked, func(*branch) []byte { return query("SHOW max_prepared_transactions") })
 	able := true
 	for _, b := range asked {
 		if b.err != nil {
@@ -150,7 +150,7 @@ func (c *Coordinator) commitPrepared(ctx context.Context, t *transaction) error 
 
 // prepare makes the work of the others outlive their connections. It returns the first error and leaves clearing up to abort.
 func (c *Coordinator) prepare(ctx context.Context, t *transaction) error {
-	c.ask(ctx, "prepare", t.others, func(b *branch) string { return "PREPARE TRANSACTION " + quote(b.gid) })
+	c.ask(ctx, "prepare", t.others, func(b *branch) []byte { return query("PREPARE TRANSACTION " + quote(b.gid)) })
 	var failure error
 	for _, b := range t.others {
 		err := b.err

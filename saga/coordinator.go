@@ -23,6 +23,9 @@ const (
 	// defaultKeep is how long decisions and fences stay for those who ask late.
 	defaultKeep = time.Hour
 
+	// defaultLocks bounds how long a fence or an undo waits for somebody else's locks. It is tried again.
+	defaultLocks = 10 * time.Second
+
 	// defaultPatience bounds what is done after the outcome is certain, and how long a silent home is asked for it. What is
 	// left then is the janitor's.
 	defaultPatience = 10 * time.Second
@@ -52,6 +55,8 @@ type Config struct {
 	grace    time.Duration
 	keep     time.Duration
 	patience time.Duration
+	lease    time.Duration // instead of what is computed; zero means that
+	locks    time.Duration // lock_timeout of what is done on the shards later
 
 	hook func(point) // set by tests: called before and after each message; nil means nothing
 }
@@ -60,6 +65,8 @@ type Config struct {
 type Coordinator struct {
 	cfg     Config
 	facts   *facts
+	notes   notes
+	crew    *crew
 	counter counter
 }
 
@@ -77,8 +84,10 @@ func New(cfg Config) (*Coordinator, error) {
 	cfg.Interval = cmp.Or(cfg.Interval, defaultInterval)
 	cfg.grace = cmp.Or(cfg.grace, defaultGrace)
 	cfg.keep = cmp.Or(cfg.keep, defaultKeep)
+	cfg.KeepFinished = cmp.Or(cfg.KeepFinished, defaultKeep)
 	cfg.patience = cmp.Or(cfg.patience, defaultPatience)
-	return &Coordinator{cfg: cfg, facts: newFacts()}, nil
+	cfg.locks = cmp.Or(cfg.locks, defaultLocks)
+	return &Coordinator{cfg: cfg, facts: newFacts(), notes: notes{ids: map[ring.ShardID][]string{}}, crew: newCrew()}, nil
 }
 
 // Stats returns the counts since New, and what the janitor saw in its last round.

@@ -26,7 +26,7 @@ const (
 // refused, the server does not get to COMMIT.
 func (c *Coordinator) decide(ctx context.Context, t *transaction, shards []ring.ShardID) (verdict, error) {
 	b := t.home
-	c.ask(ctx, "decide", []*branch{b}, func(*branch) string { return decideSQL(t.id.secret, shards) })
+	c.ask(ctx, "decide", []*branch{b}, func(*branch) []byte { return query(decideSQL(t.id.secret, shards)) })
 	switch {
 	case b.err == nil && b.answer.tag == "COMMIT":
 		b.state = ended
@@ -40,7 +40,7 @@ func (c *Coordinator) decide(ctx context.Context, t *transaction, shards []ring.
 	}
 	switch code(b.err) {
 	case codeUndefinedFunction, codeUndefinedSchema, codeUndefinedTable:
-		c.facts.setInstalled(b.shard, false)
+		c.facts.forgetInstalled(b.shard)
 	}
 	if b.conn.Status() == pgwire.TxIdle {
 		b.state = ended
@@ -87,28 +87,41 @@ func (c *Coordinator) ruling(ctx context.Context, home ring.ShardID, id string) 
 	return c.rule(ctx, conn, home, id)
 }
 
-// rowKind is what the row under the decision's unique key says.
+// fenceWait is when a fence counts as one that had to wait.
+const fenceWait = 100 * time.Millisecond
+
+// rowKind is what the row under a step's unique key says.
 type rowKind string
 
 const (
 	rowAction rowKind = "action" // decided: commit
 	rowFence  rowKind = "fence"  // given up: can never be decided any more
+	rowSkip   rowKind = "skip"   // an operator says that it is done
 )
 
-// rule returns the decision about a transaction, after making one if there is none: it plants a fence. The INSERT waits for a
-// COMMIT under way, because that holds the same unique key. Planted says that the fence is ours.
+// rule returns the decision about a 2pc transaction, after making one if there is none. Planted says that the fence is ours.
 func (c *Coordinator) rule(ctx context.Context, conn *pgx.Conn, home ring.ShardID, id string) (found rowKind, planted bool, err error) {
-	c.reach("fence", before, home)
-	tag, err := conn.Exec(ctx, fenceSQL, id)
-	c.reach("fence", answered, home)
+	return c.fence(ctx, conn, home, id, 0)
+}
+
+// fence returns the row of a step's own work, after planting a fence if there is none. The INSERT waits for a COMMIT under way,
+// because that holds the same unique key. Planted says that the fence is ours.
+func (c *Coordinator) fence(ctx context.Context, conn *pgx.Conn, shard ring.ShardID, id string, step int) (found rowKind, planted bool, err error) {
+	c.reach("fence", before, shard)
+	begun := time.Now()
+	tag, err := conn.Exec(ctx, fenceSQL, id, step)
+	c.reach("fence", answered, shard)
+	if time.Since(begun) > fenceWait {
+		c.counter.fenceWaits.Add(1)
+	}
 	if err != nil {
-		return "", false, fmt.Errorf("plant fence on %s: %w", home, err)
+		return "", false, fmt.Errorf("plant fence on %s: %w", shard, err)
 	}
 	if tag.RowsAffected() == 1 {
 		return rowFence, true, nil
 	}
-	if err := conn.QueryRow(ctx, rulingSQL, id).Scan(&found); err != nil {
-		return "", false, fmt.Errorf("read decision on %s: %w", home, err)
+	if err := conn.QueryRow(ctx, rulingSQL, id, step).Scan(&found); err != nil {
+		return "", false, fmt.Errorf("read row of step %d on %s: %w", step, shard, err)
 	}
 	return found, false, nil
 }

@@ -28,7 +28,7 @@ func (c *Coordinator) commitRest(ctx context.Context, t *transaction) error {
 	defer cancel()
 	result := &PartialError{Committed: []ring.ShardID{t.home.shard}}
 	for _, b := range t.others {
-		c.ask(ctx, "commit", []*branch{b}, func(*branch) string { return "COMMIT" })
+		c.ask(ctx, "commit", []*branch{b}, func(*branch) []byte { return query("COMMIT") })
 		err := b.err
 		if err == nil && b.answer.tag != "COMMIT" {
 			err = errNotOpen

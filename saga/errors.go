@@ -93,6 +93,16 @@ func isLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
+// keyTakenError says that an earlier saga has the key.
+type keyTakenError struct{ earlier string }
+
+func (e *keyTakenError) Error() string { return "saga " + e.earlier + " has the same key" }
+
+var (
+	errEarlierUndone = errors.New("an earlier attempt with the same key was undone just now")
+	errEarlierOpen   = errors.New("an earlier attempt with the same key is not settled")
+)
+
 // errNotOpen means that PostgreSQL answered ROLLBACK to a message that should have ended the transaction well.
 var errNotOpen = errors.New("the transaction had failed before")
 
@@ -104,6 +114,8 @@ const (
 	codeUndefinedFunction   = "42883"
 	codeUndefinedTable      = "42P01"
 	codePrerequisiteMissing = "55000" // prepared transactions are disabled
+	codeSerialization       = "40001"
+	codeKeyTaken            = "PGR01" // of pgring.saga_begin
 )
 
 // code returns the SQLSTATE of a server's error, however it was read; empty if it is none.
@@ -117,4 +129,43 @@ func code(err error) string {
 		return pg.Code
 	}
 	return ""
+}
+
+// detail returns the DETAIL of a server's error, which is where pgring.saga_begin puts the earlier saga.
+func detail(err error) string {
+	var wire *pgwire.Error
+	if errors.As(err, &wire) {
+		return wire.Detail
+	}
+	return ""
+}
+
+// passing reports whether an error is likely to go away by itself: whoever meets it tries again, for ever. Others are refusals.
+func passing(err error) bool {
+	var wrong *wrongCountError
+	if errors.As(err, &wrong) {
+		return false
+	}
+	sqlstate := code(err)
+	switch sqlstate {
+	case "", // no answer from a server
+		"25006", // read-only: a standby, for now
+		"40001", "40P01", "40003", "55P03", "55006", "57014":
+		return true
+	}
+	switch sqlstate[:2] {
+	case "08", "53", "57", "58":
+		return true
+	}
+	return false
+}
+
+// wrongCountError reports a statement that affected another number of rows than expected.
+type wrongCountError struct {
+	sql       string
+	got, want int64
+}
+
+func (e *wrongCountError) Error() string {
+	return fmt.Sprintf("%d rows instead of %d: %s", e.got, e.want, e.sql)
 }

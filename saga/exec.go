@@ -2,6 +2,7 @@ package saga
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
@@ -46,13 +47,35 @@ const (
 	ended                           // nothing is left to do
 )
 
-// ask sends one simple query to each branch and reads the answers; the shards work side by side. When ctx ends first, the
-// connections that have not answered are lost.
-func (c *Coordinator) ask(ctx context.Context, message string, branches []*branch, sql func(*branch) string) {
+// query is a simple Query.
+func query(sql string) []byte { return pgwire.AppendText(nil, pgwire.Query, sql) }
+
+// appendBind appends a Bind of the unnamed statement; values of type bytea are in binary.
+func appendBind(b []byte, types []uint32, values [][]byte) []byte {
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(b, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(types)))
+	for _, typ := range types {
+		b = binary.BigEndian.AppendUint16(b, uint16(order(typ == oidBytea)))
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(values)))
+	for _, value := range values {
+		if value == nil {
+			b = binary.BigEndian.AppendUint32(b, 1<<32-1) // NULL
+			continue
+		}
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(value))), value...)
+	}
+	return pgwire.End(binary.BigEndian.AppendUint16(b, 0), at)
+}
+
+// ask sends each branch frames that end in one ReadyForQuery, and reads the answers; the shards work side by side. When ctx ends
+// first, the connections that have not answered are lost.
+func (c *Coordinator) ask(ctx context.Context, message string, branches []*branch, frames func(*branch) []byte) {
 	defer bound(ctx, branches)()
 	for _, b := range branches {
 		c.reach(message, before, b.shard)
-		b.answer, b.err = answer{}, send(b.conn, sql(b))
+		b.answer, b.err = answer{}, send(b.conn, frames(b))
 		c.reach(message, sent, b.shard)
 	}
 	receiveAll(branches)
@@ -94,9 +117,9 @@ func setDeadlines(branches []*branch, at time.Time) {
 	}
 }
 
-func send(conn *backend.Conn, sql string) error {
+func send(conn *backend.Conn, frames []byte) error {
 	wire := conn.Wire()
-	err := wire.Write(pgwire.AppendText(nil, pgwire.Query, sql))
+	err := wire.Write(frames)
 	if err == nil {
 		err = wire.Flush()
 	}

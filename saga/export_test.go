@@ -2,8 +2,11 @@ package saga
 
 import (
 	"context"
+	"encoding/hex"
+	"strconv"
 	"time"
 
+	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/ring"
 )
 
@@ -40,8 +43,15 @@ func (c *Config) SetKeep(d time.Duration) { c.keep = d }
 // SetPatience changes how long a shard that does not answer is asked after the decision.
 func (c *Config) SetPatience(d time.Duration) { c.patience = d }
 
-// Sweep is one round of the janitor.
+// SetLease changes for how long a saga is left to its proxy, or to the janitor that has taken it over.
+func (c *Config) SetLease(d time.Duration) { c.lease = d }
+
+// SetLocks changes how long others' locks are waited for.
+func (c *Config) SetLocks(d time.Duration) { c.locks = d }
+
+// Sweep is one round of the janitor, with all that it begins.
 func (c *Coordinator) Sweep(ctx context.Context) map[ring.ShardID]error {
+	defer c.crew.group.Wait()
 	return c.round(ctx, c.cfg.Topology.Current())
 }
 
@@ -64,3 +74,21 @@ func NewIdentity() (name, secret string) {
 
 // Quote makes an SQL string constant.
 func Quote(text string) string { return quote(text) }
+
+// Exchange sends frames and returns the last command's tag.
+func Exchange(conn *backend.Conn, frames []byte) (tag string, err error) {
+	if err := send(conn, frames); err != nil {
+		return "", err
+	}
+	got, err := receive(conn)
+	return got.tag, err
+}
+
+// Moment is when a point is reached.
+type Moment = moment
+
+// Mark writes a step's barrier row and leaves the transaction open.
+func Mark(conn *backend.Conn, secret []byte, id string, step int) error {
+	_, err := Exchange(conn, query("SELECT pgring.saga_mark("+quote(id)+", "+strconv.Itoa(step)+", 'a', decode('"+hex.EncodeToString(markProof(secret, id, step, opAction))+"', 'hex'))"))
+	return err
+}

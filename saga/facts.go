@@ -9,24 +9,33 @@ import (
 // facts are what this process has learned about the shards. A wrong one costs a failed commit, after which it is forgotten.
 type facts struct {
 	mu        sync.Mutex
-	installed map[ring.ShardID]bool
+	secrets   map[ring.ShardID][]byte // of the shards that have the tables; see pgring.saga_check
 	twoPhase  map[ring.ShardID]int64 // epoch of the map under which the shard had max_prepared_transactions > 0
 }
 
 func newFacts() *facts {
-	return &facts{installed: map[ring.ShardID]bool{}, twoPhase: map[ring.ShardID]int64{}}
+	return &facts{secrets: map[ring.ShardID][]byte{}, twoPhase: map[ring.ShardID]int64{}}
 }
 
-func (f *facts) isInstalled(shard ring.ShardID) bool {
+func (f *facts) isInstalled(shard ring.ShardID) bool { return f.secret(shard) != nil }
+
+// secret is nil for a shard that is not known to have the tables.
+func (f *facts) secret(shard ring.ShardID) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.installed[shard]
+	return f.secrets[shard]
 }
 
-func (f *facts) setInstalled(shard ring.ShardID, yes bool) {
+func (f *facts) setInstalled(shard ring.ShardID, secret []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.installed[shard] = yes
+	f.secrets[shard] = secret
+}
+
+func (f *facts) forgetInstalled(shard ring.ShardID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.secrets, shard)
 }
 
 // canPrepare reports whether the shard is known to support two-phase commit. That it does not is never remembered: the slow

@@ -59,7 +59,7 @@ func (c *Coordinator) abortFenced(ctx context.Context, t *transaction, cause err
 // rollbackOpen ends the transaction blocks that are still open.
 func (c *Coordinator) rollbackOpen(ctx context.Context, t *transaction) {
 	branches := slices.DeleteFunc(t.in(open), func(b *branch) bool { return b.conn.Status() == pgwire.TxIdle })
-	c.ask(ctx, "rollback", branches, func(*branch) string { return "ROLLBACK" })
+	c.ask(ctx, "rollback", branches, func(*branch) []byte { return query("ROLLBACK") })
 	for _, b := range branches {
 		if b.err != nil {
 			b.conn.MarkDirty("ROLLBACK refused")
@@ -71,7 +71,7 @@ func (c *Coordinator) rollbackOpen(ctx context.Context, t *transaction) {
 // endPrepared ends what is prepared, each on the connection that prepared it: its user is the one who may.
 func (c *Coordinator) endPrepared(ctx context.Context, t *transaction, how ending) {
 	branches := t.in(prepared)
-	c.ask(ctx, string(how), branches, func(b *branch) string { return string(how) + " " + quote(b.gid) })
+	c.ask(ctx, string(how), branches, func(b *branch) []byte { return query(string(how) + " " + quote(b.gid)) })
 	for _, b := range branches {
 		switch {
 		case b.err == nil, code(b.err) == codeUndefinedObject: // somebody else has ended it, and by the same decision

@@ -24,6 +24,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	if c.cfg.Topology.Current() == nil {
 		return topology.ErrNotStarted
 	}
+	defer c.crew.group.Wait()
 	troubles := map[ring.ShardID]string{}
 	for {
 		failed := c.round(ctx, c.cfg.Topology.Current())
@@ -31,7 +32,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			return nil
 		}
 		c.report(troubles, failed)
-		if wait(ctx, jitter(c.cfg.Interval)) != nil {
+		if c.crew.rest(ctx, jitter(c.cfg.Interval)) != nil {
 			return nil
 		}
 	}
@@ -75,6 +76,10 @@ type visit struct {
 	old      []decision // read before prepared was, see clean
 	fences   bool       // some are old
 	prepared []found
+
+	due    []due // sagas that nobody works on
+	states map[State]int
+	oldest time.Duration // of the sagas that are not settled
 }
 
 // found is a prepared transaction of this cluster.
@@ -92,8 +97,10 @@ func (c *Coordinator) round(ctx context.Context, snap *topology.Snapshot) map[ri
 	for _, shard := range slices.Sorted(maps.Keys(r.visits)) {
 		r.settle(ctx, r.visits[shard])
 	}
+	r.sagas(ctx)
 	for _, shard := range slices.Sorted(maps.Keys(r.visits)) {
 		r.clean(ctx, r.visits[shard])
+		r.forget(ctx, r.visits[shard])
 	}
 	r.stats.Unreachable, r.stats.Round = len(r.failed), time.Now()
 	c.counter.finished(r.stats)
@@ -143,9 +150,12 @@ func (c *Coordinator) visit(ctx context.Context, shard ring.ShardID, cluster str
 	if err == nil {
 		v.prepared, err = listPrepared(ctx, conn, cluster)
 	}
+	if err == nil && c.cfg.Login != nil {
+		err = v.readSagas(ctx)
+	}
 	if err != nil {
 		hangUp(ctx, conn)
-		c.facts.setInstalled(shard, false)
+		c.facts.forgetInstalled(shard)
 		return nil, fmt.Errorf("look at %s: %w", shard, err)
 	}
 	return v, nil

@@ -1,11 +1,11 @@
 package saga
 
 import (
-	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/pgring/pgring/backend"
-	"github.com/pgring/pgring/ring"
 )
 
 // AnyRows as a Statement's Rows accepts any number of rows.
@@ -56,55 +56,52 @@ type Saga struct {
 	Timeout time.Duration
 }
 
-// CommitSaga makes the open transactions of a saga durable on all shards, or undoes those that did commit. Nil means that all is
-// durable, or, with a Key, that an earlier attempt has made it so. Errors:
-//
-//   - [*AbortedError]: nothing of it remains on any shard, and nothing will come. Its cause is the failing shard's *pgwire.Error
-//     or something else, which deserves 40001;
-//   - [*UnsettledError]: it is not settled yet, or needs an operator. [Coordinator.Status] tells what became of it;
-//   - [*InvalidError]: the caller's mistake. All is rolled back.
-//
-// One step without a Key is a plain COMMIT without any row; it may end in an [*UnknownError], as in [Coordinator.Commit].
-// The id names the saga; it is empty if none was needed. Afterwards each connection is in status I, or closed and marked dirty.
-// When ctx ends before home has committed, the transaction is rolled back; later it has no effect.
-func (c *Coordinator) CommitSaga(ctx context.Context, s Saga) (id string, err error) {
-	return "", errUnfinished
+// check refuses what the coordinator could not keep its word on.
+func (s *Saga) check() error {
+	for i, step := range s.Steps {
+		if step.Retriable && len(step.Undo) > 0 {
+			return &InvalidError{Reason: "a step on one shard is either retriable or compensable"}
+		}
+		if step.Retriable && len(step.Redo) == 0 {
+			return &InvalidError{Reason: "a retriable step has nothing to run again"}
+		}
+		if i == 0 && s.Key != "" && step.Retriable && !s.allRetriable() {
+			return &InvalidError{Reason: "the shard that owns the saga key commits first, so its work must not be retriable"}
+		}
+	}
+	return nil
 }
 
-// Call is a long-running saga: CALL pgring.saga(name, steps, key, mode). Its steps commit one after another, each in a
-// transaction of its own, and it goes on when its client and its proxy are gone.
-type Call struct {
-	Name string // for people
-	User string // the client's user; every statement logs in as Config.Login does for it
-	Key  string // makes repeats known; empty means none. It belongs to the User
-
-	// Steps is a JSON array of objects with the members
-	//
-	//	sql           the step's statement, which must concern one shard
-	//	params        its parameters $1, $2, … as an array of strings, numbers, booleans and nulls; may be missing
-	//	rows          how many rows it must affect; missing means any. Another number fails the step
-	//	compensate    the statement that undoes it, on the same shard; for compensable steps only
-	//	compensate_params, compensate_rows
-	//	kind          compensable (the default), pivot or retriable
-	//
-	// in the order: any number of compensable steps, at most one pivot, any number of retriable steps. A compensable step or
-	// the pivot that fails for good has the steps before it undone, the last first. A retriable step is tried until it succeeds.
-	Steps []byte
-
-	// Route names the one shard that a statement concerns, or says why it concerns none or several.
-	Route func(ctx context.Context, sql string, params [][]byte) (ring.ShardID, error)
-
-	Settings []Setting     // for all statements, see Statement
-	Wait     bool          // until it is settled; else Call returns once the saga is durable
-	Timeout  time.Duration // of Wait; zero means as long as ctx
+func (s *Saga) allRetriable() bool {
+	return !slices.ContainsFunc(s.Steps, func(step Step) bool { return !step.Retriable })
 }
 
-// Call starts a long-running saga, or finds the one with the same key, and returns its id. Nil means that it is durable, with Wait
-// that it is COMMITTED. Errors:
-//
-//   - [*InvalidError]: the steps are wrong; nothing was started;
-//   - [*AbortedError]: it failed and all that was done has been undone;
-//   - [*UnsettledError]: it goes on without its caller, or needs an operator.
-func (c *Coordinator) Call(ctx context.Context, call Call) (id string, err error) {
-	return "", errUnfinished
+// ordered are the steps as they commit: what is never undone comes when nothing can fail any more.
+func (s *Saga) ordered() []Step {
+	steps := slices.Clone(s.Steps)
+	slices.SortStableFunc(steps, func(a, b Step) int { return order(a.Retriable) - order(b.Retriable) })
+	return steps
 }
+
+func order(later bool) int {
+	if later {
+		return 1
+	}
+	return 0
+}
+
+// record is what is written down of the saga.
+func (s *Saga) record() *record {
+	r := &record{User: s.User, Key: s.Key}
+	for _, step := range s.ordered() {
+		kept := recordedStep{Shard: step.Conn.Shard(), Kind: compensable}
+		if step.Retriable {
+			kept.Kind, kept.Do = retriable, r.statements(step.Redo)
+		}
+		kept.Undo = r.statements(step.Undo)
+		r.Steps = append(r.Steps, kept)
+	}
+	return r
+}
+
+var errNoLogin = errors.New("mode saga needs Config.Login")

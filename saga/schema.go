@@ -17,85 +17,20 @@ const advisoryKey int64 = 0x706773616761
 // hangUpTimeout bounds the farewell to a server.
 const hangUpTimeout = time.Second
 
-// createSchema is version 0. CREATE SCHEMA asks for its right even when the schema is there, so it runs only when it is not:
-// an operator without that right may be given an empty schema of its own.
-const createSchema = `
-DO $$ BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgring') THEN
-		CREATE SCHEMA pgring;
-	END IF;
-END $$;
-CREATE TABLE pgring.saga_migrations (version integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now());
-REVOKE ALL ON pgring.saga_migrations FROM PUBLIC;`
-
-// migrations returns the numbered steps: step i takes the tables from version i to i+1. A published step is never edited; a new
-// one must leave the tables usable by the pgring before it.
-func migrations() []string {
-	return []string{`
-CREATE TABLE pgring.saga (
-	id      text PRIMARY KEY,
-	mode    text NOT NULL,
-	shards  text[] NOT NULL,
-	started timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX saga_started ON pgring.saga (started);
-COMMENT ON TABLE pgring.saga IS 'one row for each transaction on several shards, on the first of them: its home';
-COMMENT ON COLUMN pgring.saga.shards IS 'where work was prepared, by step; home is step 0';
-
-CREATE TABLE pgring.barrier (
-	saga_id text NOT NULL,
-	step    integer NOT NULL,
-	op      "char" NOT NULL CHECK (op IN ('a', 'c', 'r')),
-	kind    text NOT NULL CHECK (kind IN ('action', 'fence')),
-	created timestamptz NOT NULL DEFAULT now(),
-	running text[],
-	PRIMARY KEY (saga_id, step, op)
-);
-CREATE INDEX barrier_fences ON pgring.barrier (created) WHERE kind = 'fence';
-COMMENT ON TABLE pgring.barrier IS 'what was done (action), or may never be done any more (fence), at most one of them for each step';
-COMMENT ON COLUMN pgring.barrier.running IS 'of a fence: the virtual transactions that ran when it was planted; while one of them runs, the fence stays';
-REVOKE ALL ON pgring.saga, pgring.barrier FROM PUBLIC;
-
--- Called by the clients' logins, which have no rights on the tables. The id is a hash of the secret, so that who has seen a
--- prepared transaction's name cannot decide it.
-CREATE FUNCTION pgring.decide(secret text, shards text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	saga text := substr(encode(sha256(convert_to(secret, 'UTF8')), 'hex'), 1, 32);
-BEGIN
-	IF octet_length(array_to_string(shards, ',')) > 65536 THEN
-		RAISE EXCEPTION 'list of shards is too long' USING ERRCODE = 'program_limit_exceeded';
-	END IF;
-	INSERT INTO pgring.barrier (saga_id, step, op, kind) VALUES (saga, 0, 'a', 'action') ON CONFLICT DO NOTHING;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'transaction on several shards was given up, because its proxy had not finished it in time'
-			USING ERRCODE = 'serialization_failure', HINT = 'Repeat the transaction.';
-	END IF;
-	INSERT INTO pgring.saga (id, mode, shards) VALUES (saga, '2pc', shards);
-	-- The other shards' commits are flushed to disk; the decision they rest on must not be lost before them.
-	IF current_setting('synchronous_commit') = 'off' THEN
-		PERFORM set_config('synchronous_commit', 'on', true);
-	END IF;
-END $$;
-GRANT USAGE ON SCHEMA pgring TO PUBLIC;
-GRANT EXECUTE ON FUNCTION pgring.decide(text, text[]) TO PUBLIC;
-`}
-}
-
-// fenceSQL takes the decision's place in the unique key, unless it is taken. It notes which transactions run: one of them may
-// be the home transaction of the proxy that is being given up.
+// fenceSQL takes the place of a step's work in the unique key, unless it is taken. It notes which transactions run: one of them
+// may be that of the proxy that is being given up.
 const fenceSQL = `
 INSERT INTO pgring.barrier (saga_id, step, op, kind, running)
-SELECT $1, 0, 'a', 'fence', coalesce(array_agg(virtualxid), '{}')
+SELECT $1, $2, 'a', 'fence', coalesce(array_agg(virtualxid), '{}')
 FROM pg_catalog.pg_locks WHERE locktype = 'virtualxid' AND granted AND pid <> pg_backend_pid()
 ON CONFLICT DO NOTHING`
 
-const rulingSQL = `SELECT kind FROM pgring.barrier WHERE saga_id = $1 AND step = 0 AND op = 'a'`
+const rulingSQL = `SELECT kind FROM pgring.barrier WHERE saga_id = $1 AND step = $2 AND op = 'a'`
 
 // operatorSettings make a session independent of what the login, the database or the server has as defaults. A fence must be
 // durable before anything relies on it, and must see rows that were committed while it waited for them.
 const operatorSettings = `SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-SET synchronous_commit = on; SET lock_timeout = '10s'; SET statement_timeout = '60s'; SET search_path = pg_catalog, pg_temp`
+SET synchronous_commit = on; SET statement_timeout = '60s'; SET search_path = pg_catalog, pg_temp`
 
 // operator connects to a shard with the operator's login.
 func (c *Coordinator) operator(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error) {
@@ -103,7 +38,7 @@ func (c *Coordinator) operator(ctx context.Context, shard ring.ShardID) (*pgx.Co
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", shard, err)
 	}
-	if _, err := conn.Exec(ctx, operatorSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := conn.Exec(ctx, fmt.Sprintf("%s; SET lock_timeout = %d", operatorSettings, c.cfg.locks.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
 		hangUp(ctx, conn)
 		return nil, fmt.Errorf("set up session on %s: %w", shard, err)
 	}
@@ -117,25 +52,26 @@ func hangUp(ctx context.Context, conn *pgx.Conn) {
 	_ = conn.Close(ctx) // nothing is left to be said on it
 }
 
-// ensureInstalled makes sure that the home of a transaction can keep its decision.
-func (c *Coordinator) ensureInstalled(ctx context.Context, home *branch) error {
-	if c.facts.isInstalled(home.shard) {
+// ensureInstalled makes sure that a shard of a transaction can keep its rows.
+func (c *Coordinator) ensureInstalled(ctx context.Context, b *branch) error {
+	if c.facts.isInstalled(b.shard) {
 		return nil
 	}
-	conn, err := c.operator(ctx, home.shard)
+	conn, err := c.operator(ctx, b.shard)
 	if err != nil {
 		return err
 	}
 	defer hangUp(ctx, conn)
-	if err := c.install(ctx, conn, home.shard); err != nil {
+	if err := c.install(ctx, conn, b.shard); err != nil {
 		return err
 	}
 	// The client's session may remember that there is no such function. It learns better when it locks a table.
-	c.ask(ctx, "refresh", []*branch{home}, func(*branch) string { return "SELECT FROM pg_catalog.pg_proc LIMIT 0" })
-	return home.err
+	c.ask(ctx, "refresh", []*branch{b}, func(*branch) []byte { return query("SELECT FROM pg_catalog.pg_proc LIMIT 0") })
+	return b.err
 }
 
-// install creates the tables, or brings them to the present version, if this process has not seen them there.
+// install creates the tables, or brings them to the present version, and reads the shard's secret, if this process has not seen
+// them there.
 func (c *Coordinator) install(ctx context.Context, conn *pgx.Conn, shard ring.ShardID) error {
 	if c.facts.isInstalled(shard) {
 		return nil
@@ -144,10 +80,14 @@ func (c *Coordinator) install(ctx context.Context, conn *pgx.Conn, shard ring.Sh
 	if err == nil && version < len(migrations()) {
 		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return migrate(ctx, tx) })
 	}
+	var secret []byte
+	if err == nil {
+		err = conn.QueryRow(ctx, "SELECT secret FROM pgring.saga_secret").Scan(&secret)
+	}
 	if err != nil {
 		return fmt.Errorf("install tables for decisions on %s: %w", shard, err)
 	}
-	c.facts.setInstalled(shard, true)
+	c.facts.setInstalled(shard, secret)
 	return nil
 }
 

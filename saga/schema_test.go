@@ -23,8 +23,8 @@ func TestManyProxiesInstallTheTablesOnce(t *testing.T) {
 	}
 	group.Wait()
 	for _, s := range c.servers {
-		if n := pgtest.One[int](t, s, "SELECT count(*) FROM pgring.saga_migrations"); n != 1 {
-			t.Errorf("%d migrations, want 1", n)
+		if n := pgtest.One[int](t, s, "SELECT count(*) FROM pgring.saga_migrations"); n != 2 {
+			t.Errorf("%d migrations, want 2", n)
 		}
 	}
 }
@@ -34,7 +34,7 @@ func TestDroppedTablesCostOneCommit(t *testing.T) {
 	coordinator := c.coordinator(t)
 	for i, want := range []string{"", "42883", ""} {
 		if i == 1 {
-			c.servers[0].Exec(t, "DROP TABLE pgring.saga, pgring.barrier, pgring.saga_migrations; DROP FUNCTION pgring.decide")
+			c.servers[0].Exec(t, "DROP TABLE pgring.saga, pgring.barrier, pgring.saga_migrations, pgring.saga_secret; DROP FUNCTION pgring.decide, pgring.saga_check, pgring.saga_mark, pgring.saga_begin")
 		}
 		tx := c.open(t, kinds()[0], c.shards...)
 		err := coordinator.Commit(t.Context(), tx.conns)
@@ -54,6 +54,8 @@ func TestClientsHaveNoRightsOnDecisions(t *testing.T) {
 	conn := c.servers[0].ConnectAs(t, client, "postgres")
 	for _, sql := range []string{
 		"SELECT FROM pgring.saga", "SELECT FROM pgring.barrier", "SELECT FROM pgring.saga_migrations",
+		"SELECT FROM pgring.saga_secret", "SELECT pgring.saga_check('x', 'y')", "SELECT pgring.saga_mark('x', 1, 'a', 'y')",
+		"SELECT pgring.saga_begin('x', '{s1}', '{}', NULL, 1, 'y')", "SELECT pgring.saga_mark('x', 1, 'c', NULL)",
 		"INSERT INTO pgring.barrier (saga_id, step, op, kind) VALUES ('x', 0, 'a', 'action')",
 		"DELETE FROM pgring.barrier", "CREATE TABLE pgring.mine (id int)", "SELECT FROM pgring.cluster",
 	} {

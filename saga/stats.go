@@ -12,7 +12,7 @@ type Stats struct {
 	Committed int64 // commits that succeeded, on one shard or several
 	Aborted   int64 // commits that ended in AbortedError
 	Partial   int64 // commits that ended in PartialError
-	Unknown   int64 // commits that ended in UnknownError
+	Unknown   int64 // commits that ended in UnknownError or UnsettledError
 	Left      int64 // prepared transactions left to the janitor although decided, because their shard did not answer
 
 	SettledCommit   int64 // prepared transactions of others that the janitor committed
@@ -39,6 +39,9 @@ type counter struct {
 	committed, aborted, partial, unknown, left atomic.Int64
 	settledCommit, settledRollback             atomic.Int64
 
+	sagasCommitted, sagasCompensated                atomic.Int64
+	compensations, forwarded, fenceWaits, recovered atomic.Int64
+
 	mu    sync.Mutex
 	round Stats // only the fields of the last round
 }
@@ -61,6 +64,19 @@ func (n *counter) ended(err error) {
 	}
 }
 
+// endedSaga counts the end of one CommitSaga.
+func (n *counter) endedSaga(err error) {
+	var aborted *AbortedError
+	switch {
+	case err == nil:
+		n.committed.Add(1)
+	case errors.As(err, &aborted):
+		n.aborted.Add(1)
+	default:
+		n.unknown.Add(1)
+	}
+}
+
 // finished stores what a round of the janitor saw.
 func (n *counter) finished(round Stats) {
 	n.mu.Lock()
@@ -74,5 +90,7 @@ func (n *counter) read() Stats {
 	n.mu.Unlock()
 	s.Committed, s.Aborted, s.Partial, s.Unknown = n.committed.Load(), n.aborted.Load(), n.partial.Load(), n.unknown.Load()
 	s.Left, s.SettledCommit, s.SettledRollback = n.left.Load(), n.settledCommit.Load(), n.settledRollback.Load()
+	s.SagasCommitted, s.SagasCompensated = n.sagasCommitted.Load(), n.sagasCompensated.Load()
+	s.Compensations, s.Forwarded, s.FenceWaits, s.Recovered = n.compensations.Load(), n.forwarded.Load(), n.fenceWaits.Load(), n.recovered.Load()
 	return s
 }
