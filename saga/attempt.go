@@ -63,7 +63,6 @@ func (c *Coordinator) CommitSaga(ctx context.Context, s Saga) (id string, err er
 	return a.id, err
 }
 
-
 func (a *attempt) prepare(c *Coordinator, s *Saga) error {
 	if err := s.check(); err != nil {
 		return err

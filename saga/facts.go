@@ -8,9 +8,9 @@ import (
 
 // facts are what this process has learned about the shards. A wrong one costs a failed commit, after which it is forgotten.
 type facts struct {
-	mu        sync.Mutex
-	secrets   map[ring.ShardID][]byte // of the shards that have the tables; see pgring.saga_check
-	twoPhase  map[ring.ShardID]int64 // epoch of the map under which the shard had max_prepared_transactions > 0
+	mu       sync.Mutex
+	secrets  map[ring.ShardID][]byte // of the shards that have the tables; see pgring.saga_check
+	twoPhase map[ring.ShardID]int64  // epoch of the map under which the shard had max_prepared_transactions > 0
 }
 
 func newFacts() *facts {

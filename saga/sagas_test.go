@@ -245,9 +245,11 @@ func mustBeUnsettled(t *testing.T, err error, id string, state saga.State) {
 func TestSagasThatMakeNoSenseAreRolledBack(t *testing.T) {
 	c := newBank(t, pgtest.Start(t, 2)...)
 	for name, change := range map[string]func(*saga.Saga){
-		"both":        func(s *saga.Saga) { s.Steps[0].Retriable, s.Steps[0].Redo = true, s.Steps[0].Undo },
-		"no redo":     func(s *saga.Saga) { s.Steps[1].Retriable, s.Steps[1].Undo = true, nil },
-		"key is late": func(s *saga.Saga) { s.Key, s.Steps[0] = "k", saga.Step{Conn: s.Steps[0].Conn, Retriable: true, Redo: s.Steps[0].Undo} },
+		"both":    func(s *saga.Saga) { s.Steps[0].Retriable, s.Steps[0].Redo = true, s.Steps[0].Undo },
+		"no redo": func(s *saga.Saga) { s.Steps[1].Retriable, s.Steps[1].Undo = true, nil },
+		"key is late": func(s *saga.Saga) {
+			s.Key, s.Steps[0] = "k", saga.Step{Conn: s.Steps[0].Conn, Retriable: true, Redo: s.Steps[0].Undo}
+		},
 	} {
 		tx, s := c.openSaga(t, shape{}, c.shards...)
 		change(&s)
