@@ -89,9 +89,13 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	}
 	g.final.scratch = !g.own
 	var err error
+	if g.oids, err = g.final.types.parameters(g.oids, g.final.shard); err != nil {
+		return err
+	}
 	if g.fields, err = g.final.inspect(g.text, g.oids); err != nil {
 		return err
 	}
+	g.final.types.describe(g.fields)
 	if g.describe {
 		if err := c.write(g.fields); err != nil {
 			return err
