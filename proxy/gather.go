@@ -18,8 +18,9 @@ import (
 type gathering struct {
 	stmt     *router.Statement
 	plan     *router.Plan
-	text     string
-	bind     *bindMessage // nil: simple protocol
+	client   string       // the client's text
+	text     string       // the shards'
+	bind     *bindMessage // the client's; nil: simple protocol
 	oids     []uint32
 	merge    *router.Merge
 	describe bool // the client expects a RowDescription
@@ -27,6 +28,14 @@ type gathering struct {
 
 // gather runs the statement on its shards and streams the merged rows. Each server is read only as fast as its rows are needed.
 func (c *session) gather(ctx context.Context, g *gathering) error {
+	if g.merge.Unsure {
+		if fits, err := c.fitsMerge(ctx, g); err != nil || !fits {
+			return c.pullInstead(ctx, g, err)
+		}
+	}
+	if g.bind != nil {
+		g.bind = g.bind.widen(g.merge.Hidden)
+	}
 	sources, err := c.startGather(ctx, g)
 	if err != nil {
 		return err
@@ -44,6 +53,50 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 		return client
 	}
 	return c.reject(firstFailure(sources, err))
+}
+
+// fitsMerge asks a shard for the types of the columns and reports whether rows can be merged by them.
+func (c *session) fitsMerge(ctx context.Context, g *gathering) (bool, error) {
+	p, err := c.usePlain(ctx, g.plan.Shards[0])
+	if err != nil {
+		return false, err
+	}
+	c.turn.part = nil
+	oids, err := p.types.parameters(g.oids, p.shard)
+	if err != nil {
+		return false, c.reject(err)
+	}
+	frame, err := p.inspect(g.text, oids)
+	if err != nil {
+		return false, c.reject(err)
+	}
+	fields, _ := pgwire.ParseRowDescription(frame)
+	_, err = merge.New(g.merge, fields)
+	return err == nil, nil
+}
+
+// pullInstead answers by copying rows what cannot be merged, unless there is an error, which has been told.
+func (c *session) pullInstead(ctx context.Context, g *gathering, told error) error {
+	if told != nil {
+		return told
+	}
+	stmt, err := c.srv.router.Pull(c.snap, c.state.env, []byte(g.client))
+	if err != nil {
+		return c.reject(err)
+	}
+	var values router.Values
+	if g.bind != nil {
+		values = g.bind
+	}
+	plan, err := stmt.Plan(c.snap, values)
+	if err != nil {
+		return c.reject(err)
+	}
+	record(c, g.client, &plan)
+	if plan.Kind != router.Pull {
+		return c.reject(errUnsupported("statement cannot be answered from several shards", "Add a condition on the shard key."))
+	}
+	return c.pull(ctx, &pull{plan: &plan, text: g.client, bind: g.bind, oids: g.oids, describe: g.describe})
 }
 
 // clientError returns err if it means that the client is gone.

@@ -30,7 +30,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	p.done = true
 	switch p.plan.Kind {
 	case router.Gather:
-		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values.widen(p.plan.Merge.Hidden),
+		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, client: p.text, text: textOf(&p.plan, []byte(p.text)), bind: p.values,
 			oids: p.owner.shared.oids, merge: p.plan.Merge})
 	case router.Pull:
 		return c.pull(ctx, &pull{plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
@@ -90,6 +90,9 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 		return err
 	}
 	merger, err := merge.New(p.plan.Merge, fields)
+	if err != nil && p.plan.Merge.Unsure {
+		return c.describeAt(ctx, p.plan.Shards[0], p.text, p.values, p.owner.shared.oids)
+	}
 	if err != nil {
 		return c.reject(err)
 	}

@@ -61,22 +61,31 @@ func (c *session) takePull(ctx context.Context, g *pull) error {
 	}
 	slices.Sort(shards)
 	for _, shard := range shards {
-		p, err := c.use(ctx, shard, false)
-		if err != nil {
-			return c.reject(err)
-		}
-		if err := c.drain(); err != nil {
+		if _, err := c.usePlain(ctx, shard); err != nil {
 			return err
-		}
-		if p.unsynced && !c.unit.open { // its BEGIN
-			if err := p.sync(); err != nil {
-				return c.reject(err)
-			}
 		}
 	}
 	c.turn.part = nil
 	g.final = c.participant(g.plan.Shard)
 	return nil
+}
+
+// usePlain is use for statements of the session's own: what was sent before has been answered, and outside of the client's
+// pipelines the server waits for a Query.
+func (c *session) usePlain(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	p, err := c.use(ctx, shard, false)
+	if err != nil {
+		return nil, c.reject(err)
+	}
+	if err := c.drain(); err != nil {
+		return nil, err
+	}
+	if p.unsynced && !c.unit.open { // its BEGIN
+		if err := p.sync(); err != nil {
+			return nil, c.reject(err)
+		}
+	}
+	return p, nil
 }
 
 // preparePull makes the temporary table and sends the statements to the sources.

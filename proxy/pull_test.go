@@ -14,7 +14,7 @@ func TestPulledStatementsAnswerAsPostgres(t *testing.T) {
 		{"aggregates that cannot be added up", "Q SELECT avg(age), stddev(age), count(DISTINCT body), string_agg(name, ',' ORDER BY name) FROM users LEFT JOIN notes ON n = age"},
 		{"groups over shards", "Q SELECT n, count(*), avg(user_id) FROM notes GROUP BY n HAVING count(*) > 1 ORDER BY n"},
 		{"grouping sets", "Q SELECT n, body, count(*) FROM notes GROUP BY ROLLUP (n, body) ORDER BY n, body NULLS FIRST"},
-		{"order by a collation", "Q SELECT name FROM users ORDER BY name DESC"},
+		{"order by a collation", "Q SELECT name FROM users ORDER BY name DESC | Q SELECT name FROM users ORDER BY lower(name) | Q SELECT min(name || 'x'), sum(age / 4.0::float8) FROM users | P q SELECT name FROM users WHERE age > $1 ORDER BY lower(name) DESC | DS q | B . q 1 | DP . | E . | E . | S | BB . q 0 | E . | S | Q BEGIN | Q SELECT name FROM users ORDER BY lower(name) | Q COMMIT | Q PREPARE l AS SELECT age FROM users ORDER BY upper(name) DESC | Q EXECUTE l"},
 		{"windows", "Q SELECT name, sum(age) OVER (ORDER BY age), lag(name) OVER (ORDER BY age) FROM users ORDER BY age"},
 		{"distinct", "Q SELECT DISTINCT n FROM notes ORDER BY n | Q SELECT DISTINCT ON (n) n, user_id FROM notes ORDER BY n, user_id"},
 		{"set operations", "Q SELECT name FROM users UNION SELECT body FROM notes WHERE n = 1 ORDER BY 1 | Q SELECT n FROM notes INTERSECT SELECT age FROM users ORDER BY 1 | Q SELECT n FROM notes EXCEPT ALL SELECT age FROM users ORDER BY 1"},

@@ -95,7 +95,7 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	describe := !c.unit.open
 	switch plan.Kind {
 	case router.Gather:
-		err := c.gather(ctx, &gathering{stmt: inner, plan: &plan, text: textOf(&plan, []byte(s.shared.text)), bind: bind,
+		err := c.gather(ctx, &gathering{stmt: inner, plan: &plan, client: s.shared.text, text: textOf(&plan, []byte(s.shared.text)), bind: bind,
 			oids: s.shared.oids, merge: plan.Merge, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Pull:

@@ -20,6 +20,7 @@ type source struct {
 	literals  []sql.Literal // nil when literals are not to be told apart from the rest
 	directive bool          // a /* pgring: … */ comment is in it
 	empty     bool
+	pull      bool      // gather is out of the question
 	rows      *sql.Rows // text has one row of each of their shapes; nil: it is a statement as it was sent
 }
 

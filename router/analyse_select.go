@@ -36,6 +36,9 @@ func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
 		return
 	}
 	g, why := a.planGather(s, q)
+	if g != nil && a.src.pull {
+		g, why = nil, &Refusal{Detail: "A type in it cannot be merged."}
+	}
 	a.st.gather = g
 	if why != nil {
 		detail := why.Detail

@@ -195,11 +195,14 @@ func (w *gathering) aggregate(f *pg.FuncCall) Aggregate {
 		if f.AggDistinct || w.argumentIs(f, 700, 701) {
 			return AggregateUnset // floats: the sum depends on the order of addition
 		}
+		w.g.merge.Unsure = w.g.merge.Unsure || w.typeOf(f.Args[0]) == 0
 		return AggSum
 	case "min", "max":
-		if w.argumentIs(f, oidText, oidVarchar, 1042, 19) {
-			return AggregateUnset // the order is a collation's
+		oid := w.typeOf(f.Args[0])
+		if oid != 0 && !mergeable(oid) {
+			return AggregateUnset // the order is PostgreSQL's own
 		}
+		w.g.merge.Unsure = w.g.merge.Unsure || oid == 0
 		if name == "min" {
 			return AggMin
 		}

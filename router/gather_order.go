@@ -106,6 +106,9 @@ func (w *gathering) sortKey(by *pg.SortBy) {
 		w.no("ORDER BY a text column follows a collation; over several shards only COLLATE \"C\" is supported.")
 		return
 	}
+	if !key.Bytewise {
+		w.merges(expr, "ORDER BY a column of a type whose order is PostgreSQL's own.")
+	}
 	w.g.merge.Order = append(w.g.merge.Order, key)
 }
 
@@ -228,6 +231,43 @@ func (w *gathering) collated(n *pg.Node) bool {
 	}
 	column := w.columnInfo(w.q.column(ref))
 	return column != nil && textual(column.Type)
+}
+
+// merges refuses an expression of a type that cannot be merged; where the type
+// is not known, those who merge must look.
+func (w *gathering) merges(n *pg.Node, otherwise string) {
+	switch oid := w.typeOf(n); {
+	case oid == 0:
+		w.g.merge.Unsure = true
+	case !mergeable(oid):
+		w.no(otherwise)
+	}
+}
+
+// typeOf returns the type of an expression; 0: not known.
+func (w *gathering) typeOf(n *pg.Node) uint32 {
+	if ref := n.GetColumnRef(); ref != nil {
+		if column := w.columnInfo(w.q.column(ref)); column != nil {
+			return column.Type
+		}
+	}
+	if f := n.GetFuncCall(); f != nil {
+		if name, _, _ := lastWord(f.Funcname); name == "count" && !w.a.classify(f).user {
+			return oidInt8
+		}
+	}
+	return 0
+}
+
+// mergeable says whether the order of a type's values is known outside
+// PostgreSQL: booleans, numbers, dates and times without zones of their own,
+// uuid, bytea.
+func mergeable(oid uint32) bool {
+	switch oid {
+	case 16, oidBytea, oidInt8, oidInt2, oidInt4, 26, 700, 701, 1082, 1083, 1114, 1184, oidNumeric, oidUUID:
+		return true
+	}
+	return false
 }
 
 // columnInfo returns the catalog's entry of the column that a node is, through

@@ -313,6 +313,9 @@ func describeMerge(m *Merge) []string {
 	if m.Hidden > 0 {
 		notes = append(notes, strconv.Itoa(m.Hidden)+" hidden")
 	}
+	if m.Unsure {
+		notes = append(notes, "if the types can be merged")
+	}
 	if len(notes) == 0 {
 		return []string{"merge: concatenated"}
 	}

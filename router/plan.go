@@ -73,6 +73,10 @@ type Merge struct {
 	Offset     int64       // 0: none
 	Hidden     int         // trailing columns to drop
 	Aggregates []Aggregate // not empty: each shard sends one row, merged column by column
+
+	// Unsure: the type of some column that is merged is not known here. Whoever merges must look at a shard's description first; if
+	// it cannot, Router.Pull plans the statement otherwise.
+	Unsure bool
 }
 
 // SortKey is one sort column of a merge.

@@ -115,6 +115,29 @@ func (r *Router) Parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 	return st, nil
 }
 
+// Pull analyses a statement that Parse or Query has planned as a Gather, for which the types turned out to be none that can be
+// merged: its rows are to be copied to one shard, and it is answered there. Literals in it need no values.
+func (r *Router) Pull(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
+	var (
+		splitter sql.Splitter
+		piece    sql.Statement
+	)
+	splitter.Reset(text)
+	splitter.Next(&piece)
+	src := source{text: text[piece.Start:piece.End], offset: piece.Start, directive: piece.Directive, pull: true}
+	if piece.Strippable {
+		src.literals = piece.Literals
+	}
+	st, _, err := r.analyse(snap, env, src)
+	if err != nil {
+		return nil, err
+	}
+	if st.needsLiterals {
+		st = st.withLiterals(&literals{text: text, list: piece.Literals})
+	}
+	return st, nil
+}
+
 func (r *Router) parse(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
 	if err := checkText(text); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ SELECT id, score FROM customers ORDER BY 2, 1;
 --> merge: sorted by column 1, sorted by column 0
 SELECT id, -score AS score FROM customers ORDER BY score;
 --> gather on s1 s2 s3 s4
---> merge: sorted by column 1
+--> merge: sorted by column 1, if the types can be merged
 SELECT id FROM customers ORDER BY score;
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, score AS pgring_sort_1 FROM customers ORDER BY score
@@ -55,7 +55,7 @@ SELECT id FROM customers ORDER BY score;
 SELECT id FROM customers c ORDER BY c.score + 1, c.id;
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, c.score + 1 AS pgring_sort_1, c.id AS pgring_sort_2 FROM customers c ORDER BY c.score + 1, c.id
---> merge: sorted by column 1, sorted by column 2, 2 hidden
+--> merge: sorted by column 1, sorted by column 2, 2 hidden, if the types can be merged
 SELECT * FROM customers ORDER BY score;
 --> gather on s1 s2 s3 s4
 --> sends SELECT customers.id, customers.name, customers.email, customers.code, customers.balance, customers.score, customers.country, customers.created FROM customers ORDER BY score
@@ -84,11 +84,11 @@ SELECT name FROM customers ORDER BY name COLLATE "de_DE";
 SELECT id FROM customers ORDER BY lower(name);
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, lower(name) AS pgring_sort_1 FROM customers ORDER BY lower(name)
---> merge: sorted by column 1, 1 hidden
+--> merge: sorted by column 1, 1 hidden, if the types can be merged
 SELECT id FROM customers ORDER BY random() LIMIT 10;
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, random() AS pgring_sort_1 FROM customers ORDER BY random() LIMIT 10
---> merge: sorted by column 1, limit 10, 1 hidden
+--> merge: sorted by column 1, limit 10, 1 hidden, if the types can be merged
 SELECT id FROM customers ORDER BY score USING >;
 --> pull in parts on s1 s3 s4 for s2
 --> sends SELECT id FROM (SELECT "id", "score" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers ORDER BY score USING >
@@ -275,7 +275,7 @@ SELECT user_id, status, count(*) FROM orders GROUP BY 1, 2;
 --> merge: concatenated
 SELECT user_id AS u, sum(total) AS t FROM orders GROUP BY u ORDER BY t;
 --> gather on s1 s2 s3 s4
---> merge: sorted by column 1
+--> merge: sorted by column 1, if the types can be merged
 SELECT status, count(*) FROM orders GROUP BY status;
 --> pull in parts on s1 s3 s4 for s2
 --> sends SELECT status, count(*) FROM (SELECT "status" FROM "public"."orders" UNION ALL SELECT c1 AS "status" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY status
@@ -497,11 +497,11 @@ EXPLAIN ANALYZE UPDATE products SET price = 1;
 -->   hint: Use EXPLAIN.
 SELECT id, score + 1 FROM customers ORDER BY score + 1;
 --> gather on s1 s2 s3 s4
---> merge: sorted by column 1
+--> merge: sorted by column 1, if the types can be merged
 SELECT id, score + 1 FROM customers ORDER BY score + 2;
 --> gather on s1 s2 s3 s4
 --> sends SELECT id, score + 1, score + 2 AS pgring_sort_1 FROM customers ORDER BY score + 2
---> merge: sorted by column 2, 1 hidden
+--> merge: sorted by column 2, 1 hidden, if the types can be merged
 --$ float8:42
 SELECT name FROM customers WHERE id IN ($1, 7);
 --> gather on s1 s2 s3 s4
