@@ -30,6 +30,8 @@ func shardCommands() []command {
 			columns: placementColumns(), run: (*Console).showPlacement},
 		{name: "ROUTE", alias: "EXPLAIN ROUTE", syntax: "sql", does: "Says where a statement would be sent, without running it. EXPLAIN ROUTE sql is the same.", role: proxy.RoleStats,
 			columns: routeColumns(), run: (*Console).route},
+		{name: "SHOW HOT KEYS", does: "Lists the shard keys that statements use most, as a sample of the last half minute shows them.", role: proxy.RoleStats,
+			columns: hotKeyColumns(), run: (*Console).showHotKeys},
 		{name: "SHOW PEERS", does: "Lists the proxies of the cluster, as the control database knows them.", role: proxy.RoleStats,
 			columns: peerColumns(), run: (*Console).showPeers},
 	}

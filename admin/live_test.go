@@ -46,8 +46,8 @@ func TestPsqlWalksThroughTheConsole(t *testing.T) {
 	wantOutput(t, r.psql("eyes", "EXPLAIN ROUTE SELECT count(*) FROM users;"), "|gather|users|", "(3 rows)")
 	wantOutput(t, r.psql("boss", "SHOW POOLS;", "SHOW CLIENTS;", "SHOW SERVERS;", "SHOW DATABASES;", "SHOW USERS LIKE 'b%';", "SHOW LISTS;"),
 		"s1|postgres|0|0|", "C|boss|pgring|", "S|postgres|s1|idle|127.0.0.1|", "s3|127.0.0.1|", "boss||admin||0|1", "used_clients|1\n")
-	wantOutput(t, r.psql("boss", "SHOW STATS;", "SHOW STATS_TOTALS;", "SHOW STATS_AVERAGES;", "SHOW CONFIG;", "SHOW VERSION;", "SHOW STATE;", "SHOW PEERS;", "HELP LIMIT 1;"),
-		"shop|61|61|", "pool.mode|transaction|transaction|yes", "listen.sql|127.0.0.1:6432|127.0.0.1:6432|no", "pgring 9.9.9", "control_database|connected", "map_epoch|1", "|test|", "SHOW SHARDS [filter]|")
+	wantOutput(t, r.psql("boss", "SHOW STATS;", "SHOW STATS_TOTALS;", "SHOW STATS_AVERAGES;", "SHOW CONFIG;", "SHOW VERSION;", "SHOW STATE;", "SHOW PEERS;", "SHOW HOT KEYS;", "HELP LIMIT 1;"),
+		"shop|61|61|", "pool.mode|transaction|transaction|yes", "listen.sql|127.0.0.1:6432|127.0.0.1:6432|no", "pgring 9.9.9", "control_database|connected", "map_epoch|1", "|test|", "group|key|hash|per_s|error_per_s", "SHOW SHARDS [filter]|")
 	wantOutput(t, r.psql("boss", "SHOW POLS;", "SHOW PLACEMENT usres 1;", "SHOW PLACEMENT users x;", "ROUTE SELEC;", "ROUTE;", "PAUSE s9;", "KILL 99999;", "KILL s1;"),
 		"42601: unknown command", "Did you mean SHOW POOLS?", "42P01:", "Did you mean users?", "22P02:", "42601: syntax error", "42704: there is no shard", "42704: there is no client 99999", "22P02: \"s1\" is not the id")
 }

@@ -46,7 +46,11 @@ type count struct {
 	name   string
 	weight float64
 	error  float64
+	uses   int // since it has its place
 }
+
+// usesToName is how many uses after the first make a key worth a name.
+const usesToName = 3
 
 // NewHotKeys makes a summary of as many keys as capacity says. Half-life 0 means 10 seconds.
 func NewHotKeys(capacity int, half time.Duration) *HotKeys {
@@ -59,29 +63,33 @@ func NewHotKeys(capacity int, half time.Duration) *HotKeys {
 	return &HotKeys{half: half, summary: s}
 }
 
-// Note counts one use of a key. Entered says that the key has just taken a place among the counted ones: Name can tell what it is.
-func (h *HotKeys) Note(id KeyID) (entered bool) {
+// Note counts one use of a key. Unnamed says that the key has been used several times and has no name yet: Name should tell it. Keys
+// that come and go are not worth one.
+func (h *HotKeys) Note(id KeyID) (unnamed bool) {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	weight := h.weight(now)
 	if i, known := h.index[id]; known {
-		h.entries.list[i].weight += weight
+		c := &h.entries.list[i]
+		c.weight += weight
+		c.uses++
+		unnamed = c.name == "" && c.uses >= usesToName
 		heap.Fix(&h.entries, i)
-		return false
+		return unnamed
 	}
 	if len(h.entries.list) < h.capacity {
 		h.index[id] = len(h.entries.list)
 		h.entries.list = append(h.entries.list, count{id: id, weight: weight})
 		heap.Fix(&h.entries, len(h.entries.list)-1)
-		return true
+		return false
 	}
 	least := &h.entries.list[0]
 	delete(h.index, least.id)
 	*least = count{id: id, weight: least.weight + weight, error: least.weight}
 	h.index[id] = 0
 	heap.Fix(&h.entries, 0) // it was the least and is heavier now: it can only sink
-	return true
+	return false
 }
 
 // weight is what a use counts now. Before it becomes too large a number, everything is scaled anew.

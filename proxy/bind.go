@@ -46,6 +46,9 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if p.plan, err = c.plan(stmt, b); err != nil {
 		return c.rejectBind(ctx, err)
 	}
+	if err := c.admit(ctx, stmt, &p.plan, b); err != nil {
+		return c.rejectBind(ctx, err)
+	}
 	if isQuery(stmt) {
 		p.values = b.keep(frame)
 	}

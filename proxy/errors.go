@@ -30,6 +30,7 @@ const (
 	codeInvalidCursor       = "34000"
 	codeInvalidSavepoint    = "3B001"
 	codeInvalidStatement    = "26000"
+	codeLimitExceeded       = "53400"
 	codeNoPrivilege         = "42501"
 	codeNotPrepared         = "55000"
 	codeProtocolViolation   = "08P01"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/ids"
+	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
@@ -79,6 +80,7 @@ type Policy struct {
 	RefuseScatter   bool          // SELECT over several shards is an error
 	SlowQuery       time.Duration // 0: off
 	LogValues       bool          // slow queries are logged with their literals
+	Limits          *Limits       // nil: none
 }
 
 // Config is what a Server works with.
@@ -108,8 +110,9 @@ type Server struct {
 	interned     *internTable
 	welcomes     *welcomeCache
 	totals       totals
-	draining     atomic.Bool // idle sessions end, and nobody new is let in
-	closed       atomic.Bool // nobody new is let in
+	hot          *limits.HotKeys // a sample of the keys of colocation groups
+	draining     atomic.Bool     // idle sessions end, and nobody new is let in
+	closed       atomic.Bool     // nobody new is let in
 
 	sessions registry
 }
@@ -131,7 +134,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
 	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, log: cfg.Logger,
-		consoles: map[string]Console{}, interned: newInternTable(), translations: newTranslations(cfg.Pools), welcomes: newWelcomeCache()}
+		consoles: map[string]Console{}, interned: newInternTable(), translations: newTranslations(cfg.Pools), welcomes: newWelcomeCache(),
+		hot: limits.NewHotKeys(hotKeysKept, 0)}
 	s.sessions.byPID = map[uint32]*session{}
 	s.sessions.users = map[string]int{}
 	if _, err := rand.Read(s.secret[:]); err != nil {

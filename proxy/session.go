@@ -51,8 +51,10 @@ type session struct {
 	tx    transaction
 	parts []*participant // servers the session holds a connection of
 	spare *participant
-	turn  turn
-	unit  unit
+
+	admitted admission
+	turn     turn
+	unit     unit
 
 	out   []byte // scratch for building frames
 	watch watch
@@ -316,6 +318,7 @@ func (c *session) leave() {
 		c.giveBack(p, true)
 	}
 	c.parts = c.parts[:0]
+	c.dismiss(true)
 	for _, st := range c.statements {
 		c.srv.interned.release(st.shared)
 	}

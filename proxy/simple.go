@@ -52,6 +52,9 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		return c.reject(err)
 	}
 	record(c, b.Text, &plan)
+	if err := c.admit(ctx, stmt, &plan, b.Values); err != nil {
+		return c.reject(err)
+	}
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
 		return c.relayQuery(ctx, b, &plan, frame)

@@ -92,6 +92,9 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	if err != nil {
 		return c.reject(err)
 	}
+	if err := c.admit(ctx, inner, &plan, bind); err != nil {
+		return c.reject(err)
+	}
 	describe := !c.unit.open
 	switch plan.Kind {
 	case router.Gather:

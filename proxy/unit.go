@@ -106,6 +106,7 @@ func (c *session) finishUnit(ctx context.Context) error {
 		clear(c.portals)
 	}
 	c.releaseIdle()
+	c.dismiss(!c.tx.active)
 	c.finishStats()
 	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
 }

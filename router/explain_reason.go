@@ -125,3 +125,18 @@ func (s *Statement) AnyShard(snap *topology.Snapshot) (ring.ShardID, error) {
 func (s *Statement) HomeOnly(*topology.Snapshot) bool {
 	return s.forced != "" || len(s.homes) > 0 || s.catalogs
 }
+
+// KeyText is the shard key of a statement whose plan has one, as people write it.
+func (s *Statement) KeyText(snap *topology.Snapshot, v Values) string {
+	in := s.input(v)
+	for i := range s.needs {
+		group := snap.Group(s.needs[i].group)
+		if group == nil {
+			continue
+		}
+		if list := in.explain(&s.needs[i], group); len(list) > 0 {
+			return list[0].text
+		}
+	}
+	return ""
+}

@@ -172,12 +172,13 @@ type planner struct {
 	in   input
 	plan Plan
 
-	shard  ring.ShardID   // the only shard met so far
-	shards []ring.ShardID // all of them, when there are several
-	sure   bool           // every key was read
-	why    *Refusal       // why one was not
-	keys   int            // how many were found
-	found  uint64         // requirements of which one was found, by their index; the last bit is not used
+	shard            ring.ShardID   // the only shard met so far
+	shards           []ring.ShardID // all of them, when there are several
+	sure             bool           // every key was read
+	why              *Refusal       // why one was not
+	keys             int            // how many were found
+	anyKey, manyKeys bool           // of the hashes noted in plan.Key: one, several
+	found            uint64         // requirements of which one was found, by their index; the last bit is not used
 }
 
 func (p *planner) homeShard() ring.ShardID { return p.snap.Home }
@@ -231,6 +232,7 @@ func (p *planner) rows() *Refusal {
 	}
 	if p.shards == nil {
 		p.plan.Kind, p.plan.Shard = One, p.shard
+		p.plan.HasKey = p.anyKey && !p.manyKeys
 		return nil
 	}
 	if p.why != nil && p.s.gather == nil && p.s.pull == nil && !p.s.splits {
@@ -290,6 +292,7 @@ func (p *planner) need(n *requirement) *Refusal {
 
 // everywhere adds all owners of a group.
 func (p *planner) everywhere(g *topology.Group) {
+	p.manyKeys = true
 	for _, owner := range g.Placement.Owners() {
 		p.add(owner)
 	}
@@ -306,14 +309,25 @@ func (p *planner) operand(g *topology.Group, n *requirement, o *operand) (readin
 	if got != readKey {
 		return got, refusal
 	}
+	p.keyed(key)
 	at := g.Placement.Locate(key)
 	return p.located(g, n, at)
+}
+
+// keyed notes a key, for Plan.Key.
+func (p *planner) keyed(key ring.Key) {
+	hash := key.Hash()
+	p.manyKeys = p.manyKeys || p.anyKey && p.plan.Key != hash
+	p.anyKey, p.plan.Key = true, hash
 }
 
 // array is operand for an array. It may allocate.
 func (p *planner) array(g *topology.Group, n *requirement, o *operand) (reading, *Refusal) {
 	var locations []ring.Location
-	got, refusal := p.in.elements(o, func(k ring.Key) { locations = append(locations, g.Placement.Locate(k)) })
+	got, refusal := p.in.elements(o, func(k ring.Key) {
+		p.keyed(k)
+		locations = append(locations, g.Placement.Locate(k))
+	})
 	if got == readUnknown || got == readInvalid {
 		return got, refusal
 	}

@@ -39,6 +39,11 @@ type Plan struct {
 	Merge *Merge // Gather: how to combine
 	Copy  *Copy  // Pull: where they are copied to, before SQL runs on Shard
 
+	// HasKey: exactly one shard key decides where the statement runs, and Key is
+	// its hash.
+	HasKey bool
+	Key    uint64
+
 	// NoTransaction: PostgreSQL refuses the statement in a transaction block, so
 	// it runs shard by shard and cannot be all or nothing.
 	NoTransaction bool

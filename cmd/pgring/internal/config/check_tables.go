@@ -21,8 +21,32 @@ func (c *checker) tables() {
 		c.ranges(path, t)
 		c.values(path, t)
 		c.lonely(path, t)
+		c.rate(path+".rate_limit", t.RateLimit)
+		c.rateKey(path+".rate_limit.per", t)
 	}
 	c.groups()
+}
+
+// rate reports a limit without a rate: it would let nothing through, or everything.
+func (c *checker) rate(path string, r TableRate) {
+	if c.given(path) && c.sound(path) && c.sound(path+".rate") && !r.Cap().IsSet() {
+		c.fault(path, "rate_limit has no rate above 0", "write rate_limit: {rate: 500/s}, or remove it")
+	}
+}
+
+// rateKey reports a rate for each value of something that pgring does not know of every statement.
+func (c *checker) rateKey(path string, t Table) {
+	per := t.RateLimit.Per
+	if per == "" || !c.sound(path) || !c.sound(parentPath(parentPath(path))+".shard_key") {
+		return
+	}
+	if len(t.ShardKey) == 0 || t.ShardKey[0] != per {
+		hint := "leave it out for one rate of the whole table"
+		if len(t.ShardKey) > 0 {
+			hint = fmt.Sprintf("write per: %s, or %s", t.ShardKey[0], hint)
+		}
+		c.fault(path, fmt.Sprintf("per must name the shard key of table %s", t.Name), hint)
+	}
 }
 
 // misplaced reports keys that the table's strategy has no use for.

@@ -95,7 +95,7 @@ func changeOf(old, next *Config, before, after Setting) Change {
 	case after.Restart:
 		c.Outcome = Restart
 	}
-	if after.element == "" || !strings.HasPrefix(after.path, "tables[]") {
+	if after.element == "" || !placesRows(after.path) {
 		return c
 	}
 	a, b := tableIn{old, tableOf(old, after.element)}, tableIn{next, tableOf(next, after.element)}

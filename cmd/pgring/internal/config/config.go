@@ -98,6 +98,33 @@ type Limits struct {
 	ClientLoginTimeout     Duration `yaml:"client_login_timeout" default:"60s" min:"100ms" doc:"A client that has not logged in after this long is disconnected."`
 	ClientIdleTimeout      Duration `yaml:"client_idle_timeout" default:"0s" doc:"A client that sends nothing outside a transaction for this long is disconnected; 0 = never."`
 	IdleTransactionTimeout Duration `yaml:"idle_transaction_timeout" default:"0s" doc:"A client that sends nothing inside a transaction for this long is disconnected and rolled back; 0 = never."`
+	MaxInFlight            int      `yaml:"max_in_flight" default:"2000" min:"0" max:"1000000" doc:"Statements that run at a time; the others wait in line. COMMIT, ROLLBACK and statements of transactions under way never wait. 0 = any number."`
+	QueueTimeout           Duration `yaml:"queue_timeout" default:"1s" doc:"How long a statement waits for its turn under any of the limits; then SQLSTATE 53400 with what to do in HINT."`
+	Writes                 RateCap  `yaml:"writes" doc:"Rate of writing statements of the whole proxy."`
+	PerKey                 PerKey   `yaml:"per_key" doc:"Writes of one shard key at a time, so that those who wait for one row do not take all connections."`
+}
+
+// RateCap is a limit on a rate.
+type RateCap struct {
+	Rate  Rate `yaml:"rate" default:"0/s" doc:"Statements over time, such as 500/s; 0 = any number."`
+	Burst int  `yaml:"burst" default:"0" min:"0" max:"1000000000" doc:"How many may come at once; 0 = one second's worth."`
+}
+
+// IsSet tells whether there is a limit.
+func (r RateCap) IsSet() bool { return r.Rate.Events > 0 }
+
+// BurstOrDefault is the burst, or one second's worth of the rate.
+func (r RateCap) BurstOrDefault() int {
+	if r.Burst > 0 {
+		return r.Burst
+	}
+	return max(1, int(r.Rate.PerSecond()))
+}
+
+// PerKey is limits.per_key.
+type PerKey struct {
+	Writes int `yaml:"writes" default:"0" min:"0" max:"1000000" doc:"How many transactions or single statements that begin with a write of the same key run at a time; 0 = any number."`
+	Queue  int `yaml:"queue" default:"20" min:"0" max:"1000000" doc:"How many wait for one key; more get SQLSTATE 53400 at once."`
 }
 
 // Control is the section control.

@@ -6,9 +6,9 @@ func planned(path string) bool {
 	switch path {
 	case "cross_shard", "async", "ids", "rebalance",
 		"routing.missing_key",
-		"tables[].id", "tables[].batch", "tables[].rate_limit", "tables[].async", "tables[].partition",
+		"tables[].id", "tables[].batch", "tables[].async", "tables[].partition",
 		"tables[].idempotency", "tables[].append_only",
-		"limits.max_in_flight", "limits.queue_timeout", "limits.statement_timeout", "limits.writes", "limits.shed",
+		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":
 		return true
 	default:

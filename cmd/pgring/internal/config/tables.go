@@ -30,6 +30,28 @@ type Table struct {
 	Values   []ListValue `yaml:"values" doc:"For strategy list: which value lives where. One table of a group says them for all."`
 	Default  string      `yaml:"default" doc:"For strategy list: the shard of all other values; unset = they are refused."`
 	Shard    string      `yaml:"shard" shown:"the first shard" doc:"For strategy home: the shard that keeps the table."`
+
+	RateLimit TableRate `yaml:"rate_limit" doc:"Rate of statements that write and name the table, per proxy; absent = any."`
+}
+
+// TableRate is tables[].rate_limit.
+type TableRate struct {
+	Rate  Rate  `yaml:"rate" doc:"Statements over time, such as 5k/s. Over it they wait for limits.queue_timeout at most, then SQLSTATE 53400."`
+	Burst int   `yaml:"burst" min:"0" max:"1000000000" doc:"How many may come at once; 0 = one second's worth."`
+	Per   Ident `yaml:"per" shown:"the whole table" doc:"The shard key: each of its values has the rate for itself."`
+}
+
+// Cap is the rate without the key.
+func (r TableRate) Cap() RateCap { return RateCap{Rate: r.Rate, Burst: r.Burst} }
+
+// placesRows tells whether a key of tables[] says where rows live.
+func placesRows(path string) bool {
+	switch path {
+	case "tables[].name", "tables[].shard_key", "tables[].strategy", "tables[].colocate", "tables[].ranges", "tables[].values",
+		"tables[].default", "tables[].shard":
+		return true
+	}
+	return false
 }
 
 // MinBound is the lower bound of the first range: it is open below.

@@ -38,7 +38,8 @@ type Node struct {
 	options  Options
 	log      *slog.Logger
 	cfg      atomic.Pointer[config.Config]
-	reloads  sync.Mutex // one RELOAD at a time
+	reloads  sync.Mutex    // one RELOAD at a time
+	limits   *proxy.Limits // in force; RELOADs only
 	pools    *backend.Pools
 	topology *topology.Topology
 	commit   *saga.Coordinator
@@ -85,6 +86,8 @@ func New(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.limits = boundaries(cfg, nil, nil)
+	rules.Limits = n.limits
 	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit, IDs: n.ids,
 		Policy: rules, Logger: n.log})
 	if err != nil {
@@ -265,6 +268,8 @@ func (n *Node) Reload(ctx context.Context) ([]config.Change, error) {
 	for _, notice := range notices {
 		n.log.Warn("configuration differs from the control database", "notice", notice)
 	}
+	n.limits = boundaries(next, old, n.limits)
+	rules.Limits = n.limits
 	n.server.Apply(rules)
 	n.prepare(n.topology.Current())
 	n.log.Info("configuration reloaded")

@@ -1,0 +1,68 @@
+package node
+
+import (
+	"reflect"
+
+	"github.com/pgring/pgring/cmd/pgring/internal/config"
+	"github.com/pgring/pgring/limits"
+	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/topology"
+)
+
+// boundaries makes the limits that the configuration wants. What is as before stays, with what is used up of it: old is the
+// configuration that the limits before were made of.
+func boundaries(cfg, old *config.Config, before *proxy.Limits) *proxy.Limits {
+	l := &proxy.Limits{Tables: map[topology.Name]proxy.TableLimit{}}
+	was := config.Limits{}
+	if old != nil && before != nil {
+		was = old.Limits
+	} else {
+		before = &proxy.Limits{}
+	}
+	now, wait := cfg.Limits, cfg.Limits.QueueTimeout.Std()
+	sameWait := now.QueueTimeout == was.QueueTimeout
+	switch {
+	case sameWait && now.MaxInFlight == was.MaxInFlight:
+		l.InFlight = before.InFlight
+	case now.MaxInFlight > 0:
+		l.InFlight = limits.NewInFlight(limits.InFlightConfig{Max: now.MaxInFlight, Wait: wait})
+	}
+	switch {
+	case sameWait && now.Writes == was.Writes:
+		l.Writes = before.Writes
+	case now.Writes.IsSet():
+		l.Writes = limits.NewBuckets(rateOf(now.Writes), wait)
+	}
+	switch {
+	case sameWait && now.PerKey == was.PerKey:
+		l.PerKey = before.PerKey
+	case now.PerKey.Writes > 0:
+		l.PerKey = limits.NewPerKey(limits.PerKeyConfig{Running: now.PerKey.Writes, Queued: now.PerKey.Queue, Wait: wait})
+	}
+	for _, t := range cfg.Tables {
+		if !t.RateLimit.Cap().IsSet() {
+			continue
+		}
+		name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
+		limit, known := before.Tables[name]
+		if !known || !sameWait || !sameRate(old, t) {
+			limit = proxy.TableLimit{Rate: limits.NewBuckets(rateOf(t.RateLimit.Cap()), wait), Key: string(t.RateLimit.Per)}
+		}
+		l.Tables[name] = limit
+	}
+	return l
+}
+
+func rateOf(r config.RateCap) limits.Rate {
+	return limits.Rate{PerSecond: r.Rate.PerSecond(), Burst: r.BurstOrDefault()}
+}
+
+// sameRate tells whether the table had the same rate before.
+func sameRate(old *config.Config, t config.Table) bool {
+	for _, before := range old.Tables {
+		if before.Name == t.Name {
+			return reflect.DeepEqual(before.RateLimit, t.RateLimit)
+		}
+	}
+	return false
+}

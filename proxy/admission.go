@@ -1,0 +1,205 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pgring/pgring/limits"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// Limits is what statements must keep to before they run. Policies that share a part share its state: a RELOAD that changes no
+// limit forgives nothing.
+type Limits struct {
+	InFlight *limits.InFlight // statements of the whole proxy; nil: any number
+	Writes   *limits.Buckets  // writes of the whole proxy, under the key 0; nil: any rate
+	PerKey   *limits.PerKey   // writes of one shard key; nil: any number
+	Tables   map[topology.Name]TableLimit
+}
+
+// TableLimit is the rate of writes to one table.
+type TableLimit struct {
+	Rate *limits.Buckets
+	Key  string // the shard key's column, if each of its values has a rate of its own; empty: the table has one
+}
+
+// admission is what a session occupies in the limits.
+type admission struct {
+	line  *limits.InFlight // for the unit
+	began time.Time
+	keys  *limits.PerKey // for the transaction, or the unit outside of one
+	key   limits.KeyID
+}
+
+const (
+	hotKeysKept = 256
+	// hotKeySample is how many uses of keys stand behind each one that is counted, on average.
+	hotKeySample = 8
+)
+
+// admit lets a statement run, makes it wait or refuses it. It comes before a server connection is taken for the statement. What ends a
+// transaction is always let through, and who may hold locks never waits for others, only for time to pass.
+func (c *session) admit(ctx context.Context, stmt *router.Statement, plan *router.Plan, values router.Values) error {
+	if isControl(stmt.Verb) || stmt.Verb == router.Fetch || stmt.Verb == router.CloseCursor {
+		return nil
+	}
+	id, keyed := c.keyOf(stmt, plan)
+	if keyed {
+		c.countKey(id, stmt, values)
+	}
+	l := c.policy.Limits
+	if l == nil {
+		return nil
+	}
+	writes := stmt.Access == router.Write
+	if writes {
+		if err := c.awaitRates(ctx, l, stmt, id, keyed); err != nil {
+			return err
+		}
+	}
+	if writes && keyed && l.PerKey != nil && !c.mayHoldLocks() {
+		if err := c.enterKey(ctx, l.PerKey, id); err != nil {
+			return err
+		}
+	}
+	return c.enterLine(ctx, l.InFlight)
+}
+
+// keyOf is the statement's shard key, if it is about exactly one.
+func (c *session) keyOf(stmt *router.Statement, plan *router.Plan) (limits.KeyID, bool) {
+	if !plan.HasKey || len(stmt.Tables) == 0 {
+		return limits.KeyID{}, false
+	}
+	return limits.KeyID{Table: plan.At.Group, Hash: plan.Key}, true
+}
+
+// countKey counts one use of a key for SHOW HOT KEYS. It looks at a sample: the hottest keys are in any.
+func (c *session) countKey(id limits.KeyID, stmt *router.Statement, values router.Values) {
+	if rand.Uint32()%hotKeySample != 0 {
+		return
+	}
+	if c.srv.hot.Note(id) {
+		c.srv.hot.Name(id, stmt.KeyText(c.snap, values))
+	}
+}
+
+// awaitRates takes a token of every bucket that the write falls under.
+func (c *session) awaitRates(ctx context.Context, l *Limits, stmt *router.Statement, id limits.KeyID, keyed bool) error {
+	if l.Writes != nil {
+		if err := l.Writes.Take(ctx, 0); err != nil {
+			return rateExceeded(err, "writing statements", "limits.writes")
+		}
+	}
+	for _, name := range stmt.Tables {
+		table, limited := l.Tables[name]
+		if !limited {
+			continue
+		}
+		hash := uint64(0)
+		if table.Key != "" && keyed {
+			hash = id.Hash
+		}
+		if err := table.Rate.Take(ctx, hash); err != nil {
+			what := fmt.Sprintf("writes to table %q", shownName(name))
+			if hash != 0 {
+				what += fmt.Sprintf(" with one %q", table.Key)
+			}
+			return rateExceeded(err, what, "tables[].rate_limit")
+		}
+	}
+	return nil
+}
+
+// mayHoldLocks reports whether the session has work under way that others may wait for.
+func (c *session) mayHoldLocks() bool {
+	for _, p := range c.parts {
+		if p.began || p.unsynced || p.pinned {
+			return true
+		}
+	}
+	return false
+}
+
+// enterKey takes a place among those who write a key now, until the transaction ends.
+func (c *session) enterKey(ctx context.Context, keys *limits.PerKey, id limits.KeyID) error {
+	if c.admitted.keys != nil {
+		return nil
+	}
+	err := keys.Enter(ctx, id)
+	var busy *limits.BusyError
+	if errors.As(err, &busy) {
+		return limited("too many writes of one shard key at a time", fmt.Sprintf("%d run and %d wait; this one waited %s.", busy.Limit, busy.Waiting,
+			busy.Waited.Round(time.Millisecond)), "Try again later, or spread the load over more keys. SHOW HOT KEYS on the console shows them. See limits.per_key.")
+	}
+	if err == nil {
+		c.admitted.keys, c.admitted.key = keys, id
+	}
+	return err
+}
+
+// enterLine takes a place among the statements in flight, until the unit ends.
+func (c *session) enterLine(ctx context.Context, line *limits.InFlight) error {
+	if line == nil || c.admitted.line != nil {
+		return nil
+	}
+	if c.mayHoldLocks() {
+		line.EnterNow()
+	} else if err := line.Enter(ctx); err != nil {
+		var busy *limits.BusyError
+		if !errors.As(err, &busy) {
+			return err
+		}
+		return limited("too many statements in flight", fmt.Sprintf("%d run and %d wait; this one waited %s.", busy.Limit, busy.Waiting,
+			busy.Waited.Round(time.Millisecond)), "Try again later. See limits.max_in_flight and limits.queue_timeout.")
+	}
+	c.admitted.line, c.admitted.began = line, time.Now()
+	return nil
+}
+
+// dismiss gives back what the unit occupied, and the key if its transaction has ended.
+func (c *session) dismiss(ended bool) {
+	if line := c.admitted.line; line != nil {
+		c.admitted.line = nil
+		line.Leave(time.Since(c.admitted.began), false)
+	}
+	if keys := c.admitted.keys; keys != nil && ended {
+		c.admitted.keys = nil
+		keys.Leave(c.admitted.key)
+	}
+}
+
+func rateExceeded(err error, what, where string) error {
+	var full *limits.RateError
+	if !errors.As(err, &full) {
+		return err
+	}
+	return limited("too many "+what, fmt.Sprintf("The rate is %g a second, after a burst of %d. See %s.", full.Rate.PerSecond, full.Rate.Burst, where),
+		fmt.Sprintf("Try again in %d ms.", full.Retry.Milliseconds()+1))
+}
+
+func limited(message, detail, hint string) error {
+	return &pgwire.Error{Code: codeLimitExceeded, Message: message, Detail: detail, Hint: hint}
+}
+
+// shownName leaves the schema out where everybody does.
+func shownName(name topology.Name) string {
+	if name.Schema == "public" {
+		return name.Table
+	}
+	return name.String()
+}
+
+// HotKeys returns the n shard keys that statements use most, the hottest first. Their table is the colocation group.
+func (s *Server) HotKeys(n int) []limits.HotKey {
+	top := s.hot.Top(n)
+	for i := range top {
+		top[i].PerSecond *= hotKeySample
+		top[i].Error *= hotKeySample
+	}
+	return top
+}
