@@ -92,3 +92,6 @@ func Mark(conn *backend.Conn, secret []byte, id string, step int) error {
 	_, err := Exchange(conn, query("SELECT pgring.saga_mark("+quote(id)+", "+strconv.Itoa(step)+", 'a', decode('"+hex.EncodeToString(markProof(secret, id, step, opAction))+"', 'hex'))"))
 	return err
 }
+
+// NewSagaID names a saga.
+func NewSagaID(home ring.ShardID) string { return newID(home) }
