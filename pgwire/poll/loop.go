@@ -1,0 +1,251 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// stallLimit is how long a task may hold the loop up before another goroutine takes the loop over; it may be twice that.
+	stallLimit = 20 * time.Millisecond
+
+	// burst is how many tasks are run before the loop looks for new events.
+	burst = 64
+)
+
+// edgeTriggered asks epoll to tell of each change once. The constant in package syscall has the sign of an int.
+const edgeTriggered = 1 << 31
+
+const (
+	readEnd  = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+	writeEnd = syscall.EPOLLHUP | syscall.EPOLLERR
+)
+
+// loop runs the tasks that are ready, and waits for events when there are none. One goroutine runs it at a time; when a task holds
+// it up, watch has another one go on from there.
+type loop struct {
+	epoll   int
+	bell    int // an eventfd, rung to end a wait for events
+	events  []syscall.EpollEvent
+	hits    []hit
+	serial  int64        // of the last task that was run
+	current atomic.Int64 // the serial while the task runs, else 0
+
+	mu     sync.Mutex
+	ready  []*Task // ready[head:] are to be run, in this order
+	head   int
+	asleep bool // the bell must be rung
+	ending bool
+	tasks  int             // begun and not ended
+	conns  map[int32]*Conn // by descriptor
+	number int32           // of the last connection
+}
+
+// hit is what has happened to a connection.
+type hit struct {
+	conn *Conn
+	mask uint32
+}
+
+func newLoop() (*loop, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll instance: %w", err)
+	}
+	bell, _, errno := syscall.Syscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errno != 0 {
+		return nil, errors.Join(fmt.Errorf("create eventfd: %w", errno), syscall.Close(epoll))
+	}
+	l := &loop{epoll: epoll, bell: int(bell), events: make([]syscall.EpollEvent, 256), conns: map[int32]*Conn{}}
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | edgeTriggered, Fd: int32(l.bell)}
+	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, l.bell, &event); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch eventfd: %w", err), l.close())
+	}
+	return l, nil
+}
+
+func (l *loop) close() error { return errors.Join(syscall.Close(l.bell), syscall.Close(l.epoll)) }
+
+// watch has the loop run until ctx has ended and nothing is left on it. When a task holds it up, another goroutine goes on.
+func (l *loop) watch(ctx context.Context) {
+	var group sync.WaitGroup
+	ended := make(chan struct{})
+	run := func() {
+		// owner: watch; ends with the loop, or when it has lost the loop and its task gives up control.
+		group.Go(func() {
+			if l.run() {
+				close(ended)
+			}
+		})
+	}
+	stop := context.AfterFunc(ctx, l.end)
+	defer stop()
+	run()
+	tick := time.NewTicker(stallLimit)
+	defer tick.Stop()
+	for seen := int64(0); ; {
+		select {
+		case <-ended:
+			group.Wait()
+			return
+		case <-tick.C:
+		}
+		serial := l.current.Load()
+		if serial != 0 && serial == seen && l.current.CompareAndSwap(serial, 0) {
+			run()
+		}
+		seen = serial
+	}
+}
+
+// end lets the loop end once nothing is left on it.
+func (l *loop) end() {
+	l.mu.Lock()
+	l.ending = true
+	l.mu.Unlock()
+	l.ring()
+}
+
+// run is the loop. It returns true when the loop has ended, and false when another goroutine has it.
+func (l *loop) run() bool {
+	for n := 0; ; n++ {
+		t, over := l.take()
+		if over {
+			return true
+		}
+		if t == nil || n == burst {
+			l.wait()
+			n = 0
+		}
+		if t == nil {
+			continue
+		}
+		l.serial++
+		serial := l.serial
+		l.current.Store(serial)
+		why, alive := t.resume()
+		if alive && why == toOwn {
+			// owner: the task's body, see Start.
+			go t.run()
+		}
+		if !l.current.CompareAndSwap(serial, 0) {
+			return false
+		}
+	}
+}
+
+// take returns the next task; nil when none is ready.
+func (l *loop) take() (t *Task, over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.head == len(l.ready) {
+		return nil, l.ending && l.tasks == 0 && len(l.conns) == 0
+	}
+	t = l.ready[l.head]
+	l.ready[l.head] = nil
+	if l.head++; l.head == len(l.ready) {
+		l.ready, l.head = l.ready[:0], 0
+	}
+	return t, false
+}
+
+// schedule has the loop run a task that waits.
+func (l *loop) schedule(t *Task) {
+	l.mu.Lock()
+	l.ready = append(l.ready, t)
+	asleep := l.asleep
+	l.asleep = false
+	l.mu.Unlock()
+	if asleep {
+		l.ring()
+	}
+}
+
+func (l *loop) ring() {
+	one := [8]byte{1} // in the machine's order; any number that is not 0 will do
+	for {
+		if _, err := syscall.Write(l.bell, one[:]); err != syscall.EINTR {
+			return // EAGAIN: it has been rung more often than it can count
+		}
+	}
+}
+
+// wait takes the events that have come; with no task ready it waits for one.
+func (l *loop) wait() {
+	l.mu.Lock()
+	timeout := 0
+	if l.head == len(l.ready) {
+		timeout, l.asleep = -1, true
+	}
+	if l.ending && l.tasks == 0 && len(l.conns) == 0 {
+		timeout = 0
+	}
+	l.mu.Unlock()
+	n, err := syscall.EpollWait(l.epoll, l.events, timeout)
+	if err != nil {
+		n = 0 // EINTR; there is no other error for a valid descriptor
+	}
+	l.hits = l.hits[:0]
+	l.mu.Lock()
+	l.asleep = false
+	for i := range n {
+		e := &l.events[i]
+		if c := l.conns[e.Fd]; c != nil && c.number == e.Pad {
+			l.hits = append(l.hits, hit{conn: c, mask: e.Events})
+		}
+	}
+	l.mu.Unlock()
+	for i := range l.hits {
+		l.hits[i].conn.happened(l.hits[i].mask)
+		l.hits[i].conn = nil
+	}
+}
+
+// add begins to listen to a connection.
+func (l *loop) add(c *Conn) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.number++
+	c.number = l.number
+	event := syscall.EpollEvent{Fd: int32(c.fd), Pad: c.number,
+		Events: syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edgeTriggered}
+	if err := syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &event); err != nil {
+		return fmt.Errorf("watch socket: %w", err)
+	}
+	l.conns[int32(c.fd)] = c
+	return nil
+}
+
+// forget stops listening; the descriptor is closed afterwards.
+func (l *loop) forget(c *Conn) {
+	l.mu.Lock()
+	delete(l.conns, int32(c.fd))
+	ending := l.ending
+	l.mu.Unlock()
+	// The descriptor may be in use for a moment longer: its events would be taken for another's. An error means that it is gone.
+	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, c.fd, nil)
+	if ending {
+		l.ring()
+	}
+}
+
+func (l *loop) begun() {
+	l.mu.Lock()
+	l.tasks++
+	l.mu.Unlock()
+}
+
+func (l *loop) over() {
+	l.mu.Lock()
+	l.tasks--
+	ending := l.ending
+	l.mu.Unlock()
+	if ending {
+		l.ring()
+	}
+}

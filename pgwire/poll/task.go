@@ -1,0 +1,144 @@
+package poll
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// reason is why a task gives up control.
+type reason uint8
+
+const (
+	toWait reason = iota // for an event that was asked for before
+	toLoop               // to be run by the loop
+	toOwn                // to be run by a goroutine of its own
+)
+
+// Task is one flow of control that can move between the loop and a goroutine of its own. Its methods are for the task itself, but
+// for Wake. The nil Task is always detached.
+type Task struct {
+	loop  *loop
+	next  func() (reason, bool)
+	yield func(reason) bool
+
+	running  sync.Mutex // held while it runs, so that a loop which changes hands cannot run it twice
+	attached bool
+
+	mu     sync.Mutex
+	parked place
+	woken  bool // Wake has come before it waited
+	signal chan struct{}
+}
+
+// place is where a task waits for Wake.
+type place uint8
+
+const (
+	nowhere place = iota
+	onLoop
+	onOwn
+)
+
+// Start runs body as a detached task, in a new goroutine, and returns at once. Body tells its owner itself when it ends.
+func (e *Engine) Start(body func(*Task)) {
+	t := &Task{loop: e.pick(), signal: make(chan struct{}, 1)}
+	t.loop.begun()
+	next, _ := iter.Pull(func(yield func(reason) bool) {
+		t.yield = yield
+		body(t)
+	})
+	t.next = next
+	// owner: the task's body, which tells its own owner; ends when the body ends or attaches itself to the loop.
+	go t.run()
+}
+
+// run lets a detached task go on until it ends or attaches itself.
+func (t *Task) run() {
+	if _, alive := t.resume(); alive {
+		t.loop.schedule(t)
+	}
+}
+
+// resume runs the task until it gives up control, or ends.
+func (t *Task) resume() (why reason, alive bool) {
+	t.running.Lock()
+	defer t.running.Unlock()
+	why, alive = t.next()
+	if !alive {
+		t.loop.over()
+	}
+	return why, alive
+}
+
+// Attach moves the task to the loop. From now on it must not block, but for waiting for connections that attend to it, and Park.
+func (t *Task) Attach() {
+	if t == nil || t.attached {
+		return
+	}
+	t.attached = true
+	t.yield(toLoop)
+}
+
+// Detach gives the task a goroutine of its own: it may block.
+func (t *Task) Detach() {
+	if t == nil || !t.attached {
+		return
+	}
+	t.attached = false
+	t.yield(toOwn)
+}
+
+// Attached reports whether the task runs on the loop.
+func (t *Task) Attached() bool { return t != nil && t.attached }
+
+// Park waits for Wake, or returns at once if it has come since the last Park. It may return early: the caller looks again at what it
+// waits for.
+func (t *Task) Park() {
+	t.mu.Lock()
+	if t.woken {
+		t.woken = false
+		t.mu.Unlock()
+		return
+	}
+	attached := t.attached
+	if attached {
+		t.parked = onLoop
+	} else {
+		t.parked = onOwn
+	}
+	t.mu.Unlock()
+	if attached {
+		t.yield(toWait)
+		return
+	}
+	<-t.signal
+}
+
+// Wake ends the task's Park, the present one or else the next. Any goroutine may call it.
+func (t *Task) Wake() {
+	t.mu.Lock()
+	parked := t.parked
+	t.parked, t.woken = nowhere, parked == nowhere
+	t.mu.Unlock()
+	switch parked {
+	case onLoop:
+		t.loop.schedule(t)
+	case onOwn:
+		t.signal <- struct{}{}
+	case nowhere:
+	}
+}
+
+type taskKey struct{}
+
+// WithTask returns a context that carries the task to code below which may have to wait for something other than a connection.
+func WithTask(ctx context.Context, t *Task) context.Context {
+	return context.WithValue(ctx, taskKey{}, t)
+}
+
+// TaskOf returns the context's task, or nil.
+func TaskOf(ctx context.Context) *Task {
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	return t
+}
