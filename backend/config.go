@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
 )
 
@@ -47,6 +48,7 @@ type Config struct {
 	MaxLifetime        time.Duration // a connection is closed when it is so old, ±10 %; zero means never
 	PreparedStatements int           // statements remembered on a connection; zero means only the latest
 	ApplicationName    string        // application_name of fresh connections; empty means pgring
+	Engine             *poll.Engine  // waits for connections; nil means that goroutines do
 	Logger             *slog.Logger  // nil means no log
 }
 

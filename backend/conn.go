@@ -89,6 +89,7 @@ func (c *Conn) Release() {
 	if !c.cancels.settle() {
 		return
 	}
+	c.wire.Attend(nil)
 	if reason := c.unfit(); reason != "" {
 		c.pool.drop(c, reason)
 		return
@@ -99,6 +100,7 @@ func (c *Conn) Release() {
 // Discard closes the connection, whatever its state.
 func (c *Conn) Discard() {
 	if c.cancels.settle() {
+		c.wire.Attend(nil)
 		c.pool.drop(c, "discarded")
 	}
 }

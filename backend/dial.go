@@ -84,23 +84,27 @@ func open(ctx context.Context, pl *plan) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wrap(raw, pl.prepared)
+	return wrap(raw, pl)
 }
 
-func wrap(raw *pgconn.HijackedConn, prepared int) (*Conn, error) {
-	socket, ok := below(raw.Conn).(syscall.Conn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("connection of type %T has no socket", raw.Conn), raw.Conn.Close())
-	}
-	rawSocket, err := socket.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, raw.Conn.Close())
-	}
+func wrap(raw *pgconn.HijackedConn, pl *plan) (*Conn, error) {
 	if tcp, ok := below(raw.Conn).(*net.TCPConn); ok {
 		_ = tcp.SetNoDelay(true) // the default; said because latency depends on it
 	}
-	c := &Conn{wire: pgwire.NewConn(raw.Conn, pgwire.ServerSide), socket: rawSocket, pid: raw.PID, secret: raw.SecretKey,
-		parameters: raw.ParameterStatuses, status: pgwire.TxIdle, known: true, prepared: newLRU(prepared)}
+	wire := pgwire.NewConn(raw.Conn, pgwire.ServerSide)
+	if err := wire.Engage(pl.engine); err != nil {
+		return nil, err
+	}
+	socket, ok := below(wire.Net()).(syscall.Conn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("connection of type %T has no socket", raw.Conn), wire.Close())
+	}
+	rawSocket, err := socket.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, wire.Close())
+	}
+	c := &Conn{wire: wire, socket: rawSocket, pid: raw.PID, secret: raw.SecretKey,
+		parameters: raw.ParameterStatuses, status: pgwire.TxIdle, known: true, prepared: newLRU(pl.prepared)}
 	c.cancels.settled = make(chan struct{}, 1)
 	c.cancels.state.Store(notLent)
 	return c, nil

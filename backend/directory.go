@@ -62,7 +62,7 @@ func (b *builder) pool(cfg *Config, t *Target, login Login, built map[poolKey]*p
 		return p
 	}
 	pl := &plan{target: *t, login: login, acquireTimeout: cfg.AcquireTimeout, prepared: cfg.PreparedStatements,
-		application: cfg.ApplicationName, log: cfg.Logger,
+		application: cfg.ApplicationName, engine: cfg.Engine, log: cfg.Logger,
 		limits: limits{size: cfg.Size, minIdle: cfg.MinIdle, idleTimeout: cfg.IdleTimeout, maxLifetime: cfg.MaxLifetime}}
 	p := b.known[key]
 	if p != nil {

@@ -58,7 +58,7 @@ func (l *life) take() {
 	case c != nil:
 		l.lent = append(l.lent, c)
 	case l.v.refusal(l.now) == nil:
-		l.waiters = append(l.waiters, l.v.waiting.push(l.now))
+		l.waiters = append(l.waiters, l.v.waiting.push(l.now, nil))
 	}
 }
 

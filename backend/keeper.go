@@ -105,7 +105,7 @@ func (p *pool) loggedIn(pl *plan, c *Conn, now, latency time.Duration) {
 	}
 	p.mu.Unlock()
 	if w != nil {
-		w.ready <- struct{}{}
+		w.tell()
 	}
 	if !usable {
 		c.close(true)

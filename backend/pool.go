@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
 )
 
@@ -37,6 +38,7 @@ type plan struct {
 	acquireTimeout time.Duration
 	prepared       int
 	application    string
+	engine         *poll.Engine // nil: connections are waited for by goroutines
 	log            *slog.Logger
 }
 
@@ -89,7 +91,7 @@ func (p *pool) acquire(ctx context.Context, want *Settings) (*Conn, error) {
 		return nil, err
 	}
 	p.inv.waits++
-	w := p.inv.waiting.push(now)
+	w := p.inv.waiting.push(now, poll.TaskOf(ctx))
 	p.mu.Unlock()
 	p.rouse()
 	return p.await(ctx, w)
@@ -97,14 +99,13 @@ func (p *pool) acquire(ctx context.Context, want *Settings) (*Conn, error) {
 
 // await waits until the waiter is served, its time is over, or ctx ends.
 func (p *pool) await(ctx context.Context, w *waiter) (*Conn, error) {
-	timeout := w.arm(p.plan.Load().acquireTimeout)
 	var why error
-	select {
-	case <-w.ready:
+	switch w.wait(ctx, p.plan.Load().acquireTimeout) {
+	case waitServed:
 		return p.served(w)
-	case <-timeout:
-	case <-ctx.Done():
+	case waitCanceled:
 		why = fmt.Errorf("wait for a connection to %s: %w", p.key.shard, context.Cause(ctx))
+	case waitExpired:
 	}
 	if err := p.giveUp(w, why); err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (p *pool) put(c *Conn) {
 	w, keep := p.inv.put(c, now)
 	p.mu.Unlock()
 	if w != nil {
-		w.ready <- struct{}{}
+		w.tell()
 	}
 	if !keep {
 		p.rouse()
@@ -298,7 +299,7 @@ func (p *pool) end(err error, force bool) {
 
 func (p *pool) tell(served []*waiter) {
 	for _, w := range served {
-		w.ready <- struct{}{}
+		w.tell()
 	}
 }
 

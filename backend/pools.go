@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
 )
 
@@ -154,6 +155,9 @@ func (p *Pools) acquire(ctx context.Context, shard ring.ShardID, user string, wa
 			return nil, err
 		}
 		c, err := pool.acquire(ctx, want)
+		if c != nil {
+			c.wire.Attend(poll.TaskOf(ctx))
+		}
 		if !errors.Is(err, errRetired) { // that one is not for the caller: the configuration has changed meanwhile
 			return c, err
 		}

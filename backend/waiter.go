@@ -1,10 +1,16 @@
 package backend
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/pgring/pgring/pgwire/poll"
+)
 
 // waiter is one Acquire that waits its turn. Its fields belong to the inventory while it is queued; whoever takes it out of the
-// queue sets conn or err and then sends on ready.
+// queue sets conn or err and then calls tell.
 type waiter struct {
+	task       *poll.Task    // who waits, if it is a task
 	ready      chan struct{} // capacity 1
 	timer      *time.Timer   // nil until it is needed the first time
 	since      time.Duration
@@ -12,6 +18,64 @@ type waiter struct {
 	conn       *Conn
 	err        error
 	prev, next *waiter
+}
+
+// waited is how a wait has ended.
+type waited uint8
+
+const (
+	waitServed   waited = iota + 1 // ready was received
+	waitExpired                    // the timeout is over
+	waitCanceled                   // the context has ended
+)
+
+// tell lets the owner of a waiter that was taken out of the queue go on.
+func (w *waiter) tell() {
+	t := w.task // the owner may use the waiter for something else as soon as it hears
+	w.ready <- struct{}{}
+	if t != nil {
+		t.Wake()
+	}
+}
+
+// wait waits for tell, for at most timeout (0: for ever).
+func (w *waiter) wait(ctx context.Context, timeout time.Duration) waited {
+	if w.task.Attached() {
+		return w.park(ctx, timeout)
+	}
+	select {
+	case <-w.ready:
+		return waitServed
+	case <-w.arm(timeout):
+		return waitExpired
+	case <-ctx.Done():
+		return waitCanceled
+	}
+}
+
+// park is wait for a task on a loop, which must not block.
+func (w *waiter) park(ctx context.Context, timeout time.Duration) waited {
+	stop := context.AfterFunc(ctx, w.task.Wake)
+	defer stop()
+	began := time.Now()
+	if timeout > 0 {
+		timer := time.AfterFunc(timeout, w.task.Wake)
+		defer timer.Stop()
+	}
+	for {
+		select {
+		case <-w.ready:
+			return waitServed
+		default:
+		}
+		switch {
+		case ctx.Err() != nil:
+			return waitCanceled
+		case timeout > 0 && time.Since(began) >= timeout:
+			return waitExpired
+		}
+		w.task.Park()
+	}
 }
 
 // arm starts the waiter's timer and returns its channel; nil, which never fires, for no timeout.
@@ -44,14 +108,14 @@ type queue struct {
 const maxSpareWaiters = 256
 
 // push adds a waiter at the end.
-func (q *queue) push(now time.Duration) *waiter {
+func (q *queue) push(now time.Duration, t *poll.Task) *waiter {
 	var w *waiter
 	if n := len(q.spare); n > 0 {
 		w, q.spare = q.spare[n-1], q.spare[:n-1]
 	} else {
 		w = &waiter{ready: make(chan struct{}, 1)}
 	}
-	w.since, w.queued, w.prev = now, true, q.tail
+	w.task, w.since, w.queued, w.prev = t, now, true, q.tail
 	if q.tail == nil {
 		q.head = w
 	} else {
@@ -88,7 +152,7 @@ func (q *queue) remove(w *waiter) {
 
 // recycle keeps a waiter that nobody uses any more.
 func (q *queue) recycle(w *waiter) {
-	w.conn, w.err = nil, nil
+	w.task, w.conn, w.err = nil, nil, nil
 	if len(q.spare) < maxSpareWaiters {
 		q.spare = append(q.spare, w)
 	}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pgring/pgring/pgwire/poll"
 )
 
 const (
@@ -70,9 +72,10 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 // Conn is a buffered connection that reads frames by reference and writes in batches. Reading and writing may be done by two
 // goroutines, one each; Close by any. Buffers come from a pool and go back to it whenever they are empty and the reader waits.
 type Conn struct {
-	side Side
-	nc   net.Conn
-	raw  syscall.RawConn // nil: no way to wait without holding a buffer (TLS)
+	side   Side
+	nc     net.Conn
+	raw    syscall.RawConn // nil: no way to wait without holding a buffer (TLS), or polled has one
+	polled *poll.Conn      // nc, if it is on an engine
 
 	in      []byte // what was read and not yet consumed is in[r:w]
 	pooled  *buffer
@@ -100,6 +103,32 @@ func NewConn(nc net.Conn, side Side) *Conn {
 		}
 	}
 	return c
+}
+
+// Engage moves the connection to an engine, if there is one and the connection is a plain socket; else it stays as it is. No
+// deadline may be set. When it fails the connection is closed.
+func (c *Conn) Engage(e *poll.Engine) error {
+	if e == nil {
+		return nil
+	}
+	polled, err := e.Conn(c.nc)
+	if err != nil {
+		return &IOError{Side: c.side, Err: err}
+	}
+	if polled != nil {
+		c.nc, c.polled, c.raw, c.readFn = polled, polled, nil, nil
+	}
+	return nil
+}
+
+// Engaged reports whether the connection is on an engine.
+func (c *Conn) Engaged() bool { return c.polled != nil }
+
+// Attend says which task is suspended when the connection must be waited for, see [poll.Conn.Attend]; nil means none.
+func (c *Conn) Attend(t *poll.Task) {
+	if c.polled != nil {
+		c.polled.Attend(t)
+	}
 }
 
 // Net returns the connection below, for addresses, deadlines and TLS state.
@@ -267,6 +296,12 @@ func (c *Conn) fill() error {
 		}
 		if c.raw != nil {
 			return c.fillRaw()
+		}
+		if c.polled != nil {
+			c.dropIn()
+			if err := c.polled.WaitRead(); err != nil {
+				return c.broken(err)
+			}
 		}
 	}
 	c.ensureIn()

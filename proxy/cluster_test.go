@@ -15,6 +15,7 @@ import (
 	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
@@ -27,6 +28,7 @@ type cluster struct {
 	t        testing.TB
 	servers  []*pgtest.Server
 	topology *topology.Topology
+	engine   *poll.Engine
 	pools    *backend.Pools
 	ids      *ids.Generator // its test calls Renew
 	server   *proxy.Server
@@ -78,6 +80,10 @@ func (c *cluster) build(o options) {
 	wish := topology.Wish{Tables: testTables()}
 	login := backend.Login{User: "postgres", Database: "postgres"}
 	o.pool.Logger = log
+	var err error
+	c.engine, err = poll.New(2)
+	must(t, err)
+	o.pool.Engine = c.engine
 	if o.pool.AcquireTimeout == 0 {
 		o.pool.AcquireTimeout = 10 * time.Second
 	}
@@ -91,7 +97,6 @@ func (c *cluster) build(o options) {
 		return backend.Connect(ctx, backend.Target{Shard: shard.ID, Host: shard.Host, Port: shard.Port, Login: login}, login)
 	}
 	home := wish.Shards[0]
-	var err error
 	c.topology, err = topology.New(topology.Config{Dial: dial, Wish: wish, Log: log,
 		Control: func(ctx context.Context) (*pgx.Conn, error) { return dial(ctx, home) }})
 	must(t, err)
@@ -108,7 +113,7 @@ func (c *cluster) build(o options) {
 	c.ids, err = ids.New(ids.Config{Log: log, Control: func(ctx context.Context) (*pgx.Conn, error) { return dial(ctx, home) }})
 	must(t, err)
 	c.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: c.topology, Pools: c.pools, Commit: commit,
-		IDs: c.ids, Policy: o.policy, Logger: log})
+		IDs: c.ids, Policy: o.policy, Engine: c.engine, Logger: log})
 	must(t, err)
 	c.run(commit)
 }
@@ -120,6 +125,7 @@ func (c *cluster) run(commit *saga.Coordinator) {
 	var above, below sync.WaitGroup
 	poolsCtx, stopPools := context.WithCancel(context.Background())
 	below.Go(func() { _ = c.pools.Run(poolsCtx) })
+	below.Go(func() { _ = c.engine.Run(poolsCtx) })
 	_, err := c.topology.Start(ctx)
 	must(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -40,6 +40,9 @@ func isQuery(stmt *router.Statement) bool { return stmt.Verb == router.Set && st
 
 // control does what a local statement asks and answers it.
 func (c *session) control(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
+	if stmt.Verb != router.Begin {
+		c.takeTime()
+	}
 	if err := c.drainNoted(); err != nil {
 		return err
 	}

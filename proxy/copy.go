@@ -14,6 +14,7 @@ import (
 // feeds the client's data to the server, a second goroutine relays what the server says meanwhile, since an error or a flood of
 // notices may come at any time.
 func (c *session) copyIn(wire *pgwire.Conn, size int) error {
+	c.takeTime()
 	if err := wire.Pipe(c.client, size); err != nil {
 		return c.side(err)
 	}

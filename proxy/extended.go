@@ -62,6 +62,9 @@ func (c *session) onParse(frame []byte) error {
 		c.set("", nil) // as in PostgreSQL, it is gone even if the new one is refused
 		defer c.releaseUnnamed(last)
 	}
+	if len(text) > longText {
+		c.takeTime()
+	}
 	parsed, err := c.srv.router.Parse(c.snap, c.state.env, text)
 	if err != nil {
 		return c.reject(err)

@@ -17,6 +17,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	if isControl(p.stmt.Verb) && p.plan.Kind == router.KindUnset {
 		return c.executeMoved(ctx, p)
 	}
+	c.takeTime()
 	if err := c.drain(); err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 
 // describeLocal tells what a portal that does not live on one server returns.
 func (c *session) describeLocal(ctx context.Context, p *portal) error {
+	c.takeTime()
 	if p.stmt.Verb == router.Execute {
 		return c.describeExecute(ctx, p.stmt, p.values)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/router"
 )
 
@@ -35,15 +36,24 @@ func (s *Server) login(ctx context.Context, conn *pgwire.Conn, start *pgwire.Sta
 		return &pgwire.Error{Code: "42501", Message: fmt.Sprintf("user %q may not use the console", user.Name),
 			Hint: "Give the user role stats or admin."}
 	}
+	if err := conn.Net().SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if console == nil {
+		if err := conn.Engage(s.engine); err != nil {
+			return err
+		}
+	}
 	c := newSession(s, conn, user, start)
+	if conn.Engaged() {
+		c.task = poll.TaskOf(ctx)
+		conn.Attend(c.task)
+	}
 	if err := s.register(c, policy); err != nil {
 		return err
 	}
 	defer s.unregister(c)
 	s.totals.logins.Add(1)
-	if err := conn.Net().SetDeadline(time.Time{}); err != nil {
-		return err
-	}
 	if console != nil {
 		return c.runConsole(ctx, console)
 	}

@@ -25,6 +25,7 @@ func (c *session) listen() *ear {
 	if part == nil {
 		return nil
 	}
+	c.takeTime()
 	e := &ear{part: part, heard: make(chan error, 1)}
 	// owner: idle, which calls stop; ends when stop interrupts its read, or with the connection
 	go func() {

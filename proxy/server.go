@@ -18,6 +18,7 @@ import (
 	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
@@ -91,6 +92,7 @@ type Config struct {
 	Commit   *saga.Coordinator
 	IDs      *ids.Generator // nil refuses pgring.next_id()
 	Policy   Policy
+	Engine   *poll.Engine // the one of Pools; nil means a goroutine for each client
 	Logger   *slog.Logger
 }
 
@@ -101,6 +103,7 @@ type Server struct {
 	pools    *backend.Pools
 	commit   *saga.Coordinator
 	ids      *ids.Generator
+	engine   *poll.Engine
 	log      *slog.Logger
 	policy   atomic.Pointer[Policy]
 	consoles map[string]Console
@@ -133,7 +136,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Topology == nil || cfg.Pools == nil || cfg.Logger == nil {
 		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
-	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, log: cfg.Logger,
+	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, engine: cfg.Engine, log: cfg.Logger,
 		consoles: map[string]Console{}, interned: newInternTable(), translations: newTranslations(cfg.Pools), welcomes: newWelcomeCache(),
 		hot: limits.NewHotKeys(hotKeysKept, 0)}
 	s.sessions.byPID = map[uint32]*session{}
@@ -203,12 +206,21 @@ func (s *Server) accept(ctx, sessions context.Context, ln net.Listener, group *s
 		}
 		delay = 5 * time.Millisecond
 		group.Add(1)
-		// owner: Serve; ends when the client leaves or the server kills it
-		go func() {
+		s.start(func(t *poll.Task) {
 			defer group.Done()
-			s.serve(sessions, nc)
-		}()
+			s.serve(poll.WithTask(sessions, t), nc)
+		})
 	}
+}
+
+// start runs a session, as a task if there is an engine.
+func (s *Server) start(session func(*poll.Task)) {
+	if s.engine != nil {
+		s.engine.Start(session)
+		return
+	}
+	// owner: Serve; ends when the client leaves or the server kills it
+	go session(nil)
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

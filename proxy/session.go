@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/topology"
@@ -22,6 +23,7 @@ import (
 type session struct {
 	srv     *Server
 	client  *pgwire.Conn
+	task    *poll.Task // nil: a goroutine of its own, as under TLS
 	user    *User
 	dbname  string
 	id      uint64
@@ -190,6 +192,9 @@ func (c *session) idle() (byte, int, error) {
 	}
 	c.setState(state)
 	e := c.listen()
+	if e == nil {
+		c.task.Attach()
+	}
 	typ, size, err := c.await(limit, func() bool { return e.isBroken() || (!c.tx.active && c.srv.draining.Load()) })
 	if failure := c.stop(e); failure != nil {
 		return 0, 0, failure
@@ -308,6 +313,12 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 	}
 	return err
 }
+
+// takeTime tells that the session is about to do more than to relay between its client and one server: something that waits for
+// more than a connection of its own, lets other goroutines read one, or computes for long.
+//
+// Invariant: as long as the session has not said so, only its own goroutine uses its connections.
+func (c *session) takeTime() { c.task.Detach() }
 
 // write gives frames to the client, in order after everything written before.
 func (c *session) write(b []byte) error { return c.client.Write(b) }

@@ -7,6 +7,9 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
+// longText is the size in bytes from which on a text may take long to be parsed.
+const longText = 16 << 10
+
 // query handles one Query message: a statement, several, or none (PostgreSQL manual, "Simple Query").
 func (c *session) query(ctx context.Context, frame []byte) error {
 	body := pgwire.BodyOf(frame)
@@ -22,6 +25,9 @@ func (c *session) query(ctx context.Context, frame []byte) error {
 	}
 	c.releaseUnnamed(c.unnamed)
 	c.unnamed = nil // as in PostgreSQL, a Query message ends the unnamed statement
+	if len(text) > longText {
+		c.takeTime()
+	}
 	bounds, err := c.srv.router.Query(c.snap, c.state.env, text, &c.scratch)
 	if err != nil {
 		return c.reject(err)
@@ -58,6 +64,10 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
 		return c.relayQuery(ctx, b, &plan, frame)
+	default:
+		c.takeTime()
+	}
+	switch plan.Kind {
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, client: string(b.Text), text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
 	case router.Pull:
@@ -95,6 +105,7 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 // script runs a Query message of several statements as PostgreSQL does: in one transaction, up to the first error, unless
 // BEGIN and COMMIT in it say otherwise.
 func (c *session) script(ctx context.Context, bounds []router.Bound) error {
+	c.takeTime()
 	for i := range bounds {
 		if !c.tx.active {
 			c.open("", true)

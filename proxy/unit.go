@@ -125,6 +125,9 @@ func (c *session) undoSettings() {
 // takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before
 // ReadyForQuery, so that the client's next statement is planned with it.
 func (c *session) takeEffect(ctx context.Context) error {
+	if c.unit.resolve || c.unit.defined {
+		c.takeTime()
+	}
 	if c.unit.resolve {
 		c.unit.resolve = false
 		if err := ignoreReported(c.readMeaning(ctx)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/ids"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
@@ -40,6 +42,7 @@ type Node struct {
 	cfg      atomic.Pointer[config.Config]
 	reloads  sync.Mutex    // one RELOAD at a time
 	limits   *proxy.Limits // in force; RELOADs only
+	engine   *poll.Engine
 	pools    *backend.Pools
 	topology *topology.Topology
 	commit   *saga.Coordinator
@@ -63,8 +66,11 @@ func New(o Options) (*Node, error) {
 	}
 	n := &Node{options: o, log: o.Logger}
 	n.cfg.Store(cfg)
+	if n.engine, err = poll.New(runtime.GOMAXPROCS(0) / 2); err != nil {
+		return nil, err
+	}
 	w := wish(cfg)
-	pools, err := poolConfig(cfg, w.Shards, n.log)
+	pools, err := n.poolConfig(cfg, w.Shards)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +95,7 @@ func New(o Options) (*Node, error) {
 	n.limits = boundaries(cfg, nil, nil)
 	rules.Limits = n.limits
 	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit, IDs: n.ids,
-		Policy: rules, Logger: n.log})
+		Policy: rules, Engine: n.engine, Logger: n.log})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,7 @@ func (n *Node) control(ctx context.Context) (*pgx.Conn, error) {
 
 // prepare makes the pools that a snapshot's shards need, before any session can see the snapshot.
 func (n *Node) prepare(snap *topology.Snapshot) {
-	cfg, err := poolConfig(n.cfg.Load(), snap.Shards, n.log)
+	cfg, err := n.poolConfig(n.cfg.Load(), snap.Shards)
 	if err == nil {
 		err = n.pools.Update(cfg)
 	}
@@ -160,11 +166,14 @@ func (n *Node) Run(ctx context.Context) error {
 	group, serving := errgroup.WithContext(ctx)
 	foundation, running := errgroup.WithContext(below)
 	foundation.Go(func() error { return n.pools.Run(running) })
+	engine := make(chan error, 1)
+	// owner: Run; ends when all connections are closed, which the pools and the server see to.
+	go func() { engine <- n.engine.Run(below) }()
 	group.Go(func() error { return n.above(serving, ln, web) })
 	group.Go(func() error { return endWith(serving, running) })
 	err = group.Wait()
 	stopBelow()
-	err = errors.Join(err, foundation.Wait())
+	err = errors.Join(err, foundation.Wait(), <-engine)
 	if errors.Is(context.Cause(ctx), errShutdown) {
 		return nil
 	}
@@ -256,7 +265,7 @@ func (n *Node) Reload(ctx context.Context) ([]config.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := poolConfig(next, wish(next).Shards, n.log); err != nil {
+	if _, err := n.poolConfig(next, wish(next).Shards); err != nil {
 		return nil, err
 	}
 	n.cfg.Store(next)

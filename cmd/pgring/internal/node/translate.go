@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"github.com/pgring/pgring/backend"
@@ -151,10 +150,10 @@ func readRoots(path string) (*x509.CertPool, error) {
 }
 
 // poolConfig is the pools' configuration for the shards of a snapshot.
-func poolConfig(cfg *config.Config, shards []topology.Shard, log *slog.Logger) (backend.Config, error) {
+func (n *Node) poolConfig(cfg *config.Config, shards []topology.Shard) (backend.Config, error) {
 	p := backend.Config{Size: cfg.Pool.Size, MinIdle: cfg.Pool.MinIdle, AcquireTimeout: cfg.Pool.AcquireTimeout.Std(),
 		IdleTimeout: cfg.Pool.IdleTimeout.Std(), MaxLifetime: cfg.Pool.MaxLifetime.Std(),
-		PreparedStatements: cfg.Pool.PreparedStatements, Logger: log}
+		PreparedStatements: cfg.Pool.PreparedStatements, Engine: n.engine, Logger: n.log}
 	for _, shard := range shards {
 		t, err := target(cfg, shard)
 		if err != nil {
