@@ -104,7 +104,7 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 			return nil, err
 		}
 	}
-	p.types = c.srv.translations.of(ctx, shard, c.snap)
+	p.types = c.translation(ctx, shard)
 	c.turn.part = p
 	return p, nil
 }

@@ -60,14 +60,21 @@ func (t *translations) fresh(tr *translation, snap *topology.Snapshot) bool {
 	return tr.unavailable == nil && !tr.missed.Load() || time.Since(tr.loaded) < translationRetry
 }
 
-// of returns the translation for a shard; nil for the home shard.
-func (t *translations) of(ctx context.Context, shard ring.ShardID, snap *topology.Snapshot) *translation {
-	if shard == snap.Home {
+// translation returns the one for a shard; nil for the home shard.
+func (c *session) translation(ctx context.Context, shard ring.ShardID) *translation {
+	if shard == c.snap.Home {
 		return nil
 	}
-	if tr := (*t.current.Load())[shard]; t.fresh(tr, snap) {
+	t := c.srv.translations
+	if tr := (*t.current.Load())[shard]; t.fresh(tr, c.snap) {
 		return tr
 	}
+	c.takeTime()
+	return t.renew(ctx, shard, c.snap)
+}
+
+// renew returns a fresh translation for a shard, which is loaded unless another session has done it meanwhile.
+func (t *translations) renew(ctx context.Context, shard ring.ShardID, snap *topology.Snapshot) *translation {
 	select {
 	case t.loading <- struct{}{}:
 		defer func() { <-t.loading }()
