@@ -49,8 +49,7 @@ func NewInFlight(cfg InFlightConfig) *InFlight {
 // calls Leave.
 func (l *InFlight) Enter(ctx context.Context) error {
 	l.mu.Lock()
-	if l.running < l.limit && l.waiting.Len() == 0 {
-		l.running++
+	if l.tryEnter() {
 		l.mu.Unlock()
 		return nil
 	}
@@ -65,6 +64,21 @@ func (l *InFlight) Enter(ctx context.Context) error {
 	place := l.waiting.PushBack(w)
 	l.mu.Unlock()
 	return l.await(ctx, w, place)
+}
+
+// TryEnter is Enter that does not wait. It reports whether it let in.
+func (l *InFlight) TryEnter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tryEnter()
+}
+
+func (l *inFlight) tryEnter() bool {
+	if l.running >= l.limit || l.waiting.Len() > 0 {
+		return false
+	}
+	l.running++
+	return true
 }
 
 // EnterNow begins something that must not wait, because it holds what others may wait for. It counts like everything else.

@@ -91,6 +91,7 @@ func (c *session) countKey(id limits.KeyID, stmt *router.Statement, values route
 // awaitRates takes a token of every bucket that the write falls under.
 func (c *session) awaitRates(ctx context.Context, l *Limits, stmt *router.Statement, id limits.KeyID, keyed bool) error {
 	if l.Writes != nil {
+		c.takeTime()
 		if err := l.Writes.Take(ctx, 0); err != nil {
 			return rateExceeded(err, "writing statements", "limits.writes")
 		}
@@ -100,6 +101,7 @@ func (c *session) awaitRates(ctx context.Context, l *Limits, stmt *router.Statem
 		if !limited {
 			continue
 		}
+		c.takeTime()
 		hash := uint64(0)
 		if table.Key != "" && keyed {
 			hash = id.Hash
@@ -130,6 +132,7 @@ func (c *session) enterKey(ctx context.Context, keys *limits.PerKey, id limits.K
 	if c.admitted.keys != nil {
 		return nil
 	}
+	c.takeTime()
 	err := keys.Enter(ctx, id)
 	var busy *limits.BusyError
 	if errors.As(err, &busy) {
@@ -149,7 +152,7 @@ func (c *session) enterLine(ctx context.Context, line *limits.InFlight) error {
 	}
 	if c.mayHoldLocks() {
 		line.EnterNow()
-	} else if err := line.Enter(ctx); err != nil {
+	} else if err := c.waitInLine(ctx, line); err != nil {
 		var busy *limits.BusyError
 		if !errors.As(err, &busy) {
 			return err
@@ -159,6 +162,14 @@ func (c *session) enterLine(ctx context.Context, line *limits.InFlight) error {
 	}
 	c.admitted.line, c.admitted.began = line, time.Now()
 	return nil
+}
+
+func (c *session) waitInLine(ctx context.Context, line *limits.InFlight) error {
+	if line.TryEnter() {
+		return nil
+	}
+	c.takeTime()
+	return line.Enter(ctx)
 }
 
 // dismiss gives back what the unit occupied, and the key if its transaction has ended.
