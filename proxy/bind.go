@@ -72,6 +72,11 @@ func (c *session) rejectBind(ctx context.Context, err error) error {
 // bindOn sends Bind to the one server of the plan.
 func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []byte) error {
 	b := &c.bind
+	var err error
+	if p.work, err = c.coverBind(ctx, s, p, frame); err != nil {
+		return c.rejectBind(ctx, err)
+	}
+	c.tx.covered = p.work
 	part, err := c.useFor(ctx, &p.plan, p.stmt.Access != router.Read)
 	if err != nil {
 		return c.rejectBind(ctx, err)
@@ -99,6 +104,14 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	p.part = part
 	c.putPortal(b.portal, p)
 	return nil
+}
+
+// coverBind is cover for a bound statement.
+func (c *session) coverBind(ctx context.Context, s *statement, p *portal, frame []byte) (*work, error) {
+	if !c.isCovered(p.stmt) {
+		return nil, nil
+	}
+	return c.cover(ctx, &writing{stmt: p.stmt, plan: &p.plan, text: p.text, bind: c.bind.keep(frame), shared: s.shared})
 }
 
 // appendBindTo builds the client's Bind with the statement's name on the server.

@@ -26,11 +26,11 @@ func isControl(verb router.Verb) bool {
 func (c *session) isLocal(stmt *router.Statement) bool {
 	switch stmt.Verb {
 	case router.Commit:
-		return c.tx.failed || c.tx.implicit || c.sole() == nil
+		return c.tx.failed || c.tx.implicit || c.sole() == nil || c.state.own.now.key != ""
 	case router.Rollback, router.RollbackTo, router.Savepoint, router.Release:
 		return c.tx.implicit || c.sole() == nil
 	case router.Set:
-		return !isQuery(stmt)
+		return !isQuery(stmt) || isOwn(stmt)
 	}
 	return isControl(stmt.Verb)
 }
@@ -57,9 +57,9 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 		}
 		return c.controlTransaction(ctx, stmt, text)
 	case router.Set, router.SetLocal, router.SetTransaction, router.Reset, router.ResetAll:
-		return c.controlSetting(ctx, stmt, text)
+		return c.controlSetting(ctx, stmt, text, values)
 	case router.ShowLocal:
-		return c.reject(errUnknownSetting(localPrefix + stmt.Name))
+		return c.showOwn(stmt.Name)
 	case router.ExplainRoute:
 		return c.explainRoute(stmt, values)
 	case router.Generate:
@@ -151,7 +151,10 @@ func runsCode(start string) bool {
 // completed applies what the noted statement has changed, now that the server has said it is done.
 func (c *session) completed(tag string) error {
 	stmt, text := c.turn.noted, c.turn.text
-	c.turn.noted = nil
+	if c.turn.work != nil {
+		c.turn.work.affected = affected(tag)
+	}
+	c.turn.noted, c.turn.work = nil, nil
 	part := c.turn.part
 	switch stmt.Verb {
 	case router.Commit:

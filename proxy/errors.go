@@ -17,6 +17,7 @@ import (
 const (
 	codeActiveTransaction   = "25001"
 	codeCannotConnectNow    = "57P03"
+	codeCompletionUnknown   = "40003"
 	codeConnectionFailure   = "08006"
 	codeDuplicateCursor     = "42P03"
 	codeDuplicateStatement  = "42P05"
@@ -29,6 +30,7 @@ const (
 	codeInvalidCatalog      = "3D000"
 	codeInvalidCursor       = "34000"
 	codeInvalidSavepoint    = "3B001"
+	codeInvalidParameter    = "22023"
 	codeInvalidStatement    = "26000"
 	codeLimitExceeded       = "53400"
 	codeNoPrivilege         = "42501"
@@ -37,6 +39,7 @@ const (
 	codeQueryCanceled       = "57014"
 	codeReadOnly            = "25006"
 	codeResolutionUnknown   = "08007"
+	codeSerialization       = "40001"
 	codeShutdown            = "57P01"
 	codeSyntax              = "42601"
 	codeTooLarge            = "54000"
@@ -126,7 +129,7 @@ func refused(r *router.Refusal) *pgwire.Error {
 
 // partlyCommitted reports a statement that holds on some shards only, which can happen only without prepared transactions.
 func partlyCommitted(e *saga.PartialError) *pgwire.Error {
-	return &pgwire.Error{Code: "40003", Message: "statement was committed on some shards only",
+	return &pgwire.Error{Code: codeCompletionUnknown, Message: "statement was committed on some shards only",
 		Detail: fmt.Sprintf("Committed on: %v. Failed on: %v.", e.Committed, e.Failed),
 		Hint:   "Repeat it on the shards where it failed, and set max_prepared_transactions there so that it cannot happen again."}
 }
@@ -171,7 +174,8 @@ func (e *lostError) wire() *pgwire.Error {
 func errCrossShard(first, second ring.ShardID) error {
 	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "transaction would write to more than one shard",
 		Detail: fmt.Sprintf("It has written to shard %q, and this statement would write to shard %q.", first, second),
-		Hint:   "Give the tables the same shard key so that the rows live together, or use one transaction for each shard."}
+		Hint: "SET LOCAL pgring.cross_shard = 'saga' or '2pc' in a transaction block allows it. " +
+			"Tables with the same shard key keep rows that belong together on one shard."}
 }
 
 func errFailedTransaction() error {

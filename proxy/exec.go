@@ -16,6 +16,7 @@ type outcome struct {
 	rows       int
 	parameters map[string]string // ParameterStatus reported on the way
 	status     byte
+	types      []uint32 // of a ParameterDescription
 }
 
 // runText runs one simple query of the session's own on an otherwise quiet connection and reads it to its end. A server error
@@ -101,33 +102,8 @@ func (p *participant) run(sql string) (outcome, error) {
 	if !p.unsynced {
 		return runText(p.conn, sql)
 	}
-	wire := p.conn.Wire()
 	b := appendRun(pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal), ownPortal, sql)
-	err := wire.Write(pgwire.AppendEmpty(b, pgwire.Flush))
-	if err == nil {
-		err = wire.Flush()
-	}
-	if err != nil {
-		return outcome{}, &lostError{shard: p.shard, err: err}
-	}
-	out := outcome{}
-	for {
-		frame, err := readFrame(wire)
-		if err != nil {
-			p.conn.MarkDirty("connection lost")
-			return out, &lostError{shard: p.shard, err: err}
-		}
-		switch frame[0] {
-		case pgwire.CommandComplete, pgwire.EmptyQueryResponse:
-			body := pgwire.BodyOf(frame)
-			out.tag = string(body.Text())
-			return out, nil
-		case pgwire.ErrorResponse:
-			p.skips = true
-			return out, pgwire.ParseError(frame)
-		}
-		out.take(frame)
-	}
+	return p.exchange(b, func(typ byte) bool { return typ == pgwire.CommandComplete || typ == pgwire.EmptyQueryResponse })
 }
 
 // inspect has the server look at a statement and returns its RowDescription; nil if it returns no rows.
@@ -205,6 +181,10 @@ func (out *outcome) take(frame []byte) {
 		}
 		name := string(body.Text())
 		out.parameters[name] = string(body.Text())
+	case pgwire.ParameterDescription:
+		for range body.Int16() {
+			out.types = append(out.types, uint32(body.Int32()))
+		}
 	case pgwire.DataRow:
 		if out.rows++; out.rows == 1 {
 			out.row = textRow(body)

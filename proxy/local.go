@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"strings"
 
 	"github.com/pgring/pgring/pgwire"
@@ -109,17 +110,30 @@ func (c *session) replyFields(stmt *router.Statement, bind *bindMessage) error {
 	case router.Generate:
 		return c.reply(pgwire.AppendRowDescription(c.out[:0], generatedFields(stmt, generatedFormats(bind))))
 	}
+	if fields := ownFields(stmt); fields != nil {
+		return c.reply(pgwire.AppendRowDescription(c.out[:0], fields))
+	}
 	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
 }
 
 func (c *session) describeLocalStatement(ctx context.Context, stmt *router.Statement) error {
-	if err := c.reply(append(c.out[:0], pgwire.ParameterDescription, 0, 0, 0, 6, 0, 0)); err != nil {
+	if err := c.reply(appendTextParameters(c.out[:0], stmt.Params)); err != nil {
 		return err
 	}
 	if stmt.Verb == router.Execute {
 		return c.describeExecute(ctx, stmt, nil)
 	}
 	return c.replyFields(stmt, nil)
+}
+
+// appendTextParameters appends a ParameterDescription: what the session answers itself takes its parameters as text.
+func appendTextParameters(b []byte, n int) []byte {
+	b, at := pgwire.Begin(b, pgwire.ParameterDescription)
+	b = binary.BigEndian.AppendUint16(b, uint16(n))
+	for range n {
+		b = binary.BigEndian.AppendUint32(b, oidText)
+	}
+	return pgwire.End(b, at)
 }
 
 // explainRoute answers EXPLAIN ROUTE.
@@ -163,12 +177,14 @@ func (s *Server) Explain(_ context.Context, sql string) ([][][]byte, error) {
 	return rows, nil
 }
 
+// oidText is the type text.
+const oidText = 25
+
 // TextFields describes columns of type text.
 func TextFields(names ...string) []pgwire.Field {
-	const textOID = 25
 	fields := make([]pgwire.Field, 0, len(names))
 	for _, name := range names {
-		fields = append(fields, pgwire.Field{Name: name, Type: textOID, Size: -1, Modifier: -1})
+		fields = append(fields, pgwire.Field{Name: name, Type: oidText, Size: -1, Modifier: -1})
 	}
 	return fields
 }

@@ -139,6 +139,29 @@ func (w *welcomeCache) env(path []string, foreign bool) *router.Env {
 
 // greet finds out what to tell the client, by setting its start-up parameters on a server the first time such a client comes.
 func (c *session) greet(ctx context.Context, params []pgwire.Param) (*welcome, error) {
+	params, own, err := splitOwn(params, ownDefaults(c.crossShard()))
+	if err != nil {
+		return nil, err
+	}
+	known, err := c.welcome(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	hello := *known
+	hello.state.own = own
+	return &hello, nil
+}
+
+// crossShard is the configuration of writes to several shards for the session's user.
+func (c *session) crossShard() *CrossShard {
+	if c.user.CrossShard != nil {
+		return c.user.CrossShard
+	}
+	return &c.policy.CrossShard
+}
+
+// welcome is greet for the parameters that servers know.
+func (c *session) welcome(ctx context.Context, params []pgwire.Param) (*welcome, error) {
 	var key strings.Builder
 	key.WriteString(c.user.Name + "\x00" + strconv.FormatInt(c.snap.Schema, 10))
 	for _, p := range params {

@@ -21,6 +21,8 @@ type participant struct {
 	types    *translation
 	began    bool   // the open transaction's BEGIN was sent to it
 	wrote    bool   // a statement that may write has run on it in this transaction or unit
+	blind    bool   // one of them was not noted in transaction.works
+	bounded  bool   // its waits for locks are limited
 	skips    bool   // after an error it ignores everything up to Sync
 	unsynced bool   // it got extended messages and no Sync since
 	pinned   bool   // session state lives on it
@@ -41,20 +43,30 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 	if err := c.drainNoted(); err != nil {
 		return nil, err
 	}
-	if writes && !c.tx.wide {
-		if other := c.writer(); other != nil && other.shard != shard {
-			return nil, errCrossShard(other.shard, shard)
+	if writes {
+		if other := c.otherWriter(shard); other != nil {
+			if err := c.admit(other, shard, c.tx.covered); err != nil {
+				return nil, err
+			}
 		}
 	}
 	p, err := c.reach(ctx, shard)
 	if err != nil {
 		return nil, err
 	}
-	p.wrote = p.wrote || writes
+	if writes {
+		p.wrote, p.blind = true, p.blind || c.tx.covered == nil
+		c.tx.covered = nil
+	}
 	if c.tx.active && !p.began {
 		if err := c.sendBegin(p); err != nil {
 			return nil, err
 		}
+		c.tx.bounded = c.tx.bounded || c.commitMode() != CommitReject && c.sole() == nil
+	}
+	if c.tx.bounded && !p.bounded {
+		p.bounded = true
+		return p, c.sendAside(p, boundLocks, nil)
 	}
 	return p, nil
 }
@@ -112,15 +124,6 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 func (c *session) participant(shard ring.ShardID) *participant {
 	for _, p := range c.parts {
 		if p.shard == shard {
-			return p
-		}
-	}
-	return nil
-}
-
-func (c *session) writer() *participant {
-	for _, p := range c.parts {
-		if p.wrote {
 			return p
 		}
 	}

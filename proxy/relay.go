@@ -63,7 +63,12 @@ func (c *session) emitLocal() error {
 func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	s := &c.turn.steps[c.turn.head]
 	switch typ {
-	case pgwire.DataRow, pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse:
+	case pgwire.DataRow:
+		if s.into != nil {
+			return c.keepRow(wire, size, s.into)
+		}
+		return c.pass(wire, size, s.hidden)
+	case pgwire.CopyData, pgwire.CopyDone, pgwire.CopyOutResponse:
 		return c.pass(wire, size, s.hidden)
 	case pgwire.ParameterDescription:
 		return c.relayDescription(wire, size, s.hidden || s.bare)
@@ -90,6 +95,16 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	}
 	c.turn.part.conn.MarkDirty("unexpected message")
 	return c.lost(&pgwire.ProtocolError{Reason: fmt.Sprintf("unexpected message type %q from server", typ)})
+}
+
+// keepRow reads a row of the session's own query.
+func (c *session) keepRow(wire *pgwire.Conn, size int, into *outcome) error {
+	frame, err := wire.Frame(size, c.policy.MessageLimit)
+	if err != nil {
+		return c.lost(err)
+	}
+	into.take(frame)
+	return nil
 }
 
 // pass moves one frame to the client, or drops it.
@@ -225,7 +240,7 @@ func (c *session) unsent(p *participant, s step) {
 // statementFailed records that the client has been told of an error.
 func (c *session) statementFailed() {
 	c.unit.errors++
-	c.turn.noted = nil
+	c.turn.noted, c.turn.work = nil, nil
 	c.srv.totals.errors.Add(1)
 	if c.tx.active {
 		c.tx.failed = true

@@ -61,7 +61,8 @@ type User struct {
 	Database    string           // the database name that clients give; empty: any
 	MaxClients  int              // 0: no limit of its own
 	Role        Role
-	ConsoleOnly bool // may not use the shards
+	ConsoleOnly bool        // may not use the shards
+	CrossShard  *CrossShard // nil: Policy.CrossShard
 }
 
 // Policy is all that RELOAD may change: an immutable value.
@@ -79,6 +80,7 @@ type Policy struct {
 	PullRows        int64         // rows of other shards that one statement may copy; 0: 10,000,000
 	PullBytes       int64         // and their bytes; 0: 1 GiB
 	RefuseScatter   bool          // SELECT over several shards is an error
+	CrossShard      CrossShard    // of users without their own
 	SlowQuery       time.Duration // 0: off
 	LogValues       bool          // slow queries are logged with their literals
 	Limits          *Limits       // nil: none

@@ -35,9 +35,10 @@ type session struct {
 	snap    *topology.Snapshot
 	scratch router.Scratch
 
-	state     state // the settings as the client sees them now
-	envSchema int64 // Snapshot.Schema that state.env was read under
-	baseline  state // as RESET ALL leaves them: the start-up parameters
+	state     state  // the settings as the client sees them now
+	lastSaga  string // pgring.last_saga_id
+	envSchema int64  // Snapshot.Schema that state.env was read under
+	baseline  state  // as RESET ALL leaves them: the start-up parameters
 
 	statements map[string]*statement
 	unnamed    *statement

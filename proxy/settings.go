@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/pgring/pgring/backend"
@@ -14,6 +15,7 @@ import (
 type state struct {
 	settings *backend.Settings
 	env      *router.Env // the same settings as far as they change what names and bytes mean
+	own      *own        // pgring's own
 }
 
 // change is one statement that changes settings.
@@ -35,7 +37,10 @@ func (c *session) change(ctx context.Context, ch change) error {
 	if err != nil {
 		return c.reject(err)
 	}
-	c.state = state{settings: ch.next, env: env}
+	c.state.settings, c.state.env = ch.next, env
+	if slices.Contains(ch.names, "all") {
+		c.state.own = c.baseline.own
+	}
 	if c.tx.active {
 		for _, sql := range ch.sql {
 			c.tx.prelude = append(c.tx.prelude, entry{sql: sql, state: before})
@@ -197,15 +202,18 @@ func (c *session) askEnv(ctx context.Context) (*router.Env, error) {
 }
 
 // controlSetting handles SET, SET LOCAL, SET TRANSACTION, RESET and RESET ALL.
-func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, text string) error {
+func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
+	if isOwn(stmt) {
+		return c.setOwn(stmt, stmt.SettingsWith(values)[0], "SET")
+	}
 	switch stmt.Verb {
 	case router.ResetAll:
 		return c.change(ctx, change{sql: c.resetAllSQL(), next: c.resetAllSettings(), names: []string{"all"}, tag: "RESET"})
 	case router.Reset:
+		if strings.HasPrefix(stmt.Name, localPrefix) {
+			return c.setOwn(stmt, router.Setting{Name: stmt.Name, Default: true}, "RESET")
+		}
 		return c.reset(ctx, stmt.Name, "RESET")
-	}
-	if len(stmt.Settings) > 0 && strings.HasPrefix(stmt.Settings[0].Name, localPrefix) {
-		return c.setLocal(stmt.Settings[0])
 	}
 	if stmt.Verb == router.Set && len(stmt.Settings) == 1 && stmt.Settings[0].Default {
 		return c.reset(ctx, stmt.Settings[0].Name, "SET")
@@ -236,9 +244,6 @@ func setOutsideMessage(verb router.Verb) string {
 
 // reset gives one setting the value it had when the session began: the client's start-up parameter, else the server's default.
 func (c *session) reset(ctx context.Context, name, tag string) error {
-	if strings.HasPrefix(name, localPrefix) {
-		return c.setLocal(router.Setting{Name: name, Default: true})
-	}
 	sql := "RESET " + quoteSettingName(name)
 	next := c.state.settings.Without(name)
 	if start, ok := c.baseline.settings.Lookup(name); ok {
@@ -274,16 +279,6 @@ func quoteSettingName(name string) string {
 		parts[i] = `"` + strings.ReplaceAll(part, `"`, `""`) + `"`
 	}
 	return strings.Join(parts, ".")
-}
-
-// localPrefix begins the names of the settings that are pgring's own.
-const localPrefix = "pgring."
-
-// setLocal and showLocal serve pgring's own settings. There are none in this version.
-func (c *session) setLocal(s router.Setting) error { return c.reject(errUnknownSetting(s.Name)) }
-
-func errUnknownSetting(name string) error {
-	return &pgwire.Error{Code: "42704", Message: "unrecognized configuration parameter \"" + name + "\""}
 }
 
 // readEnv asks a server for what its settings mean: the schemas of search_path that exist, "$user" resolved, and whether the

@@ -90,16 +90,31 @@ func textOf(plan *router.Plan, text []byte) string {
 
 // relayQuery passes a statement to the one server that it concerns.
 func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.Plan, frame []byte) error {
+	var k *work
+	if c.isCovered(b.Statement) {
+		var err error
+		if k, err = c.cover(ctx, &writing{stmt: b.Statement, plan: plan, text: string(b.Text)}); err != nil {
+			return c.reject(err)
+		}
+	}
+	c.tx.covered = k
 	if _, err := c.useFor(ctx, plan, b.Access != router.Read); err != nil {
 		return c.reject(err)
 	}
 	if frame == nil || plan.SQL != "" {
 		frame = pgwire.AppendText(nil, pgwire.Query, textOf(plan, b.Text))
 	}
-	if err := c.send(frame, step{kind: stepQuery, noted: note(c, b.Statement, b.Text, b.Values)}); err != nil {
+	noted := note(c, b.Statement, b.Text, b.Values)
+	if k != nil {
+		c.noteWork(k, b.Statement)
+	}
+	if err := c.send(frame, step{kind: stepQuery, noted: noted || k != nil}); err != nil {
 		return err
 	}
-	return c.receive()
+	if err := c.receive(); err != nil {
+		return err
+	}
+	return c.derived(k)
 }
 
 // script runs a Query message of several statements as PostgreSQL does: in one transaction, up to the first error, unless

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 )
@@ -115,7 +114,7 @@ func (c *session) enlistAll(ctx context.Context, parts []router.Part) error {
 		if err := c.drain(); err != nil {
 			return err
 		}
-		if !c.tx.wide {
+		if c.commitMode() != CommitTwoPhase {
 			continue
 		}
 		able, err := c.srv.commit.CanPrepare(ctx, p.conn)
@@ -238,41 +237,6 @@ func splitFailure(parts []router.Part, sources []*shardRows, err error) error {
 		}
 	}
 	return told
-}
-
-// commitWriters commits what several shards have written, on all of them or none, by two-phase commit. done: it did; what is left
-// has only read.
-func (c *session) commitWriters(ctx context.Context) (done bool, err error) {
-	var conns []*backend.Conn
-	var writers []*participant
-	for _, p := range c.began() {
-		if p.wrote {
-			writers, conns = append(writers, p), append(conns, p.conn)
-		}
-	}
-	if len(conns) < 2 {
-		return false, nil
-	}
-	for _, p := range writers {
-		if p.unsynced {
-			if err := p.sync(); err != nil {
-				return false, err
-			}
-		}
-	}
-	settings := c.state.settings
-	if err = c.srv.commit.Commit(ctx, conns); err != nil {
-		settings = c.tx.base.settings
-	}
-	for _, p := range writers {
-		p.began, p.wrote = false, false
-		if p.conn.Status() == pgwire.TxIdle {
-			p.conn.RecordSettings(settings)
-			continue
-		}
-		c.drop(p)
-	}
-	return err == nil, err
 }
 
 // only returns the message with NULL in place of the parameters that are not used: a server would ask for their types.

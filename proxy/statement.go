@@ -14,13 +14,14 @@ import (
 // shared is a prepared statement as all sessions have it that prepare the same text, with the same parameter types, under the same
 // schema and search_path: then its result is described alike. Its id names it on the servers.
 type shared struct {
-	id    uint64
-	name  string // on the servers
-	text  string
-	oids  []uint32
-	key   internKey
-	refs  int
-	valid atomic.Bool // a server has accepted it: a further Parse needs none
+	id       uint64
+	name     string // on the servers
+	text     string
+	oids     []uint32
+	key      internKey
+	refs     int
+	resolved atomic.Pointer[[]uint32] // the types of all parameters, once a server was asked
+	valid    atomic.Bool              // a server has accepted it: a further Parse needs none
 }
 
 // internKey is what makes two prepared statements the same.
@@ -111,6 +112,7 @@ type portal struct {
 	plan   router.Plan
 	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
 	values *bindMessage // the client's Bind, kept for several shards
+	work   *work        // what is noted of it when it runs, in mode saga
 	done   bool         // it was run to its end, on several shards
 	again  string       // the tag of running it again, if it may be
 }

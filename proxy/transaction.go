@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/saga"
 )
 
 // transaction is the client's transaction block. BEGIN is lazy: it is sent to a shard together with the first statement that
@@ -26,6 +27,11 @@ type transaction struct {
 	defined  bool  // a statement of it has changed the schema
 	localEnv bool  // SET LOCAL has changed what names mean, until it ends
 	base     state // the settings before it began
+
+	works   []*work        // what it has written, in mode saga
+	covered *work          // the write that is about to be sent: the next use notes it
+	shared  []saga.Setting // of works, as they had them last
+	bounded bool           // it is on several shards in mode saga or 2pc: waits for locks are limited
 }
 
 // entry is something that a shard which joins later must repeat: a savepoint or a SET.
@@ -33,6 +39,7 @@ type entry struct {
 	savepoint string // empty for a SET
 	sql       string
 	state     state // the session's settings before this entry
+	works     int   // how many transaction.works there were
 }
 
 func (t *transaction) plain() bool { return t.begin == "" }
@@ -70,12 +77,13 @@ func (c *session) closed(committed, chain bool) {
 	case c.tx.localEnv:
 		c.state.env, c.unit.resolve = c.tx.base.env, true
 	}
+	c.state.own = c.state.own.committed()
 	for _, p := range c.parts {
 		if p.began {
 			p.conn.RecordSettings(c.state.settings)
 		}
 		p.began = chain
-		p.wrote, p.scratch = false, false
+		p.wrote, p.blind, p.bounded, p.scratch = false, false, false, false
 	}
 	c.closeCursors()
 	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
@@ -223,23 +231,19 @@ func (c *session) commitQuietly(ctx context.Context) error {
 	if err := c.checkWriters(ctx); err != nil {
 		return c.abandon(err)
 	}
-	decided := false
-	if c.tx.wide {
-		var err error
-		if decided, err = c.commitWriters(ctx); err != nil {
-			return c.abandon(err)
-		}
+	if writers := c.writers(); len(writers) > 1 || c.state.own.now.key != "" && len(writers) > 0 {
+		return c.commitTogether(ctx, writers)
 	}
 	parts := c.began()
 	slices.SortStableFunc(parts, func(a, b *participant) int { return boolOrder(b.wrote) - boolOrder(a.wrote) })
 	for i, p := range parts {
 		out, err := p.run("COMMIT")
 		switch {
-		case err != nil && i == 0 && !decided:
+		case err != nil && i == 0:
 			return c.commitFailed(p, err)
 		case err != nil:
 			c.drop(p) // it only read: nothing is lost with it
-		case out.tag != "COMMIT" && i == 0 && !decided:
+		case out.tag != "COMMIT" && i == 0:
 			return c.abandon(errFailedTransaction())
 		}
 	}
@@ -279,15 +283,18 @@ func (c *session) checkWriters(ctx context.Context) error {
 		return nil
 	}
 	for _, p := range parts {
+		if p.wrote {
+			continue
+		}
 		out, err := p.run(p.hasWritten())
 		if err != nil {
 			return err
 		}
 		if len(out.row) == 1 && out.row[0] == "t" {
-			if other := c.writer(); other != nil && other != p && !c.tx.wide {
+			if other := c.otherWriter(p.shard); other != nil && c.commitMode() == CommitReject {
 				return errCrossShard(other.shard, p.shard)
 			}
-			p.wrote = true
+			p.wrote, p.blind = true, true
 		}
 	}
 	return nil
@@ -334,7 +341,7 @@ func (c *session) rollbackParts() {
 			c.drop(p)
 			continue
 		}
-		p.began, p.wrote = false, false
+		p.began, p.wrote, p.blind = false, false, false
 	}
 	c.forgetPortals(nil)
 }
@@ -404,7 +411,7 @@ func (c *session) noteSavepoint(stmt *router.Statement, text string) {
 	at := c.findSavepoint(stmt.Name)
 	switch stmt.Verb {
 	case router.Savepoint:
-		c.tx.prelude = append(c.tx.prelude, entry{savepoint: stmt.Name, sql: text, state: c.state})
+		c.tx.prelude = append(c.tx.prelude, entry{savepoint: stmt.Name, sql: text, state: c.state, works: len(c.tx.works)})
 	case router.Release:
 		if at < 0 {
 			return
@@ -417,6 +424,10 @@ func (c *session) noteSavepoint(stmt *router.Statement, text string) {
 			return
 		}
 		c.state = c.tx.prelude[at].state
+		c.tx.works = c.tx.works[:c.tx.prelude[at].works]
+		for _, p := range c.parts {
+			p.bounded = false
+		}
 		c.tx.prelude = c.tx.prelude[:at+1]
 		c.tx.failed = false
 	}

@@ -22,13 +22,14 @@ const (
 // step is one message in flight, or one answer of the session's own that waits for those before it.
 type step struct {
 	kind   stepKind
-	hidden bool   // the session's own message: the client does not see its answer
-	noted  bool   // when it completes, turn.noted has an effect on the session
-	rows   bool   // stepDescribe: the client hears of rows, but not that there are none
-	bare   bool   // stepDescribe: the client does not hear of parameters
-	change bool   // when it completes, the oldest of unit.changes is confirmed
-	id     uint64 // stepParse: the statement's number, to be forgotten if the server skips it; stepClose: likewise
-	from   int    // stepLocal: its bytes are turn.local[from:to]
+	hidden bool     // the session's own message: the client does not see its answer
+	noted  bool     // when it completes, turn.noted has an effect on the session
+	rows   bool     // stepDescribe: the client hears of rows, but not that there are none
+	into   *outcome // hidden stepExecute: keeps the first row; nil: nobody does
+	bare   bool     // stepDescribe: the client does not hear of parameters
+	change bool     // when it completes, the oldest of unit.changes is confirmed
+	id     uint64   // stepParse: the statement's number, to be forgotten if the server skips it; stepClose: likewise
+	from   int      // stepLocal: its bytes are turn.local[from:to]
 	to     int
 }
 
@@ -43,6 +44,7 @@ type turn struct {
 	sent     int  // bytes written in this turn
 	executes bool // some message of the turn makes the server produce output
 	noted    *router.Statement
+	work     *work            // of noted: waits for its tag; nil: none
 	text     string           // of noted, if the session needs it
 	settings []router.Setting // of noted: what it sets, with parameters filled in
 }
@@ -54,7 +56,7 @@ func (t *turn) empty() bool { return t.head == len(t.steps) }
 
 func (t *turn) reset() {
 	t.steps, t.local, t.head = t.steps[:0], t.local[:0], 0
-	t.sent, t.executes, t.noted, t.settings = 0, false, nil, nil
+	t.sent, t.executes, t.noted, t.work, t.settings = 0, false, nil, nil, nil
 }
 
 // reply answers the client from the session itself, in its place behind the answers that are still to come.

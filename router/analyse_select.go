@@ -1,6 +1,8 @@
 package router
 
 import (
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -112,24 +114,25 @@ func (a *analysis) selectInto(s *pg.SelectStmt, into *pg.IntoClause) {
 }
 
 // setConfig recognises SELECT set_config(name, value, false), which is SET with
-// an answer.
+// an answer; of pgring's own settings also SELECT set_config(name, value, true).
 func (a *analysis) setConfig(s *pg.SelectStmt) bool {
 	if len(s.TargetList) != 1 || len(s.FromClause) > 0 || s.WhereClause != nil || s.WithClause != nil || s.LimitCount != nil ||
 		s.LimitOffset != nil || s.Op != pg.SetOperation_SETOP_NONE || len(s.GroupClause) > 0 || s.HavingClause != nil {
 		return false
 	}
 	f := s.TargetList[0].GetResTarget().GetVal().GetFuncCall()
-	if f == nil || len(f.Args) != 3 || pinOf(f) != PinSettings {
+	if f == nil || !callsCatalog(f, "set_config") || len(f.Args) != 3 {
 		return false
 	}
-	if b := f.Args[2].GetAConst().GetBoolval(); b == nil || b.Boolval {
-		return false
-	}
+	local := f.Args[2].GetAConst().GetBoolval()
 	name := f.Args[0].GetAConst().GetSval()
-	if name == nil {
+	if local == nil || name == nil {
 		return false
 	}
-	set := Setting{Name: foldCase(name.Sval)}
+	set := Setting{Name: foldCase(name.Sval), Local: local.Boolval}
+	if set.Local && !strings.HasPrefix(set.Name, ownPrefix) {
+		return false
+	}
 	switch v := f.Args[1].Node.(type) {
 	case *pg.Node_AConst:
 		text := v.AConst.GetSval()

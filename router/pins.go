@@ -24,6 +24,12 @@ func pinOf(f *pg.FuncCall) Pin {
 	return PinNone
 }
 
+// callsCatalog says whether f calls the pg_catalog function of that name.
+func callsCatalog(f *pg.FuncCall, function string) bool {
+	name, ok := words(f.Funcname)
+	return ok && len(name) > 0 && name[len(name)-1] == function && (len(name) == 1 || len(name) == 2 && name[0] == catalogSchema)
+}
+
 // isTrue says whether n is the keyword TRUE.
 func isTrue(n *pg.Node) bool {
 	b := n.GetAConst().GetBoolval()

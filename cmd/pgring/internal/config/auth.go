@@ -23,12 +23,13 @@ const (
 
 // User is one entry of auth.users.
 type User struct {
-	Name       string `yaml:"name" required:"true" doc:"Name that the client sends."`
-	Password   Secret `yaml:"password" required:"true" doc:"A SCRAM verifier (pgring hash-password makes one) or a plain password."`
-	Database   string `yaml:"database" shown:"backend.database for role app" doc:"The database name that this user may connect to. Roles admin and stats have only the console unless it is set."`
-	MaxClients int    `yaml:"max_clients" default:"0" min:"0" max:"1000000" doc:"Connections of this user; 0 = only limits.max_clients."`
-	Role       Role   `yaml:"role" default:"app" enum:"app|stats|admin" doc:"app: no console; stats: SHOW; admin: everything in the console."`
-	Backend    Login  `yaml:"backend" inherit:"true" doc:"This user's own login on the shards, instead of backend.user and backend.password."`
+	Name       string     `yaml:"name" required:"true" doc:"Name that the client sends."`
+	Password   Secret     `yaml:"password" required:"true" doc:"A SCRAM verifier (pgring hash-password makes one) or a plain password."`
+	Database   string     `yaml:"database" shown:"backend.database for role app" doc:"The database name that this user may connect to. Roles admin and stats have only the console unless it is set."`
+	MaxClients int        `yaml:"max_clients" default:"0" min:"0" max:"1000000" doc:"Connections of this user; 0 = only limits.max_clients."`
+	Role       Role       `yaml:"role" default:"app" enum:"app|stats|admin" doc:"app: no console; stats: SHOW; admin: everything in the console."`
+	CrossShard CommitMode `yaml:"cross_shard" enum:"reject|saga|2pc" shown:"cross_shard.transactions" doc:"This user's own cross_shard.transactions."`
+	Backend    Login      `yaml:"backend" inherit:"true" doc:"This user's own login on the shards, instead of backend.user and backend.password."`
 }
 
 // Login is a user name and password on the shards. The zero value means that another login stands in.

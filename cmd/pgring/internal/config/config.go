@@ -6,18 +6,19 @@ const Format = 1
 // Config is one configuration file: what it says, with defaults filled in. It is never changed after Parse returned it.
 // What depends on several keys (the login at one shard, a table's group) is answered by its methods.
 type Config struct {
-	Version int     `yaml:"version" required:"true" min:"1" max:"1" doc:"Format of this file."`
-	Listen  Listen  `yaml:"listen" doc:"Where clients connect."`
-	Auth    Auth    `yaml:"auth" doc:"Who may connect."`
-	Backend Backend `yaml:"backend" doc:"How pgring logs in to every shard; a shard may override any of these keys."`
-	Shards  []Shard `yaml:"shards" required:"true" doc:"The PostgreSQL servers. The first one also keeps the undeclared tables."`
-	Pool    Pool    `yaml:"pool" doc:"Connections to the shards, per shard and user."`
-	Routing Routing `yaml:"routing" doc:"Statements that concern more than one shard."`
-	Ring    Ring    `yaml:"ring" doc:"Consistent hashing, for tables with strategy consistent."`
-	Tables  []Table `yaml:"tables" doc:"How tables are spread. A table that is not declared lives whole on the first shard."`
-	Limits  Limits  `yaml:"limits" doc:"Bounds on clients and messages."`
-	Control Control `yaml:"control" doc:"The PostgreSQL database that keeps the slot map, shared by all proxies (schema pgring)."`
-	Observe Observe `yaml:"observe" doc:"Logs and diagnostics."`
+	Version    int        `yaml:"version" required:"true" min:"1" max:"1" doc:"Format of this file."`
+	Listen     Listen     `yaml:"listen" doc:"Where clients connect."`
+	Auth       Auth       `yaml:"auth" doc:"Who may connect."`
+	Backend    Backend    `yaml:"backend" doc:"How pgring logs in to every shard; a shard may override any of these keys."`
+	Shards     []Shard    `yaml:"shards" required:"true" doc:"The PostgreSQL servers. The first one also keeps the undeclared tables."`
+	Pool       Pool       `yaml:"pool" doc:"Connections to the shards, per shard and user."`
+	Routing    Routing    `yaml:"routing" doc:"Statements that concern more than one shard."`
+	Ring       Ring       `yaml:"ring" doc:"Consistent hashing, for tables with strategy consistent."`
+	Tables     []Table    `yaml:"tables" doc:"How tables are spread. A table that is not declared lives whole on the first shard."`
+	CrossShard CrossShard `yaml:"cross_shard" doc:"Transactions and statements that write to more than one shard."`
+	Limits     Limits     `yaml:"limits" doc:"Bounds on clients and messages."`
+	Control    Control    `yaml:"control" doc:"The PostgreSQL database that keeps the slot map, shared by all proxies (schema pgring)."`
+	Observe    Observe    `yaml:"observe" doc:"Logs and diagnostics."`
 
 	warnings []Problem
 }

@@ -82,7 +82,8 @@ func New(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.commit, err = saga.New(saga.Config{Topology: n.topology, Operator: n.operator, Login: n.pools.Login, Logger: n.log}); err != nil {
+	if n.commit, err = saga.New(saga.Config{Topology: n.topology, Operator: n.operator, Login: n.pools.Login,
+		KeepFinished: cfg.CrossShard.KeepFinished.Std(), Logger: n.log}); err != nil {
 		return nil, err
 	}
 	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {

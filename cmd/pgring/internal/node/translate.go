@@ -171,6 +171,7 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 		ClientIdle: cfg.Limits.ClientIdleTimeout.Std(), TransactionIdle: cfg.Limits.IdleTransactionTimeout.Std(),
 		MessageLimit: int(cfg.Limits.MessageSize), RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
 		SlowQuery: cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
+	p.CrossShard = crossShard(cfg)
 	if cfg.Pool.Mode == config.PoolSession {
 		p.Mode = proxy.SessionMode
 	}
@@ -194,6 +195,11 @@ func proxyUser(cfg *config.Config, u config.User) (*proxy.User, error) {
 	case config.RoleStats:
 		user.Role = proxy.RoleStats
 	}
+	if u.CrossShard != "" {
+		own := crossShard(cfg)
+		own.Transactions = commitMode(u.CrossShard)
+		user.CrossShard = &own
+	}
 	user.ConsoleOnly = user.Database == "" && u.Role != config.RoleApp
 	secret := u.Password.Reveal()
 	var err error
@@ -203,6 +209,25 @@ func proxyUser(cfg *config.Config, u config.User) (*proxy.User, error) {
 		user.Verifier, err = pgwire.NewVerifier(secret)
 	}
 	return user, err
+}
+
+func crossShard(cfg *config.Config) proxy.CrossShard {
+	c := &cfg.CrossShard
+	return proxy.CrossShard{Transactions: commitMode(c.Transactions), Statements: commitMode(c.Statements),
+		Derive: c.Compensation == config.CompensationAuto, CommitTimeout: c.CommitTimeout.Std()}
+}
+
+func commitMode(m config.CommitMode) proxy.CommitMode {
+	switch m {
+	case config.CommitSaga:
+		return proxy.CommitSaga
+	case config.CommitTwoPhase:
+		return proxy.CommitTwoPhase
+	case config.CommitAuto:
+		return proxy.CommitAuto
+	case config.CommitReject:
+	}
+	return proxy.CommitReject
 }
 
 // clientTLS loads the certificate that clients are shown, anew at each RELOAD.

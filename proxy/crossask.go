@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/saga"
+)
+
+// sendAside runs a query of the session's own ahead of the client's statement, as part of the turn, and keeps its first row. The
+// client's portals stay as they are.
+func (c *session) sendAside(p *participant, sql string, into *outcome) error {
+	p.unnamed = 0
+	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
+	c.out = appendRun(c.out, ownPortal, sql)
+	if err := c.makeRoom(len(c.out)); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true}, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	return c.send(c.out, step{kind: stepExecute, hidden: true, into: into})
+}
+
+// describe asks for the types of a statement's parameters, on an otherwise quiet connection.
+func (p *participant) describe(sql string, oids []uint32) ([]uint32, error) {
+	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", sql, oids), pgwire.Describe, 'S', "")
+	out, err := p.exchange(b, func(typ byte) bool { return typ == pgwire.NoData || typ == pgwire.RowDescription })
+	return out.types, err
+}
+
+// query runs a statement with parameters, on an otherwise quiet connection.
+func (p *participant) query(s *saga.Statement) (outcome, error) {
+	b := pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal)
+	b = pgwire.AppendParse(b, "", s.SQL, s.Types)
+	b = appendBindValues(b, s)
+	b = pgwire.AppendExecute(b, ownPortal, 0)
+	return p.exchange(b, func(typ byte) bool { return typ == pgwire.CommandComplete })
+}
+
+// exchange sends messages of the extended protocol and reads the answer. In the middle of a pipeline they become part of it.
+func (p *participant) exchange(b []byte, last func(typ byte) bool) (outcome, error) {
+	p.unnamed = 0
+	end := byte(pgwire.Sync)
+	if p.unsynced {
+		end = pgwire.Flush
+	}
+	wire := p.conn.Wire()
+	err := wire.Write(pgwire.AppendEmpty(b, end))
+	if err == nil {
+		err = wire.Flush()
+	}
+	if err != nil {
+		return outcome{}, &lostError{shard: p.shard, err: err}
+	}
+	if !p.unsynced {
+		return readOutcome(p.conn)
+	}
+	return p.readUntil(last)
+}
+
+// readUntil reads the answer to messages that no Sync follows.
+func (p *participant) readUntil(last func(typ byte) bool) (out outcome, err error) {
+	for {
+		frame, err := readFrame(p.conn.Wire())
+		if err != nil {
+			p.conn.MarkDirty("connection lost")
+			return out, &lostError{shard: p.shard, err: err}
+		}
+		if frame[0] == pgwire.ErrorResponse {
+			p.skips = true
+			return out, pgwire.ParseError(frame)
+		}
+		body := pgwire.BodyOf(frame)
+		if frame[0] == pgwire.CommandComplete {
+			out.tag = string(body.Text())
+		}
+		out.take(frame)
+		if last(frame[0]) {
+			return out, nil
+		}
+	}
+}
+
+// appendBindValues appends the Bind of a statement to the session's own portal; its results are text.
+func appendBindValues(b []byte, s *saga.Statement) []byte {
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(b, ownPortal...)
+	b = append(b, 0, 0)
+	b = appendInt16(b, len(s.Formats))
+	for _, format := range s.Formats {
+		b = appendInt16(b, int(format))
+	}
+	b = appendInt16(b, len(s.Values))
+	for _, v := range s.Values {
+		if v == nil {
+			b = append(b, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		b = append(b, byte(len(v)>>24), byte(len(v)>>16), byte(len(v)>>8), byte(len(v)))
+		b = append(b, v...)
+	}
+	return pgwire.End(appendInt16(b, 0), at)
+}
+
+func appendInt16(b []byte, n int) []byte { return append(b, byte(n>>8), byte(n)) }
+
+// meaningfulSettings are those that decide what an undo statement means and how values are written in it; the session's own of the
+// form a.b, which policies and triggers read, are added.
+const meaningfulSettings = "role search_path client_encoding DateStyle IntervalStyle TimeZone standard_conforming_strings " +
+	"extra_float_digits bytea_output xmloption lc_monetary lc_numeric lc_time transform_null_equals array_nulls quote_all_identifiers row_security"
+
+// settingNames lists the settings that are kept with an undo statement.
+func (c *session) settingNames() []string {
+	names := strings.Fields(meaningfulSettings)
+	for _, s := range c.state.settings.List() {
+		if strings.Contains(s.Name, ".") {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// settingsSQL reads their values, in a row with the names in front.
+func (c *session) settingsSQL() string {
+	var sql strings.Builder
+	sql.WriteString("SELECT ")
+	for i, name := range c.settingNames() {
+		if i > 0 {
+			sql.WriteString(", ")
+		}
+		sql.WriteString(quoteLiteral(name) + ", pg_catalog.current_setting(" + quoteLiteral(name) + ", true)")
+	}
+	return sql.String()
+}
+
+// settingsOf returns the settings of such a row. Equal ones share one list.
+func (c *session) settingsOf(row *outcome) []saga.Setting {
+	list := make([]saga.Setting, 0, len(row.row)/2)
+	for i := 0; i+1 < len(row.row); i += 2 {
+		list = append(list, saga.Setting{Name: row.row[i], Value: row.row[i+1]})
+	}
+	if sameSettings(list, c.tx.shared) {
+		return c.tx.shared
+	}
+	c.tx.shared = list
+	return list
+}
+
+func sameSettings(a, b []saga.Setting) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
