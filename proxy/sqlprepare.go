@@ -111,13 +111,27 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
 		return c.endExecute(ctx, err)
 	}
-	part, err := c.use(ctx, plan.Shard, inner.Access != router.Read)
+	return c.executeOn(ctx, &writing{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, shared: s.shared}, s)
+}
+
+// executeOn runs a prepared statement with constants on the one server of its plan.
+func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error {
+	var k *work
+	if c.isCovered(w.stmt) {
+		var err error
+		if k, err = c.cover(ctx, w); err != nil {
+			return c.reject(err)
+		}
+	}
+	c.tx.covered = k
+	part, err := c.use(ctx, w.plan.Shard, w.stmt.Access != router.Read)
 	if err != nil {
 		return c.reject(err)
 	}
 	if err := c.ensureParsed(part, s, false); err != nil {
 		return err
 	}
+	bind, describe := w.bind, !c.unit.open
 	if err := c.send(appendBindTo(c.out[:0], bind, s.serverName()), step{kind: stepBind, hidden: true}); err != nil {
 		return err
 	}
@@ -126,16 +140,25 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 			return err
 		}
 	}
-	if err := c.send(pgwire.AppendExecute(c.out[:0], "", 0), step{kind: stepExecute, noted: note(c, inner, s.shared.text, bind)}); err != nil {
+	noted := note(c, w.stmt, w.text, bind)
+	if k != nil {
+		c.noteWork(k, w.stmt)
+	}
+	if err := c.send(pgwire.AppendExecute(c.out[:0], "", 0), step{kind: stepExecute, noted: noted || k != nil}); err != nil {
 		return err
 	}
-	if !describe {
+	if describe {
+		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+			return err
+		}
+	}
+	if !describe && k == nil {
 		return nil
 	}
-	if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+	if err := c.drain(); err != nil {
 		return err
 	}
-	return c.receive()
+	return c.derived(k)
 }
 
 // endExecute ends what an EXECUTE in a Query message has begun through the extended protocol on several servers: no Sync of the
