@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
@@ -31,6 +32,7 @@ type writing struct {
 	text   string
 	bind   *bindMessage // nil: a Query message
 	shared *shared      // nil: a Query message
+	types  []uint32     // of the parameters, as the shard numbers them; set by resolveTypes
 }
 
 // isCovered reports whether the statement is a write of a transaction in mode saga.
@@ -174,7 +176,7 @@ func (w *writing) statement(sql string, used []bool) saga.Statement {
 	s := saga.Statement{SQL: sql, Rows: saga.AnyRows}
 	for i, is := range used {
 		v := &w.bind.values[i]
-		format, oid := int16(0), v.OID
+		format, oid := int16(0), w.types[i]
 		var data []byte
 		if is && !v.Null {
 			data = bytes.Clone(v.Data)
@@ -193,14 +195,19 @@ func (w *writing) statement(sql string, used []bool) saga.Statement {
 	return s
 }
 
-// resolveTypes fills in the types of the parameters that Parse left to the server: another statement may give the same parameter
-// another type.
-func (c *session) resolveTypes(p *participant, w *writing, used []bool) error {
-	open := false
-	for i, is := range used {
-		open = open || is && w.bind.values[i].OID == 0
+// resolveTypes finds the types of the parameters, also those that Parse left to the server: another statement may give the same
+// parameter another type.
+func (c *session) resolveTypes(p *participant, w *writing, used []bool) (err error) {
+	if len(used) == 0 {
+		return nil
 	}
-	if !open {
+	declared := make([]uint32, len(w.bind.values))
+	copy(declared, w.shared.oids)
+	if declared, err = p.types.parameters(declared, p.shard); err != nil {
+		return err
+	}
+	w.types = declared
+	if !slices.Contains(declared, 0) {
 		return nil
 	}
 	types := w.shared.resolved.Load()
@@ -208,7 +215,7 @@ func (c *session) resolveTypes(p *participant, w *writing, used []bool) error {
 		if err := c.drain(); err != nil {
 			return err
 		}
-		found, err := p.describe(w.text, w.shared.oids)
+		found, err := p.describe(textOf(w.plan, []byte(w.text)), declared)
 		if err != nil {
 			return err
 		}
@@ -217,7 +224,11 @@ func (c *session) resolveTypes(p *participant, w *writing, used []bool) error {
 			w.shared.resolved.Store(types)
 		}
 	}
-	w.bind.types(*types)
+	if len(*types) < len(used) {
+		return errProtocol("server described fewer parameters than the statement has")
+	}
+	w.types = *types
+	w.bind.types(w.types)
 	return nil
 }
 
