@@ -35,8 +35,8 @@ func (c *session) commitMode() CommitMode {
 	return c.state.own.now.mode
 }
 
-// admit decides whether a write may go to a shard although the transaction has written to another one.
-func (c *session) admit(other *participant, shard ring.ShardID, k *work) error {
+// admitWrite decides whether a write may go to a shard although the transaction has written to another one.
+func (c *session) admitWrite(other *participant, shard ring.ShardID, k *work) error {
 	if !c.tx.active {
 		return errCrossShard(other.shard, shard)
 	}

@@ -45,7 +45,7 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 	}
 	if writes {
 		if other := c.otherWriter(shard); other != nil {
-			if err := c.admit(other, shard, c.tx.covered); err != nil {
+			if err := c.admitWrite(other, shard, c.tx.covered); err != nil {
 				return nil, err
 			}
 		}
