@@ -25,6 +25,10 @@ type spread struct {
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.
 func (c *session) broadcast(ctx context.Context, s *spread) error {
+	if s.stmt.Verb == router.CopyIn {
+		_, err := c.split(ctx, s)
+		return err
+	}
 	parts := s.parts()
 	if len(parts) == 1 {
 		return c.broadcastOne(ctx, s, parts[0])

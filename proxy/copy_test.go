@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/internal/pgtest"
 )
 
 func TestCopyAnswersAsPostgres(t *testing.T) {
@@ -140,7 +141,9 @@ func TestClientGoneInTheMiddleOfACopyLeavesNothing(t *testing.T) {
 		must(t, err)
 		must(t, f.conn.Close())
 		wantValue(t, conn, "SELECT count(*) FROM logs", "0") // waits for the only connection
-		wantValue(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state <> 'idle'", "0")
+		waitFor(t, "the server to end the COPY", func() bool {
+			return pgtest.One[int64](t, c.servers[0], "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state <> 'idle'") == 0
+		})
 	}
 	f := c.frames()
 	f.send(parseScript(t, "Q COPY (SELECT repeat('x', 1000) FROM generate_series(1, 100000)) TO STDOUT")...)

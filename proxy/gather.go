@@ -412,6 +412,7 @@ func (s *shardRows) other(typ byte, size int) error {
 		s.ended = s.extended
 	case pgwire.ReadyForQuery:
 		s.part.conn.SetStatus(body.Byte())
+		s.part.unsynced, s.part.skips = false, false
 		s.ended = true
 	case pgwire.ErrorResponse:
 		return s.refused(frame)

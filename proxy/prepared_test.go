@@ -215,6 +215,8 @@ func parseFrame(t testing.TB, text string) pgproto3.FrontendMessage {
 		return &pgproto3.Query{String: rest}
 	case "d":
 		return &pgproto3.CopyData{Data: []byte(rest + "\n")}
+	case "D": // without a newline of its own, and with \n, \r and \\ for what they mean in Go
+		return &pgproto3.CopyData{Data: []byte(strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\\`, `\`).Replace(rest))}
 	case "c":
 		return &pgproto3.CopyDone{}
 	case "f":

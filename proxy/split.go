@@ -16,11 +16,21 @@ import (
 // split runs a write whose rows are on several shards. Each shard runs its part at the same time, in one transaction: the client's,
 // or one of this statement's own, which all shards commit or none.
 func (c *session) split(ctx context.Context, s *spread) (tag string, err error) {
+	return c.enclosed(ctx, func() (string, error) {
+		if s.stmt.Verb == router.CopyIn {
+			return c.runCopy(ctx, s)
+		}
+		return c.runSplit(ctx, s)
+	})
+}
+
+// enclosed has run write several shards in a transaction, and answers with the tag that it returns.
+func (c *session) enclosed(ctx context.Context, run func() (string, error)) (tag string, err error) {
 	own, err := c.enclose()
 	if err != nil {
 		return "", c.reject(err)
 	}
-	tag, err = c.runSplit(ctx, s)
+	tag, err = run()
 	if ignoreReported(err) != nil {
 		return "", err
 	}
@@ -80,7 +90,8 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 
 // startSplit sends each shard its part.
 func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part) ([]*shardRows, error) {
-	if err := c.enlistAll(ctx, parts); err != nil {
+	err := c.enlistAll(ctx, parts)
+	if err != nil {
 		c.syncBegun()
 		return nil, c.reject(err)
 	}
@@ -94,7 +105,10 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 		if used := parts[i].Params(); s.bind != nil && used != nil {
 			g.bind, g.oids = s.bind.only(used), typesOfUnused(s.oids, used)
 		}
-		if err := source.start(g); err != nil {
+		if source.oids, err = source.part.types.parameters(g.oids, source.part.shard); err == nil {
+			err = source.start(g)
+		}
+		if err != nil {
 			c.abortGather(ctx, sources[:i])
 			c.drop(source.part)
 			return nil, c.reject(err)

@@ -1,9 +1,13 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgring/pgring/internal/pgtest"
 )
@@ -122,4 +126,137 @@ func TestSplitWritesNeedTwoPhaseCommit(t *testing.T) {
 	}
 	wantValue(t, w.connect(), "SELECT count(*) FROM users WHERE age = 99", "0")
 	f.want(w.keyed("Q UPDATE users SET age = 99 WHERE id = {b}"), "C:UPDATE_1 Z:I")
+}
+
+func TestCopyIntoShardsAnswersAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	in := "Q COPY users FROM STDIN | "
+	csv := "Q COPY users FROM STDIN (FORMAT csv) | "
+	ext := "P . COPY users FROM STDIN | B . . | E . | S | "
+	sameAll(t, w, w.apart([][2]string{
+		{"rows", in + "d 101	five	5\\n | D 102	six	\\\\N\\n103	\\\\\\\\x	7\\n | D 104	y | D 	8\\n | c | Q SELECT 1"},
+		{"nothing", in + "c | Q SELECT 1"},
+		{"no newline at the end", in + "d 101	five	5\\n102	six	6\\n103	x	7 | c"},
+		{"end marker", in + "d 101	five	5\\n102	six	6\\n\\\\.\\n103	x	7\\nrubbish | c"},
+		{"columns", "Q COPY users (name, id) FROM STDIN | D x	101\\ny	102\\nz	103\\n | c"},
+		{"carriage returns", in + "d 101	x	1\\r\\n102	y	2\\r\\n103	z	3\\r\\n | c"},
+		{"newlines of two kinds", in + "d 101	x	1\\n102	y	2\\r\\n103	z	3\\n | c"},
+		{"escaped newline", in + "d 101	a\\\\\\nb	1\\n102	c\\\\nd	2\\n103	z	3\\n | c"},
+		{"wrong key", in + "d 101	x	1\\n102	y	2\\nzehn	z	3\\n103	z	3\\n | c | Q SELECT 1"},
+		{"wrong value", in + "d 101	x	1\\n102	y	2\\n103	z	drei\\n104	z	3\\n | c | Q SELECT 1"},
+		{"NULL key", in + "d 101	x	1\\n102	y	2\\n\\\\N	z	3\\n | c | Q SELECT 1"},
+		{"missing column", in + "d 101	x	1\\n102	y	2\\n103	z\\n | c | Q SELECT 1"},
+		{"extra column", in + "d 101	x	1\\n102	y	2	2\\n103	z	3\\n | c | Q SELECT 1"},
+		{"empty line", in + "d 101	x	1\\n\\n102	y	2\\n | c | Q SELECT 1"},
+		{"duplicate key", in + "d 101	x	1\\n{b}	y	2\\n103	z	3\\n | c | Q SELECT 1"},
+		{"given up", in + "d 101	x	1\\n102	y	2\\n | f changed my mind | Q SELECT 1"},
+		{"Flush and Sync on the way", in + "d 101	x	1\\n | F | S | D 102	y	2\\n | c | Q SELECT 1"},
+		{"csv", csv + "d 101,\"a,b\",5\\n102,\"say \"\"x\"\"\",\\n\"103\",,7\\n | c"},
+		{"csv over lines", csv + "d 101,\"a\\nb\\n\\nc\",5\\n102,\"\",1\\n103,x,zz\\n | c"},
+		{"csv with a header", "Q COPY users FROM STDIN (FORMAT csv, HEADER) | D id,name,age\\n101,x,1\\n102,y,2\\n103,z,x\\n | c"},
+		{"csv with a matching header", "Q COPY users FROM STDIN (FORMAT csv, HEADER match) | D id,name,age\\n101,x,1\\n102,y,2\\n | c | Q COPY users FROM STDIN (FORMAT csv, HEADER match) | D name,id,age\\n | c | Q SELECT 1"},
+		{"csv with options", "Q COPY users FROM STDIN (FORMAT csv, DELIMITER '|', QUOTE '''', ESCAPE '\\', NULL 'nil', FORCE_NOT_NULL (name)) | D 101; | c | Q SELECT 1"},
+		{"csv unterminated", csv + "d 101,x,1\\n102,\"y,2\\n103,z,3\\n | c | Q SELECT 1"},
+		{"where", "Q COPY users FROM STDIN WHERE age > 1 | D 101	x	1\\n102	y	2\\n103	z	3\\n | c"},
+		{"a table column that is not there", "Q COPY users (id, nothing) FROM STDIN | D 101	x\\n | c | Q SELECT 1"},
+		{"in a script", "Q UPDATE users SET age = 50 WHERE id = {a}; COPY users FROM STDIN; SELECT count(*) FROM users | D 101	x	1\\n102	y	2\\n103	z	3\\n | c"},
+		{"undone by a later statement", "Q COPY users FROM STDIN; SELECT 1/0 | D 101	x	1\\n102	y	2\\n103	z	3\\n | c"},
+		{"extended", ext + "d 101	x	1\\n102	y	2\\n103	z	3\\n | c | S | Q SELECT 1"},
+		{"extended, wrong value", ext + "d 101	x	1\\n102	y	zwei\\n103	z	3\\n | c | S | Q SELECT 1"},
+		{"extended, given up", ext + "d 101	x	1\\n | f no | S | Q SELECT 1"},
+		{"extended, among others", "P u UPDATE users SET age = 50 WHERE id = $1 | S | B . u {a} | E . | P . COPY users FROM STDIN | B . . | E . | D 101	x	1\\n102	y	2\\n103	z	3\\n | c | B . u {b} | E . | P . SELECT 1/0 | B . . | E . | S"},
+		{"reference table", "Q COPY countries FROM STDIN | D fr	France\\nit	Italy\\n | c | Q SELECT count(*) FROM countries"},
+		{"reference table, wrong", "Q COPY countries FROM STDIN | D fr	France\\nde	Germany\\n | c | Q SELECT count(*) FROM countries"},
+	}))
+	if plans := w.server.Stats().Plans["split"]; plans < 30 {
+		t.Errorf("only %d statements were split", plans)
+	}
+}
+
+// TestCopyErrorsTellTheClientsLine compares all fields of errors in the middle of many rows.
+func TestCopyErrorsTellTheClientsLine(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	for _, test := range []struct{ name, copy, wrong string }{
+		{"value", "COPY users FROM STDIN", "777\tx\tzz\n"},
+		{"key", "COPY users FROM STDIN", "sieben\tx\t1\n"},
+		{"missing column", "COPY users FROM STDIN", "777\n"},
+		{"extra column", "COPY users FROM STDIN", "777\tx\t1\t1\n"},
+		{"NULL key", "COPY users FROM STDIN", "\\N\tx\t1\n"},
+		{"escaped key", "COPY users (age, id, name) FROM STDIN", "5\t7a\\t7\tx\n"},
+		{"csv value", "COPY users FROM STDIN (FORMAT csv)", "777,\"x\n\ny\",zz\n"},
+		{"csv quote", "COPY users FROM STDIN (FORMAT csv)", "777,\"x,1\n"},
+		{"csv with a header", "COPY users FROM STDIN (FORMAT csv, HEADER)", "777,x,zz\n"},
+		{"duplicate", "COPY users FROM STDIN", "5\tx\t1\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w.reset(t)
+			var data strings.Builder
+			pattern := "%d\tname %d\t1\n"
+			if strings.Contains(test.copy, "csv") {
+				pattern = "%d,\"name\n%d\",1\n"
+			}
+			if strings.Contains(test.copy, "age, id") {
+				pattern = "1\t%d\tname %d\n"
+			}
+			row := func(i int) { fmt.Fprintf(&data, pattern, i+4, i) }
+			for i := range 5000 {
+				if i == 3000 {
+					data.WriteString(test.wrong)
+				}
+				row(i)
+			}
+			var got [2]error
+			for i, conn := range []*pgx.Conn{w.plain.Connect(t), w.connect()} {
+				_, got[i] = conn.PgConn().CopyFrom(background, strings.NewReader(data.String()), test.copy)
+			}
+			want, have := errorText(got[0]), errorText(got[1])
+			if want == "" || want != have {
+				t.Errorf("PostgreSQL: %s\n    pgring: %s", want, have)
+			}
+			wantValue(t, w.connect(), "SELECT count(*) FROM users", "3")
+		})
+	}
+}
+
+// errorText shows what a server's error says, without where in its source it comes from.
+func errorText(err error) string {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return strings.Join([]string{e.Severity, e.Code, e.Message, e.Detail, e.Where, e.TableName, e.ColumnName, e.ConstraintName}, " | ")
+}
+
+func TestBinaryCopyIntoShards(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	const rows = 30000
+	source := func() pgx.CopyFromSource {
+		return pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+			return []any{strings.Repeat("x", i%300), int64(i + 1000), nil}, nil
+		})
+	}
+	conn := w.connect()
+	n, err := conn.CopyFrom(background, pgx.Identifier{"users"}, []string{"name", "id", "age"}, source())
+	if err != nil || n != rows {
+		t.Fatal(n, err)
+	}
+	right := int64(0)
+	for _, s := range w.servers {
+		right += pgtest.One[int64](t, s, "SELECT count(*) FROM users WHERE length(name) = (id - 1000) % 300 AND age IS NULL")
+	}
+	if right != rows {
+		t.Errorf("%d of %d rows are right", right, rows)
+	}
+	for i, key := range w.keys3 {
+		if countOn(t, w.shardOf(key), "users") < rows/10 {
+			t.Errorf("shard %d has too few rows", i)
+		}
+	}
+	_, err = conn.CopyFrom(background, pgx.Identifier{"users"}, []string{"name", "id", "age"}, source())
+	wantCode(t, err, "23505")
+	wantValue(t, conn, "SELECT count(*) FROM users", fmt.Sprint(rows+3))
 }

@@ -117,11 +117,13 @@ func (a *analysis) copy(s *pg.CopyStmt) {
 			a.onlySingle(&Refusal{Reason: Unsupported, Message: "COPY of a view over sharded tables is not supported",
 				Detail: "The view would see the rows of one shard only.", Hint: "COPY a query of the table itself."})
 		}
+	case s.IsFrom && !server:
+		a.copyInto(s, at.table)
 	case at.table.Kind == topology.Reference:
 		a.onHome(a.snap.Home)
 		if s.IsFrom {
-			a.onlySingle(&Refusal{Reason: Unsupported, Message: "COPY into a reference table is not supported yet",
-				Detail: "The rows would have to be written on every shard.", Hint: "Use INSERT."})
+			a.onlySingle(&Refusal{Reason: Unsupported, Message: "COPY of a server's file into a reference table is not supported",
+				Detail: "The file is on one server.", Hint: "Use COPY … FROM STDIN."})
 		}
 	default:
 		a.copySharded(s, at.table)
@@ -143,7 +145,7 @@ func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 	what := "COPY out of a sharded table is not supported yet"
 	hint := "COPY (SELECT … WHERE " + quoteIdent(keyName(t)) + " = …) TO STDOUT, or SELECT."
 	if s.IsFrom {
-		what, hint = "COPY into a sharded table is not supported yet", "Use INSERT."
+		what, hint = "COPY of a server's file into a sharded table is not supported", "Use COPY … FROM STDIN."
 	}
 	a.onlyAlone(&Refusal{Reason: Unsupported, Message: what,
 		Detail: "The rows of " + quoteIdent(whole(t)) + " are on several shards.", Hint: hint})

@@ -40,6 +40,7 @@ type core struct {
 	splits    bool       // a write that may run on several shards, each writing its own rows
 	insertion *insertion // an INSERT whose rows say where it runs; replaces needs
 	rows      *sql.Rows  // of insertion, where they are not the message's
+	copying   *copying   // COPY … FROM STDIN into a table that is on several shards
 	parts     []part     // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil

@@ -292,9 +292,7 @@ COPY settings TO STDOUT WITH (FORMAT csv);
 --> home on s1
 COPY customers FROM STDIN;
 --> verb copy in, writes
---> refused (unsupported): COPY into a sharded table is not supported yet
--->   detail: The rows of "customers" are on several shards.
--->   hint: Use INSERT.
+--> split on s1 s2 s3 s4
 COPY customers TO STDOUT;
 --> verb copy out
 --> refused (unsupported): COPY out of a sharded table is not supported yet
@@ -308,9 +306,7 @@ COPY countries TO STDOUT;
 --> home on s1
 COPY countries FROM STDIN;
 --> verb copy in, writes
---> refused (unsupported): COPY into a reference table is not supported yet
--->   detail: The rows would have to be written on every shard.
--->   hint: Use INSERT.
+--> broadcast on s1 s2 s3 s4
 COPY (SELECT * FROM customers WHERE id = 42) TO STDOUT;
 --> verb copy out
 --> one on s3

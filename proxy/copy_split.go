@@ -1,0 +1,533 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// copyTo is the part of a COPY FROM STDIN that one shard gets.
+type copyTo struct {
+	part     *participant
+	frame    []byte // a CopyData message in the making
+	lines    copyLines
+	opened   bool // the server waits for data
+	finished bool // the end of its data was sent
+
+	// Written by the goroutine that hears the server's answer, read when it has ended.
+	tag    string
+	failed *pgwire.Error
+	lost   error
+}
+
+// copyFeed is a COPY FROM STDIN into several shards. The session's goroutine reads the client and writes to all shards, at the pace
+// of the slowest; for each shard another goroutine hears what its server says meanwhile.
+type copyFeed struct {
+	session *session
+	rows    *router.CopyRows
+	to      []*copyTo
+	opened  []byte // the first shard's CopyInResponse
+	ended   bool   // the data's end marker has come
+
+	over   atomic.Bool // some server has ended its COPY: nothing more is to be read
+	broken atomic.Bool // some server has failed
+	client sync.Mutex  // for notices: nothing else is written to the client meanwhile
+}
+
+// copyChunk is how many bytes of rows are collected for one message to a shard.
+const copyChunk = 32 << 10
+
+// runCopy runs COPY FROM STDIN on several shards, within the transaction that is open.
+func (c *session) runCopy(ctx context.Context, s *spread) (string, error) {
+	parts := s.parts()
+	if err := c.enlistAll(ctx, parts); err != nil {
+		c.syncBegun()
+		return "", c.reject(err)
+	}
+	f := &copyFeed{session: c}
+	for _, part := range parts {
+		f.to = append(f.to, &copyTo{part: c.participant(part.Shard)})
+	}
+	f.rows = s.stmt.CopyRows(c.snap, s.plan.Shards)
+	err := f.begin(s.text)
+	if err == nil {
+		err = f.run(ctx)
+	}
+	if failure := c.client.Net().SetReadDeadline(time.Time{}); failure != nil {
+		return "", failure
+	}
+	tag := ""
+	if err == nil {
+		tag, err = f.tag(s)
+	}
+	if err != nil {
+		return "", c.reject(err)
+	}
+	return tag, nil
+}
+
+// begin starts the COPY on all shards.
+func (f *copyFeed) begin(text string) error {
+	for _, to := range f.to {
+		if err := sendText(to.part.conn, text); err != nil {
+			f.cut()
+			return err
+		}
+	}
+	var failure error
+	for _, to := range f.to {
+		if to.opens(f) || failure != nil {
+			continue
+		}
+		if failure = to.lost; failure == nil {
+			failure = to.failed
+		}
+	}
+	if failure != nil {
+		f.end(pgwire.CopyFail)
+		for _, to := range f.to {
+			if to.opened {
+				to.hear(f)
+			}
+		}
+		f.dropLost()
+	}
+	return failure
+}
+
+// opens reads up to the server's CopyInResponse. False: it has given an error instead, or is lost.
+func (to *copyTo) opens(f *copyFeed) bool {
+	wire := to.part.conn.Wire()
+	for {
+		typ, size, err := wire.Peek()
+		if err != nil {
+			to.lost = &lostError{shard: to.part.shard, err: err}
+			return false
+		}
+		switch typ {
+		case pgwire.CopyInResponse:
+			frame, err := readFrame(wire)
+			if err != nil {
+				to.lost = &lostError{shard: to.part.shard, err: err}
+				return false
+			}
+			if f.opened == nil {
+				f.opened = append([]byte(nil), frame...)
+			}
+			to.opened = true
+			return true
+		case pgwire.NoticeResponse, pgwire.ParameterStatus:
+			if err := wire.Pipe(f.session.client, size); err != nil {
+				to.lost = err
+				return false
+			}
+		default:
+			to.hear(f)
+			return false
+		}
+	}
+}
+
+// run feeds the shards until the client or a server ends the COPY.
+func (f *copyFeed) run(ctx context.Context) error {
+	c := f.session
+	err := c.write(f.opened)
+	if err == nil {
+		err = c.client.Flush()
+	}
+	if err != nil {
+		f.cut()
+		return err
+	}
+	var heard sync.WaitGroup
+	for _, to := range f.to {
+		// owner: run, which waits for it; ends with the server's ReadyForQuery or its connection
+		heard.Go(func() {
+			to.hear(f)
+			f.over.Store(true)
+			c.wake() // an early answer must reach a client that has fallen silent
+		})
+	}
+	all := make(chan struct{})
+	var stubborn sync.WaitGroup
+	// owner: run, which waits for it; ends when all servers have answered
+	stubborn.Go(func() { f.press(ctx, all) })
+	err = f.feed()
+	if endsSession(err) {
+		f.cut()
+	}
+	heard.Wait()
+	close(all)
+	stubborn.Wait()
+	f.dropLost()
+	if endsSession(err) {
+		return err
+	}
+	if failure, rank := f.failure(); failure != nil && (err == nil || rank < cancelRank) {
+		return failure
+	}
+	return err
+}
+
+// endsSession reports whether nothing more can be said to the client after this error.
+func endsSession(err error) bool {
+	var e *pgwire.Error
+	return clientError(err) != nil || errors.As(err, &e) && e.Severity == "FATAL"
+}
+
+// press cancels the COPY on servers that do not end it though another has failed, such as one that waits for a lock.
+func (f *copyFeed) press(ctx context.Context, all <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for failed := false; ; failed = f.broken.Load() {
+		select {
+		case <-all:
+			return
+		case <-tick.C:
+			if failed {
+				f.session.cancelStatement(ctx)
+			}
+		}
+	}
+}
+
+// hear reads what a server says until it has ended the COPY.
+func (to *copyTo) hear(f *copyFeed) {
+	if to.lost != nil {
+		return
+	}
+	wire := to.part.conn.Wire()
+	for {
+		typ, size, err := wire.Peek()
+		if err == nil && (typ == pgwire.NoticeResponse || typ == pgwire.ParameterStatus) {
+			if err = f.notice(wire, size); err == nil {
+				continue
+			}
+		}
+		var frame []byte
+		if err == nil {
+			frame, err = readFrame(wire)
+		}
+		if err != nil {
+			to.lost = &lostError{shard: to.part.shard, last: to.failed, err: err}
+			f.fail()
+			return
+		}
+		body := pgwire.BodyOf(frame)
+		switch typ {
+		case pgwire.CommandComplete:
+			to.tag = string(body.Text())
+		case pgwire.ErrorResponse:
+			to.failed = pgwire.ParseError(frame)
+			f.fail()
+		case pgwire.ReadyForQuery:
+			to.part.conn.SetStatus(body.Byte())
+			to.part.unsynced, to.part.skips = false, false
+			return
+		}
+	}
+}
+
+// fail has the session stop feeding.
+func (f *copyFeed) fail() {
+	f.broken.Store(true)
+	f.over.Store(true)
+	f.session.wake()
+}
+
+// notice relays a notice to the client at once.
+func (f *copyFeed) notice(wire *pgwire.Conn, size int) error {
+	f.client.Lock()
+	defer f.client.Unlock()
+	if err := wire.Pipe(f.session.client, size); err != nil {
+		return err
+	}
+	return f.session.client.Flush()
+}
+
+// feed reads the client's messages. An error is what to tell the client unless a server has a better one.
+func (f *copyFeed) feed() error {
+	c := f.session
+	for {
+		if c.client.Buffered() == 0 {
+			if err := f.flush(); err != nil {
+				return f.stop(err)
+			}
+		}
+		typ, size, err := c.await(0, f.over.Load)
+		switch {
+		case f.over.Load() && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)):
+			return f.stop(nil)
+		case err != nil:
+			return c.ended(err)
+		}
+		switch typ {
+		case pgwire.CopyData:
+			c.client.Consume(pgwire.HeaderSize)
+			err = f.data(size - pgwire.HeaderSize)
+		case pgwire.CopyDone:
+			c.client.Consume(size)
+			if err = f.rest(true); err == nil {
+				f.end(pgwire.CopyDone)
+				return nil
+			}
+		case pgwire.CopyFail:
+			return f.givenUp(size)
+		case pgwire.Flush, pgwire.Sync: // PostgreSQL ignores them here
+			err = c.client.Discard(size)
+		default:
+			return fatal(codeProtocolViolation, fmt.Sprintf("unexpected message type %q during COPY from stdin", typ))
+		}
+		if err != nil {
+			return f.stop(err)
+		}
+	}
+}
+
+// stop ends the COPY on the shards because of an error, or of one that some server has given.
+func (f *copyFeed) stop(err error) error {
+	if !endsSession(err) {
+		f.end(pgwire.CopyFail)
+	}
+	return err
+}
+
+// givenUp passes the client's CopyFail on.
+func (f *copyFeed) givenUp(size int) error {
+	frame, err := f.session.client.Frame(size, f.session.policy.MessageLimit)
+	if err != nil {
+		return err
+	}
+	message := append([]byte(nil), frame...)
+	f.write(message)
+	return nil
+}
+
+// data divides the body of a CopyData message. If a server answers in the middle of it, the rest is dropped when it comes.
+func (f *copyFeed) data(size int) error {
+	c := f.session
+	for size > 0 {
+		err := c.awaitBytes(1, 0, f.over.Load)
+		if f.over.Load() && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+			c.owed = size
+			return nil
+		}
+		if err != nil {
+			return c.ended(err)
+		}
+		pending := c.client.Pending()
+		pending = pending[:min(len(pending), size)]
+		f.rows.Give(pending)
+		c.client.Consume(len(pending))
+		size -= len(pending)
+		if err := f.rest(false); err != nil {
+			c.owed = size
+			return err
+		}
+		if c.client.Buffered() == 0 {
+			if err := f.flush(); err != nil {
+				c.owed = size
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rest gives the shards the rows that are complete.
+func (f *copyFeed) rest(last bool) error {
+	for !f.ended {
+		piece, ok := f.rows.Next(last)
+		if !ok {
+			break
+		}
+		f.ended = piece.End
+		if err := f.give(&piece); err != nil {
+			return err
+		}
+		if piece.Doubt != nil {
+			return f.doubt(&piece)
+		}
+	}
+	if f.rows.Held() > f.session.policy.MessageLimit && !f.ended {
+		return &pgwire.Error{Code: codeTooLarge, Message: "a row of the COPY is too large to be placed",
+			Detail: fmt.Sprintf("limits.message_size is %d.", f.session.policy.MessageLimit), Hint: "Raise limits.message_size.",
+			Where: fmt.Sprintf("COPY, line %d", f.rows.Lines()+1)}
+	}
+	return nil
+}
+
+// give adds a piece to what its shard gets, or each.
+func (f *copyFeed) give(piece *router.CopyPiece) error {
+	if piece.To >= 0 {
+		return f.to[piece.To].add(piece)
+	}
+	for _, to := range f.to {
+		if err := to.add(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (to *copyTo) add(piece *router.CopyPiece) error {
+	if len(to.frame) == 0 {
+		to.frame = append(to.frame, pgwire.CopyData, 0, 0, 0, 0)
+	}
+	to.frame = append(to.frame, piece.Data...)
+	switch {
+	case piece.Lines == 0:
+	case to.lines.total == 0:
+		to.lines.add(piece.Line, piece.First)
+	default:
+		to.lines.add(piece.Line, piece.Lines)
+	}
+	if len(to.frame) < copyChunk {
+		return nil
+	}
+	return to.send()
+}
+
+// send writes the rows collected for a shard.
+func (to *copyTo) send() error {
+	if len(to.frame) == 0 {
+		return nil
+	}
+	err := to.part.conn.Wire().Write(pgwire.End(to.frame, 0))
+	to.frame = to.frame[:0]
+	if err != nil {
+		return &lostError{shard: to.part.shard, err: err}
+	}
+	return nil
+}
+
+// flush sends all that was collected.
+func (f *copyFeed) flush() error {
+	for _, to := range f.to {
+		err := to.send()
+		if err == nil {
+			err = to.part.conn.Wire().Flush()
+		}
+		if err != nil {
+			return &lostError{shard: to.part.shard, err: err}
+		}
+	}
+	return nil
+}
+
+// doubt ends the COPY behind a row that its shard is expected to refuse: its error is better than the router's.
+func (f *copyFeed) doubt(piece *router.CopyPiece) error {
+	for i, to := range f.to {
+		if i == max(piece.To, 0) {
+			to.finish(pgwire.AppendEmpty(nil, pgwire.CopyDone))
+		}
+	}
+	return piece.Doubt
+}
+
+// end sends each shard the end of the data, or that there is none. A connection that takes none is lost: who hears it will tell.
+func (f *copyFeed) end(typ byte) {
+	message := pgwire.AppendEmpty(nil, pgwire.CopyDone)
+	if typ == pgwire.CopyFail {
+		message = pgwire.AppendText(nil, pgwire.CopyFail, "COPY was given up")
+	}
+	f.write(message)
+}
+
+func (f *copyFeed) write(message []byte) {
+	for _, to := range f.to {
+		to.finish(message)
+	}
+}
+
+// finish sends what is left for a shard and the end of its data, once.
+func (to *copyTo) finish(message []byte) {
+	if to.finished || !to.opened || to.lost != nil {
+		return
+	}
+	to.finished = true
+	wire := to.part.conn.Wire()
+	if to.send() == nil && wire.Write(message) == nil {
+		_ = wire.Flush()
+	}
+}
+
+// cut closes the connections to all shards: nothing more will come from the client.
+func (f *copyFeed) cut() {
+	for _, to := range f.to {
+		to.part.conn.MarkDirty("copy broken off")
+		_ = to.part.conn.Wire().Close()
+	}
+}
+
+// dropLost gives up the participants whose connections broke.
+func (f *copyFeed) dropLost() {
+	for _, to := range f.to {
+		if to.lost != nil {
+			f.session.drop(to.part)
+		}
+	}
+}
+
+// failure is the error to tell, with its line in the client's data: the first by that, and one of the session's own making last.
+func (f *copyFeed) failure() (told error, best int) {
+	for _, to := range f.to {
+		switch {
+		case to.failed != nil:
+			e, rank := f.located(to)
+			if told == nil || rank < best {
+				told, best = e, rank
+			}
+		case to.lost != nil && told == nil:
+			told, best = to.lost, lastRank
+		}
+	}
+	return told, best
+}
+
+// The ranks of errors without a line.
+const (
+	lastRank   = 1 << 62
+	cancelRank = lastRank + 1
+)
+
+// located returns the server's error with the client's line in its context, and its rank among others.
+func (f *copyFeed) located(to *copyTo) (*pgwire.Error, int) {
+	e := *to.failed
+	rank := lastRank
+	if line, from, end := contextLine(e.Where); line > 0 && to.lines.total > 0 {
+		if rank = to.lines.origin(line); line > to.lines.total { // behind the last row of all
+			rank = f.rows.Lines() + line - to.lines.total
+		}
+		if rank > 0 {
+			e.Where = e.Where[:from] + strconv.Itoa(rank) + e.Where[end:]
+		}
+	}
+	if e.Code == codeQueryCanceled {
+		rank = cancelRank
+	}
+	return &e, rank
+}
+
+// tag is the answer to the COPY: rows of several shards add up, those of a reference table are on each.
+func (f *copyFeed) tag(s *spread) (string, error) {
+	total := int64(0)
+	for _, to := range f.to {
+		total += affected(to.tag)
+		if s.plan.Kind != router.Split && to.tag != f.to[0].tag {
+			return "", errDiffers(s.stmt, f.to[0].part.shard, to.part.shard, f.to[0].tag, to.tag)
+		}
+	}
+	if s.plan.Kind != router.Split {
+		return f.to[0].tag, nil
+	}
+	return "COPY " + strconv.FormatInt(total, 10), nil
+}
