@@ -115,8 +115,10 @@ func queryColumns() []column {
 		{"application_name", text, "What the client calls itself."},
 		{"state", text, "active, or idle in transaction: then the query is the last one."},
 		{"duration_ms", float, "Since the statement began."},
-		{"kind", text, "How it is run: one, home, reference, gather or broadcast."},
+		{"kind", text, "How it is run: one, home, reference, gather, pull, broadcast or split."},
 		{"shards", text, "Shards whose connections the client holds."},
+		{"copied_rows", integer, "Rows that a pull has copied between shards so far."},
+		{"copied_bytes", integer, "Their bytes."},
 		{"query", text, "Its text, at most the first 1024 bytes."},
 	}
 }
@@ -129,7 +131,8 @@ func (c *Console) showQueries(context.Context, *input) (*outcome, error) {
 			continue
 		}
 		rows = append(rows, row{number(client.ID), client.User, client.Database, client.Application, client.State,
-			millis(time.Since(client.Began)), client.Kind.String(), list(client.Shards), client.Query})
+			millis(time.Since(client.Began)), client.Kind.String(), list(client.Shards),
+			client.CopiedRows, client.CopiedBytes, client.Query})
 	}
 	return rowsOf(rows)
 }

@@ -57,6 +57,8 @@ type options struct {
 	policy  proxy.Policy
 	server  []pgtest.Option
 	noTable bool
+	tables  []topology.TableWish // declared beside those of every test cluster
+	setup   string               // makes them
 }
 
 func start(t testing.TB, o options) *cluster {
@@ -67,7 +69,7 @@ func start(t testing.TB, o options) *cluster {
 	c := &cluster{t: t, servers: pgtest.Start(t, o.shards, o.server...)}
 	if !o.noTable {
 		for _, s := range c.servers {
-			s.Exec(t, testSchema)
+			s.Exec(t, testSchema+o.setup)
 		}
 	}
 	c.build(o)
@@ -77,7 +79,7 @@ func start(t testing.TB, o options) *cluster {
 func (c *cluster) build(o options) {
 	t := c.t
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	wish := topology.Wish{Tables: testTables()}
+	wish := topology.Wish{Tables: append(testTables(), o.tables...)}
 	login := backend.Login{User: "postgres", Database: "postgres"}
 	o.pool.Logger = log
 	var err error

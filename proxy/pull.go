@@ -40,6 +40,7 @@ const analyzeFrom = 10_000
 
 // pull copies the rows and has the statement answered.
 func (c *session) pull(ctx context.Context, g *pull) error {
+	interrupts := c.watch.interrupts.Load()
 	if err := c.takePull(ctx, g); err != nil {
 		return err
 	}
@@ -47,7 +48,11 @@ func (c *session) pull(ctx context.Context, g *pull) error {
 		c.abortGather(ctx, g.sources)
 		return c.failPull(g, err)
 	}
-	if err := c.copyRows(ctx, g); err != nil {
+	err := c.copyRows(ctx, g)
+	if err == nil && c.watch.interrupts.Load() != interrupts {
+		err = errInterrupted()
+	}
+	if err != nil {
 		return c.failPull(g, err)
 	}
 	return c.answerPull(g)

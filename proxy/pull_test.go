@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
 )
 
 func TestPulledStatementsAnswerAsPostgres(t *testing.T) {
@@ -70,5 +73,87 @@ func TestHiddenWriteBesideAPullIsFoundAtCommit(t *testing.T) {
 	}
 	if found != 2 {
 		t.Fatalf("%d of 2 hidden writes were found", found)
+	}
+}
+
+func TestPullsAreLimitedAndShown(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	conn := w.connect()
+	for _, p := range []func(p *proxy.Policy){func(p *proxy.Policy) { p.PullRows = 5 }, func(p *proxy.Policy) { p.PullBytes = 200 }} {
+		w.apply(p)
+		wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
+		for _, begin := range []string{"", "BEGIN"} {
+			run(t, conn, begin)
+			e := refused(t, conn, "SELECT count(DISTINCT body) FROM notes", "54000")
+			if e.Hint == "" {
+				t.Error("no hint")
+			}
+			_, err := conn.Exec(background, "SELECT count(DISTINCT body) FROM notes WHERE n > $1", 0)
+			wantCode(t, err, map[string]string{"": "54000", "BEGIN": "25P02"}[begin])
+			if begin != "" {
+				run(t, conn, "ROLLBACK")
+			}
+		}
+		wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
+		w.apply(func(p *proxy.Policy) { p.PullRows, p.PullBytes = 0, 0 })
+	}
+	other := w.connect()
+	done := make(chan error, 1)
+	go func() {
+		_, err := other.Exec(background, "SELECT count(DISTINCT n), max(pg_sleep(60)::text) FROM notes")
+		done <- err
+	}()
+	waitFor(t, "the rows copied", func() bool {
+		for _, client := range w.server.Clients() {
+			if client.Kind == router.Pull && client.State == "active" && client.CopiedRows == 10 && client.CopiedBytes > 100 {
+				return w.server.Kill(background, client.ID)
+			}
+		}
+		return false
+	})
+	if err := <-done; err == nil {
+		t.Error("the client that was ended has its answer")
+	}
+	wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
+}
+
+// TestPulledColumnsKeepTheirTypes: enums, arrays of them, composites and domains have OIDs that differ between servers.
+func TestPulledColumnsKeepTheirTypes(t *testing.T) {
+	t.Parallel()
+	const types = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TYPE pair AS (a int, m mood); CREATE DOMAIN small AS int CHECK (VALUE < 100);" +
+		"CREATE TABLE kept (k bigint PRIMARY KEY, m mood, ms mood[], p pair, d small, ds small[], j jsonb, r int4range, t timestamptz(3), c char(5), v varchar(9) COLLATE \"C\"," +
+		" i interval, f float8, n numeric(9,3), b bytea, g int GENERATED ALWAYS AS (d * 2) STORED, a aclitem, nr int[][])"
+	// Some servers have a type more, so that the OIDs differ.
+	const uneven = "DO $$BEGIN IF current_setting('port')::int % 2 = 0 THEN CREATE TYPE uneven AS ENUM ('x'); END IF; END$$;"
+	w := startTwin(t, options{setup: uneven + types,
+		tables: []topology.TableWish{{Name: topology.Name{Schema: "public", Table: "kept"}, Kind: topology.Sharded, Key: []string{"k"}}}})
+	w.plain.Exec(t, types)
+	console := w.connect()
+	plain := w.direct[len(w.direct)-1]
+	for k := range 12 {
+		row := fmt.Sprintf("INSERT INTO kept VALUES (%[1]d, (ARRAY['sad','ok','happy',NULL])[%[1]d %% 4 + 1]::mood, ARRAY['happy','sad']::mood[], (%[1]d, 'ok'), %[1]d,"+
+			" ARRAY[%[1]d, NULL]::small[], '{\"a\": %[1]d}', '[0,%[1]d]', '2024-01-01 00:00+00', 'c%[1]d', E'v\\t\\\\%[1]d', '%[1]d hours', %[1]d / 3.0::float8, %[1]d / 7.0, '\\x00ff0a', DEFAULT,"+
+			" 'postgres=r/postgres', '{{1,2},{3,%[1]d}}')", k)
+		run(t, plain, row)
+		run(t, console, row)
+	}
+	for _, settings := range []string{"", "SET datestyle = 'SQL, DMY'; SET extra_float_digits = -3; SET bytea_output = 'escape'; SET intervalstyle = 'sql_standard'"} {
+		run(t, plain, settings)
+		run(t, console, settings)
+		for _, sql := range []string{
+			"SELECT * FROM kept ORDER BY m DESC NULLS LAST, ms, p, k",
+			"SELECT m, count(*), max(d), array_agg(k ORDER BY f), min(t), sum(n), sum(i), string_agg(c, '|' ORDER BY v) FROM kept GROUP BY m ORDER BY m",
+			"SELECT x.k, y.p, (y.p).m FROM kept x JOIN kept y ON x.d = y.k + 1 AND x.ms = y.ms ORDER BY x.k::text",
+			"SELECT row_to_json(x) FROM kept x ORDER BY x.k::text",
+			"SELECT pg_typeof(m), pg_typeof(ds), pg_typeof(p), pg_typeof(d), pg_typeof(c), count(DISTINCT v) FROM kept GROUP BY m, ds, p, d, c ORDER BY p, m",
+		} {
+			want, wantErr := rowsOf(plain, sql, true)
+			got, gotErr := rowsOf(console, sql, true)
+			if wantErr != nil || gotErr != nil || got != want {
+				t.Errorf("%s\n      pgring %s %v\n  PostgreSQL %s %v", sql, got, gotErr, want, wantErr)
+			}
+		}
 	}
 }

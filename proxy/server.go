@@ -366,5 +366,5 @@ func (s *Server) cancel(ctx context.Context, request pgwire.Cancel) {
 	s.totals.cancels.Add(1)
 	ctx, done := context.WithTimeout(ctx, 10*time.Second)
 	defer done()
-	c.cancelStatement(ctx)
+	c.interrupt(ctx)
 }

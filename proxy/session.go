@@ -79,18 +79,19 @@ type unit struct {
 // watch is what other goroutines may look at or interrupt.
 type watch struct {
 	sync.Mutex
-	busy    []*backend.Conn // connections in the session's hands
-	cancels int             // cancel requests under way
-	settled *sync.Cond      // signalled when cancels becomes 0
-	state   string          // active, idle, idle in transaction
-	app     string
-	query   []byte
-	kind    router.Kind
-	began   time.Time
-	killed  time.Time // when the session was first told to end
-	queries int64
-	rows    atomic.Int64 // copied between shards for the statement
-	bytes   atomic.Int64
+	busy       []*backend.Conn // connections in the session's hands
+	cancels    int             // cancel requests under way
+	settled    *sync.Cond      // signalled when cancels becomes 0
+	state      string          // active, idle, idle in transaction
+	app        string
+	query      []byte
+	kind       router.Kind
+	began      time.Time
+	killed     time.Time // when the session was first told to end
+	queries    int64
+	interrupts atomic.Int64 // asked for so far
+	rows       atomic.Int64 // copied between shards for the statement
+	bytes      atomic.Int64
 }
 
 func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startup) *session {
@@ -365,7 +366,19 @@ func (c *session) kill(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	c.interrupt(ctx)
+}
+
+// interrupt cancels what runs, for the client or an administrator. Between two statements of the session's own nothing may run:
+// the session looks at the number of interrupts then.
+func (c *session) interrupt(ctx context.Context) {
+	c.watch.interrupts.Add(1)
 	c.cancelStatement(ctx)
+}
+
+// errInterrupted is the error of a statement that was interrupted.
+func errInterrupted() error {
+	return &pgwire.Error{Code: codeQueryCanceled, Message: "canceling statement due to user request"}
 }
 
 // cancelStatement cancels what runs on every server for this session.

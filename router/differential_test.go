@@ -478,7 +478,7 @@ func TestRandomStatementsAnswerAsOneDatabase(t *testing.T) {
 	if text := os.Getenv("PGRING_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
-	count := 800
+	count := 500
 	if text := os.Getenv("PGRING_STATEMENTS"); text != "" {
 		count, _ = strconv.Atoi(text)
 	}

@@ -96,6 +96,8 @@ type Ring struct {
 type Limits struct {
 	MaxClients             int      `yaml:"max_clients" default:"5000" min:"1" max:"1000000" restart:"true" doc:"Client connections; beyond it SQLSTATE 53300 at connect."`
 	MessageSize            Size     `yaml:"message_size" default:"64MiB" min:"64KiB" max:"1GiB" doc:"Largest message that is held in memory as a whole (a statement, its parameters); results and COPY stream in any size."`
+	PullRows               int      `yaml:"pull_rows" default:"10000000" min:"1" max:"1000000000000" doc:"Rows of other shards that one SELECT may copy to the shard that answers it (plan kind pull); beyond it SQLSTATE 54000."`
+	PullBytes              Size     `yaml:"pull_bytes" default:"1GiB" min:"1MiB" max:"1TiB" doc:"Their size; beyond it SQLSTATE 54000. They need as much disk there while the statement runs."`
 	ClientLoginTimeout     Duration `yaml:"client_login_timeout" default:"60s" min:"100ms" doc:"A client that has not logged in after this long is disconnected."`
 	ClientIdleTimeout      Duration `yaml:"client_idle_timeout" default:"0s" doc:"A client that sends nothing outside a transaction for this long is disconnected; 0 = never."`
 	IdleTransactionTimeout Duration `yaml:"idle_transaction_timeout" default:"0s" doc:"A client that sends nothing inside a transaction for this long is disconnected and rolled back; 0 = never."`

@@ -169,8 +169,9 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 	p := proxy.Policy{Users: map[string]*proxy.User{}, TLSRequired: cfg.Listen.TLS.Mode == config.TLSRequire,
 		ClientCert: cfg.Listen.TLS.ClientCA != "", MaxClients: cfg.Limits.MaxClients, LoginTimeout: cfg.Limits.ClientLoginTimeout.Std(),
 		ClientIdle: cfg.Limits.ClientIdleTimeout.Std(), TransactionIdle: cfg.Limits.IdleTransactionTimeout.Std(),
-		MessageLimit: int(cfg.Limits.MessageSize), RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
-		SlowQuery: cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
+		MessageLimit: int(cfg.Limits.MessageSize), PullRows: int64(cfg.Limits.PullRows), PullBytes: int64(cfg.Limits.PullBytes),
+		RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
+		SlowQuery:     cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
 	p.CrossShard = crossShard(cfg)
 	if cfg.Pool.Mode == config.PoolSession {
 		p.Mode = proxy.SessionMode
