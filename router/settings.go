@@ -1,6 +1,7 @@
 package router
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -73,11 +74,10 @@ func (a *analysis) setTransaction(s *pg.VariableSetStmt, name string) {
 func (set *Setting) fill(args []*pg.Node) bool {
 	values := make([]string, 0, len(args))
 	for _, n := range args {
-		c := n.GetAConst()
-		if c == nil {
-			return false
+		text, ok := intervalZone(n.GetTypeCast())
+		if c := n.GetAConst(); c != nil {
+			text, ok = constantText(c)
 		}
-		text, ok := constantText(c)
 		if !ok {
 			return false
 		}
@@ -90,6 +90,19 @@ func (set *Setting) fill(args []*pg.Node) bool {
 	set.Value = strings.Join(values, ", ")
 	return len(args) > 0
 }
+
+// intervalZone returns the value that SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE gives to TimeZone, the only setting whose
+// value may be typed; Sequelize begins each session with it. Hours and minutes mean the same with and without the fields behind
+// them, so they need not be repeated.
+func intervalZone(c *pg.TypeCast) (string, bool) {
+	value := c.GetArg().GetAConst().GetSval().GetSval()
+	if name, _, ok := lastWord(c.GetTypeName().GetNames()); !ok || name != "interval" || !zoneOffset.MatchString(value) {
+		return "", false
+	}
+	return "INTERVAL '" + value + "'", true
+}
+
+var zoneOffset = regexp.MustCompile(`^[+-]?[0-9]{1,2}:[0-9]{2}$`)
 
 // constantText returns the text of a constant that is not NULL.
 func constantText(c *pg.A_Const) (string, bool) {

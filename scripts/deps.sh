@@ -96,6 +96,8 @@ bench) need pgbouncer pgbouncer has pgbouncer ;;
 test)
 	need "psycopg 2" "python3 python3-psycopg2" has_python psycopg2
 	need "psycopg 3" "python3 python3-psycopg" has_python psycopg
+	need SQLAlchemy "python3 python3-sqlalchemy" has_python sqlalchemy
+	need Django "python3 python3-django" has_python django
 	need "Node.js" nodejs has node
 	need npm npm has npm
 	;;

@@ -191,6 +191,15 @@ RESET TimeZone;
 SHOW TimeZone;
 --end
 --begin
+SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE;
+SHOW TimeZone;
+SELECT id, joined FROM people WHERE id = 1;
+SELECT id, joined FROM people WHERE id = 3;
+SELECT id, joined FROM people ORDER BY id;
+RESET ALL;
+SHOW TimeZone;
+--end
+--begin
 SET DateStyle = 'German';
 SELECT id, born FROM people WHERE id IN (3, 4);
 SELECT min(born), max(born) FROM people;

@@ -103,10 +103,8 @@ SET TIME ZONE LOCAL;
 --> verb set, name timezone, sets timezone = DEFAULT
 --> home on s1, anywhere
 SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE;
---> verb set, name timezone, sets timezone = 
---> refused (unsupported): value of timezone is not understood
--->   detail: It is not a list of constants.
--->   hint: Write the value as a string.
+--> verb set, name timezone, sets timezone = 'INTERVAL ''-08:00'''
+--> home on s1, anywhere
 SET NAMES 'UTF8';
 --> verb set, name client_encoding, sets client_encoding = 'UTF8'
 --> home on s1, anywhere
@@ -396,3 +394,11 @@ SELECT set_config('search_path', 'A, "B c", public', false);
 DECLARE c CURSOR FOR SELECT 'x', 5 FROM orders WHERE total > 7 AND user_id = 42;
 --> verb declare, name c, inner SELECT 'x', 5 FROM orders WHERE total > 7 AND user_id = 42
 --> one on s3
+SET TIME ZONE INTERVAL '+00:00' HOUR TO MINUTE;
+--> verb set, name timezone, sets timezone = 'INTERVAL ''+00:00'''
+--> home on s1, anywhere
+SET TIME ZONE INTERVAL '2' HOUR;
+--> verb set, name timezone, sets timezone = 
+--> refused (unsupported): value of timezone is not understood
+-->   detail: It is not a list of constants.
+-->   hint: Write the value as a string.
