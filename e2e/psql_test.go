@@ -24,6 +24,7 @@ func TestPsql(t *testing.T) {
 	t.Run("the console names the same shards", c.askRoutes)
 	t.Run("backslash commands describe the tables", c.describeTables)
 	t.Run("copy both ways", c.copyBothWays)
+	t.Run("dump and restore a home table", c.dumpAndRestore)
 	t.Run("single transaction", c.singleTransaction)
 	t.Run("Ctrl-C cancels and the session goes on", c.interrupt)
 }
@@ -113,6 +114,24 @@ func hasAll(s string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+// dumpAndRestore has pg_dump write a home table, and psql make it again from that.
+func (c *cluster) dumpAndRestore(t *testing.T) {
+	c.psql(t, "-c", "INSERT INTO notes VALUES (-1, NULL), (-2, E'tab\\tand \\\\ backslash')")
+	const checksum = "SELECT count(*), sum(hashtext(n::text)) FROM notes n"
+	before := c.psql(t, "-At", "-c", checksum)
+	dump := c.run(t, tool{name: "pg_dump", args: []string{"--table", "notes", "--clean"}})
+	if !hasAll(dump, "DROP TABLE", "CREATE TABLE public.notes", "COPY public.notes", "notes_pkey") {
+		t.Fatalf("pg_dump writes\n%s", lastBytes(dump, 2000))
+	}
+	c.psql(t, "-c", "DELETE FROM notes")
+	file := filepath.Join(t.TempDir(), "dump.sql")
+	must(t, os.WriteFile(file, []byte(dump), 0o600))
+	c.psql(t, "-q", "-v", "ON_ERROR_STOP=1", "-f", file)
+	if after := c.psql(t, "-At", "-c", checksum); after != before {
+		t.Errorf("the table has %q after the restore, %q before the dump", after, before)
+	}
 }
 
 func (c *cluster) copyBothWays(t *testing.T) {
