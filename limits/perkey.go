@@ -67,6 +67,20 @@ func (p *PerKey) Leave(id KeyID) {
 	s.part(id, line)
 }
 
+// Waiting returns how many wait in line for all keys.
+func (p *PerKey) Waiting() int {
+	n := 0
+	for i := range p.stripes {
+		s := &p.stripes[i]
+		s.Lock()
+		for _, line := range s.byKey {
+			n += line.Stats().Waiting
+		}
+		s.Unlock()
+	}
+	return n
+}
+
 // join finds or makes the key's line, and counts one more user of it.
 func (s *keyStripe) join(id KeyID, cfg PerKeyConfig) *keyLine {
 	s.Lock()
