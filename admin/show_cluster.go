@@ -279,7 +279,7 @@ func (c *Console) showPeers(ctx context.Context, _ *input) (*outcome, error) {
 func routeColumns() []column {
 	return []column{
 		{"step", integer, "Counts from 1."},
-		{"kind", text, "one, home, reference, gather or broadcast; or that the statement would be refused."},
+		{"kind", text, "one, home, reference, gather, split or broadcast; or that the statement would be refused."},
 		{"table", text, "The tables."},
 		{"key", text, "The shard key that was found."},
 		{"shard", text, "The shards."},

@@ -17,6 +17,7 @@ func (c *session) onSync(ctx context.Context) error {
 // endPipelined ends the pipeline: first the transaction that it has opened for a statement on several shards, if it has.
 func (c *session) endPipelined(ctx context.Context) error {
 	if c.tx.implicit {
+		c.takeTime()
 		if err := ignoreReported(c.drain()); err != nil {
 			return err
 		}
