@@ -98,6 +98,9 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 		}
 	}
 	plan, err := stmt.Plan(c.snap, values)
+	if err == nil && len(c.snap.Moves) > 0 {
+		plan, err = c.planWhileMoving(stmt, values, plan)
+	}
 	if err != nil {
 		return plan, err
 	}

@@ -37,6 +37,7 @@ const (
 	codeNotPrepared         = "55000"
 	codeProtocolViolation   = "08P01"
 	codeQueryCanceled       = "57014"
+	codeSerialization       = "40001"
 	codeReadOnly            = "25006"
 	codeResolutionUnknown   = "08007"
 	codeSerialization       = "40001"
@@ -109,7 +110,7 @@ func toWire(err error) *pgwire.Error {
 	case errors.As(err, &protocol):
 		return &pgwire.Error{Severity: "FATAL", Code: codeProtocolViolation, Message: protocol.Reason}
 	case errors.As(err, &wire):
-		return wire
+		return unfenced(wire)
 	case errors.Is(err, context.Canceled):
 		return &pgwire.Error{Code: codeQueryCanceled, Message: "canceling statement due to user request"}
 	}

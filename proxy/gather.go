@@ -24,6 +24,8 @@ type gathering struct {
 	oids     []uint32
 	merge    *router.Merge
 	describe bool // the client expects a RowDescription
+
+	hidden map[ring.ShardID]string // texts for shards with rows to leave out
 }
 
 // gather runs the statement on its shards and streams the merged rows. Each server is read only as fast as its rows are needed.
@@ -35,6 +37,9 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 	}
 	if g.bind != nil {
 		g.bind = g.bind.widen(g.merge.Hidden)
+	}
+	if err := g.hide(); err != nil {
+		return c.reject(err)
 	}
 	sources, err := c.startGather(ctx, g)
 	if err != nil {
@@ -280,9 +285,9 @@ func (s *shardRows) start(g *gathering) error {
 	wire := s.part.conn.Wire()
 	var b []byte
 	if g.bind == nil {
-		b = pgwire.AppendText(nil, pgwire.Query, g.text)
+		b = pgwire.AppendText(nil, pgwire.Query, g.textFor(s.shard()))
 	} else {
-		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.text, s.oids), g.bind)
+		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.textFor(s.shard()), s.oids), g.bind)
 		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Flush)
 		s.part.unsynced, s.part.unnamed = true, 0

@@ -189,7 +189,7 @@ func (c *session) serverError(wire *pgwire.Conn, size int) error {
 	if isFatal(frame) {
 		return c.lost(pgwire.ParseError(frame))
 	}
-	if err := c.write(frame); err != nil {
+	if err := c.write(unfencedFrame(frame)); err != nil {
 		return err
 	}
 	c.statementFailed()

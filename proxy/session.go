@@ -33,6 +33,7 @@ type session struct {
 	tls     bool
 	policy  *Policy // in force for this unit
 	snap    *topology.Snapshot
+	held    *topology.Use // what the session has in use of the map
 	scratch router.Scratch
 
 	state     state  // the settings as the client sees them now
@@ -110,6 +111,8 @@ func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startu
 func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	c.held = c.srv.topology.NewUse()
+	defer c.held.Close()
 	c.beginUnit()
 	defer func() {
 		if p := recover(); p != nil {
@@ -193,6 +196,7 @@ func (c *session) idle() (byte, int, error) {
 		limit, state = c.policy.TransactionIdle, "idle in transaction"
 	}
 	c.setState(state)
+	c.held.End(c.tx.active)
 	e := c.listen()
 	if e == nil {
 		c.task.Attach()
@@ -260,7 +264,7 @@ func (c *session) ended(err error) error {
 
 // beginUnit takes the one snapshot and policy that the whole unit is planned with.
 func (c *session) beginUnit() {
-	c.snap = c.srv.topology.Current()
+	c.snap = c.held.Begin()
 	c.policy = c.srv.policy.Load()
 	c.unit.errors = 0
 }

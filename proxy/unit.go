@@ -108,6 +108,7 @@ func (c *session) finishUnit(ctx context.Context) error {
 	}
 	c.releaseIdle()
 	c.dismiss(!c.tx.active)
+	c.held.End(c.tx.active)
 	c.finishStats()
 	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
 }

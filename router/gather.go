@@ -17,6 +17,7 @@ import (
 type gather struct {
 	sql    string // empty: the client's text
 	merge  Merge  // without Limit and Offset
+	anchor anchor
 	limit  operand
 	offset operand
 }
@@ -279,6 +280,7 @@ func isFetchOne(n *pg.Node) bool {
 // finish writes the text for the shards.
 func (w *gathering) finish() {
 	w.g.merge.Hidden = w.hidden
+	w.g.anchor = w.anchor()
 	if !w.rewritten {
 		return
 	}

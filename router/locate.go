@@ -86,6 +86,9 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	if refusal == nil && s.Access != Read {
 		refusal = p.writable()
 	}
+	if refusal == nil && len(snap.Moves) > 0 {
+		refusal = p.hide()
+	}
 	if refusal != nil {
 		return Plan{}, refusal
 	}

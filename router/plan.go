@@ -44,6 +44,9 @@ type Plan struct {
 	HasKey bool
 	Key    uint64
 
+	// Hidden are rows to leave out on some of Shards, by Statement.HiddenText.
+	Hidden []Hidden
+
 	// NoTransaction: PostgreSQL refuses the statement in a transaction block, so
 	// it runs shard by shard and cannot be all or nothing.
 	NoTransaction bool

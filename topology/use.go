@@ -109,14 +109,20 @@ func (s *uses) oldest(epoch int64) (any, writing int64) {
 	return any, writing
 }
 
+// Superseded gives a channel that is closed when another snapshot than this one is the present one.
+func (t *Topology) Superseded(snap *Snapshot) <-chan struct{} {
+	if s := t.state.Load(); s != nil && s.snap == snap {
+		return s.superseded
+	}
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}
+
 // AwaitNewer waits until another snapshot than this one is the present one.
 func (t *Topology) AwaitNewer(ctx context.Context, than *Snapshot) error {
-	s := t.state.Load()
-	if s == nil || s.snap != than {
-		return nil
-	}
 	select {
-	case <-s.superseded:
+	case <-t.Superseded(than):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// What sessions do while slots move between shards. All of it is behind len(snap.Moves) > 0; the fence that makes it safe is on the
+// shards (rebalance/DESIGN.md), so what is here spares clients errors and waits.
+
+const (
+	gateLimit = 30 * time.Second       // a cut-over holds writes back for milliseconds, a dead controller is replaced within seconds
+	lookEvery = 100 * time.Millisecond // whether the session was killed meanwhile
+
+	codeFenced = "PR001" // pgring.guard on a shard: it does not take writes for the slot
+)
+
+// planWhileMoving lets a statement that concerns moving slots pass, or holds it back and plans it anew with the map that comes.
+func (c *session) planWhileMoving(stmt *router.Statement, values router.Values, plan router.Plan) (router.Plan, error) {
+	deadline := time.Now().Add(gateLimit)
+	for {
+		moves := c.touched(&plan)
+		if len(moves) == 0 {
+			return plan, nil
+		}
+		if err := c.checkSnapshot(moves); err != nil {
+			return plan, err
+		}
+		if c.mayGo(stmt, moves) {
+			return plan, nil
+		}
+		if err := c.awaitMap(deadline); err != nil {
+			return plan, err
+		}
+		var err error
+		if plan, err = stmt.Plan(c.snap, values); err != nil {
+			return plan, err
+		}
+	}
+}
+
+// touched lists the moves that a plan concerns.
+func (c *session) touched(plan *router.Plan) []*topology.Move {
+	var moves []*topology.Move
+	for _, m := range c.snap.Moves {
+		concerned := m.Touches(plan.At.Group, plan.At.Slot, plan.AllSlots) ||
+			slices.ContainsFunc(plan.Also, func(at router.SlotRef) bool { return m.Touches(at.Group, at.Slot, plan.AllSlots) })
+		if concerned {
+			moves = append(moves, m)
+		}
+	}
+	return moves
+}
+
+// mayGo reports whether the statement may go on. A write waits while its slots are closed, unless the cut-over waits for this
+// session; nothing waits for reads. Whoever has lost its lease does not know whether the slots have moved.
+func (c *session) mayGo(stmt *router.Statement, moves []*topology.Move) bool {
+	if !c.srv.topology.Leased() && c.snap.Moving(moves[0].Group) {
+		return false
+	}
+	if stmt.Access == router.Read || c.held.Writing() {
+		return true
+	}
+	closed := slices.ContainsFunc(moves, func(m *topology.Move) bool { return m.State.Closed() })
+	return !closed && c.held.Write(c.snap)
+}
+
+// awaitMap waits for a newer map, or for the lease, and makes it the unit's.
+func (c *session) awaitMap(deadline time.Time) error {
+	schema := c.snap.Schema
+	waited := c.snap
+	c.held.End(c.tx.active)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	select {
+	case <-c.srv.topology.Superseded(waited):
+	case <-tick.C:
+	}
+	c.snap = c.held.Begin()
+	switch {
+	case c.isKilled():
+		return fatal(codeShutdown, "terminating connection due to administrator command")
+	case time.Now().After(deadline):
+		return &pgwire.Error{Code: codeSerialization, Message: "the slots of the statement are being moved, and that takes too long",
+			Detail: "Nothing was executed.", Hint: "Repeat the transaction. SHOW REBALANCE on the console says what the move waits for."}
+	case c.snap.Schema != schema:
+		return &pgwire.Error{Code: codeSerialization, Message: "the schema has changed while the statement waited for a move of its slots",
+			Detail: "Nothing was executed.", Hint: "Repeat the transaction."}
+	}
+	return nil
+}
+
+// checkSnapshot refuses a transaction whose database snapshots were taken before rows of its statement came to the shard where they
+// are now: it would not see them. READ COMMITTED takes a snapshot for each statement.
+func (c *session) checkSnapshot(moves []*topology.Move) error {
+	since := c.held.Since()
+	if !c.tx.active || !slices.ContainsFunc(moves, func(m *topology.Move) bool { return since < m.Switched }) {
+		return nil
+	}
+	for _, p := range c.began() {
+		if err := c.drain(); err != nil {
+			return err
+		}
+		out, err := p.run("SHOW transaction_isolation")
+		if err != nil {
+			return err
+		}
+		if len(out.row) == 1 && out.row[0] != "read committed" && out.row[0] != "read uncommitted" {
+			return &pgwire.Error{Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
+				Detail: "The transaction's snapshot is older than the rows on their new shard.", Hint: "Repeat the transaction."}
+		}
+	}
+	return nil
+}
+
+// hide writes the texts for the shards that have rows to leave out.
+func (g *gathering) hide() error {
+	if g.stmt == nil {
+		return nil
+	}
+	for i := range g.plan.Hidden {
+		h := &g.plan.Hidden[i]
+		text, err := g.stmt.HiddenText(g.text, h)
+		if err != nil {
+			return err
+		}
+		if g.hidden == nil {
+			g.hidden = map[ring.ShardID]string{}
+		}
+		g.hidden[h.Shard] = text
+	}
+	return nil
+}
+
+// textFor is what one shard gets.
+func (g *gathering) textFor(shard ring.ShardID) string {
+	if text, ok := g.hidden[shard]; ok {
+		return text
+	}
+	return g.text
+}
+
+// unfenced turns the refusal of a guard into what clients know: the transaction is to be repeated.
+func unfenced(e *pgwire.Error) *pgwire.Error {
+	if e.Code != codeFenced {
+		return e
+	}
+	return &pgwire.Error{Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
+		Detail: "Nothing of the statement was executed.", Hint: "Repeat the transaction."}
+}
+
+// unfencedFrame is unfenced for an ErrorResponse.
+func unfencedFrame(frame []byte) []byte {
+	if e := pgwire.ParseError(frame); e.Code == codeFenced {
+		return pgwire.AppendError(nil, unfenced(e))
+	}
+	return frame
+}

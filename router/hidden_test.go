@@ -1,0 +1,75 @@
+package router
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// movingShop is the shop while slots of group users move from s1 to s2.
+func movingShop() *topology.Snapshot {
+	s := newShop()
+	still := s.snapshot(1)
+	contents := topology.Contents{Epoch: 2, Schema: 1, Shards: still.Shards, Home: still.Home, Tables: s.tables(),
+		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo},
+		Moves: []*topology.Move{{ID: 1, Group: "users", From: "s1", To: "s2", Slots: ring.NewSlotSet([]ring.Slot{4, 8, 7114}),
+			State: topology.MoveCopying}}}
+	return topology.NewSnapshot(contents)
+}
+
+func TestRowsThatMoveAreLeftOutWhereTheyDoNotCount(t *testing.T) {
+	snap := movingShop()
+	for text, condition := range map[string]string{
+		"SELECT * FROM orders": `WHERE pg_catalog.get_bit(`,
+		"SELECT count(*) FROM orders o WHERE o.user_id > 5 OR true":                                        `WHERE (o.user_id > 5 OR true) AND pg_catalog.get_bit(`,
+		"SELECT id FROM orders ORDER BY id DESC LIMIT 3 OFFSET 2":                                          `WHERE pg_catalog.get_bit(`,
+		"SELECT max(id) FROM orders":                                                                       `WHERE pg_catalog.get_bit(`,
+		"SELECT o.id, i.id FROM orders o LEFT JOIN order_items i ON i.user_id = o.user_id":                 `hashint8extended(o.user_id, 0)`,
+		"SELECT o.id FROM order_items i RIGHT JOIN orders o ON i.user_id = o.user_id WHERE o.id = 1":       `hashint8extended(o.user_id, 0)`,
+		"SELECT o.id FROM orders o WHERE o.user_id IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)": `hashint8extended(o.user_id, 0)`,
+	} {
+		stmt, p, err := plan(t, New(Config{}), snap, testEnv(), text)
+		if err != nil || p.Kind != Gather {
+			t.Errorf("%s: plan %v, %v", text, p.Kind, err)
+			continue
+		}
+		if len(p.Hidden) != 1 || p.Hidden[0].Shard != "s2" {
+			t.Errorf("%s: hidden %v", text, p.Hidden)
+			continue
+		}
+		if p.SQL != "" {
+			text = p.SQL
+		}
+		hidden, err := stmt.HiddenText(text, &p.Hidden[0])
+		if err != nil || !strings.Contains(hidden, condition) || !strings.Contains(hidden, "IS NOT TRUE") {
+			t.Errorf("%s: %v\n%s", text, err, hidden)
+		}
+	}
+}
+
+func TestStatementsThatCannotLeaveRowsOutAreRefusedWhileTheyMove(t *testing.T) {
+	snap := movingShop()
+	for _, text := range []string{
+		"SELECT * FROM (orders o JOIN order_items i USING (user_id)) AS j",
+		"SELECT count(*) FROM orders AS o (a, b, c)",
+		"TRUNCATE orders",
+		"ALTER TABLE orders ADD x int",
+		"CREATE INDEX ON orders (user_id)",
+	} {
+		_, still, err := plan(t, New(Config{}), newShop().snapshot(1), testEnv(), text)
+		if err != nil || still.Kind == One {
+			t.Errorf("%s: plan %v, %v when nothing moves", text, still.Kind, err)
+		}
+		if _, p, err := plan(t, New(Config{}), snap, testEnv(), text); err == nil || !strings.Contains(err.Error(), "while slots move") {
+			t.Errorf("%s: plan %v, %v", text, p.Kind, err)
+		}
+	}
+	for _, text := range []string{"SELECT * FROM orders WHERE user_id = 42", "SELECT count(*) FROM docs", "INSERT INTO countries VALUES ('x', 'y')",
+		"DELETE FROM orders WHERE user_id = 42", "SELECT count(*) FROM logs"} {
+		if _, p, err := plan(t, New(Config{}), snap, testEnv(), text); err != nil || len(p.Hidden) > 0 {
+			t.Errorf("%s: hidden %v, %v", text, p.Hidden, err)
+		}
+	}
+}
