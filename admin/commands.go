@@ -10,6 +10,7 @@ func commandTable() []command {
 	all = append(all, bouncerCommands()...)
 	all = append(all, processCommands()...)
 	all = append(all, actCommands()...)
+	all = append(all, rebalanceCommands()...)
 	return append(all, command{
 		name: "HELP", alias: "SHOW HELP", does: "Lists the commands. SHOW HELP is the same.", role: proxy.RoleStats, run: (*Console).help,
 		columns: []column{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
@@ -53,6 +54,8 @@ type Config struct {
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator // nil: no metrics of commits
 
+	Rebalance *rebalance.Controller // looks at moves; the caller runs it
+
 	// Operator connects to a shard with the operator's login, for sizes and row counts. The console closes the connection.
 	Operator func(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error)
 
@@ -70,8 +73,8 @@ type Config struct {
 }
 
 func (cfg *Config) normalize() error {
-	if cfg.Server == nil || cfg.Topology == nil || cfg.Pools == nil {
-		return errors.New("console needs a server, a topology and pools")
+	if cfg.Server == nil || cfg.Topology == nil || cfg.Pools == nil || cfg.Rebalance == nil {
+		return errors.New("console needs a server, a topology, pools and a controller of moves")
 	}
 	if cfg.Operator == nil || cfg.Settings == nil || cfg.Users == nil || cfg.Reload == nil || cfg.Shutdown == nil || cfg.Serving == nil {
 		return errors.New("console needs all of Operator, Settings, Users, Reload, Shutdown and Serving")

@@ -25,6 +25,7 @@ import (
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
@@ -146,7 +147,9 @@ func (r *rig) policy() proxy.Policy {
 }
 
 func (r *rig) consoleConfig(commit *saga.Coordinator, log *slog.Logger) admin.Config {
-	return admin.Config{Server: r.server, Topology: r.topology, Pools: r.pools, Commit: commit, Operator: r.operator,
+	moves, err := rebalance.New(rebalance.Config{Topology: r.topology, Control: r.control, Dial: r.dial, Log: log})
+	must(r.t, err)
+	return admin.Config{Server: r.server, Topology: r.topology, Pools: r.pools, Commit: commit, Rebalance: moves, Operator: r.operator,
 		Settings: func() []admin.Setting {
 			return []admin.Setting{{Key: "listen.sql", Value: "127.0.0.1:6432", Default: "127.0.0.1:6432", Restart: true}, {Key: "pool.mode", Value: "transaction", Default: "transaction"},
 				{Key: "pool.size", Value: "5", Default: "20"}, {Key: "pool.min_idle", Value: "0", Default: "0"}, {Key: "limits.max_clients", Value: "100", Default: "2000"}}

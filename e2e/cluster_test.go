@@ -49,6 +49,7 @@ type layout struct {
 	clients  int    // limits.max_clients; 0: 5000
 	binary   string // variable with the name of the program; empty: binaryVariable
 	pool     string // further lines of section pool
+	spare    int    // of the four servers: the last ones, which the configuration does not name
 }
 
 // cluster is four servers and one pgring in front of them.
@@ -105,7 +106,7 @@ func (c *cluster) configuration(p *pgring) string {
 	fmt.Fprintf(&b, "auth:\n  users:\n    - {name: %s, password: %s}\n", appLogin, appSecret)
 	fmt.Fprintf(&b, "    - {name: %s, password: %s, role: admin, database: %s}\n", dbaLogin, dbaSecret, database)
 	fmt.Fprintf(&b, "backend: {user: %s, database: %s, operator: {user: %s}}\nshards:\n", appLogin, database, pgtest.Superuser)
-	for i, s := range c.servers {
+	for i, s := range c.servers[:len(c.servers)-c.layout.spare] {
 		fmt.Fprintf(&b, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}
 	fmt.Fprintf(&b, "pool:\n  size: %d\n%slimits: {max_clients: %d}\ntables:%s\n", poolSize, c.layout.pool, clients, c.layout.tables)

@@ -50,7 +50,9 @@ func (r *rig) exec(t *testing.T, db, sql string) {
 	r.server.ExecIn(t, db, sql)
 }
 
-func (r *rig) control(ctx context.Context) (*pgx.Conn, error) { return r.dial(ctx, topology.Shard{Host: "s1"}) }
+func (r *rig) control(ctx context.Context) (*pgx.Conn, error) {
+	return r.dial(ctx, topology.Shard{Host: "s1"})
+}
 
 func (r *rig) dial(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) {
 	return pgx.Connect(ctx, r.server.DSN(pgtest.Superuser, shard.Host))

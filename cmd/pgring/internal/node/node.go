@@ -21,6 +21,7 @@ import (
 	"github.com/pgring/pgring/ids"
 	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
@@ -46,6 +47,7 @@ type Node struct {
 	pools    *backend.Pools
 	topology *topology.Topology
 	commit   *saga.Coordinator
+	moves    *rebalance.Controller
 	ids      *ids.Generator
 	server   *proxy.Server
 	console  *admin.Console
@@ -84,6 +86,9 @@ func New(o Options) (*Node, error) {
 	}
 	if n.commit, err = saga.New(saga.Config{Topology: n.topology, Operator: n.operator, Login: n.pools.Login,
 		KeepFinished: cfg.CrossShard.KeepFinished.Std(), Logger: n.log}); err != nil {
+		return nil, err
+	}
+	if n.moves, err = rebalance.New(rebalance.Config{Topology: n.topology, Control: n.control, Dial: n.dial, Log: n.log}); err != nil {
 		return nil, err
 	}
 	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {
@@ -207,6 +212,7 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	}
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
+	group.Go(func() error { return n.moves.Run(ctx) })
 	group.Go(func() error { return n.ids.Run(ctx) })
 	group.Go(func() error { return n.console.Run(ctx) })
 	group.Go(func() error { return n.leaveWhenEmpty(ctx) })

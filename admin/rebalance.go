@@ -1,0 +1,251 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// rebalanceCommands move slots between shards.
+func rebalanceCommands() []command {
+	return []command{
+		{name: "SHOW REBALANCE", does: "Lists the moves of slots that are not finished, and those of the last week.", role: proxy.RoleStats,
+			columns: moveColumns(), run: (*Console).showRebalance},
+		{name: "REBALANCE PLAN", does: "Lists the moves that REBALANCE START would make, and makes none.", role: proxy.RoleAdmin,
+			columns: plannedColumns(), run: (*Console).rebalancePlan},
+		{name: "REBALANCE START", role: proxy.RoleAdmin, run: (*Console).rebalanceStart,
+			does: "Moves slots until each active shard has its share by weight, while clients go on writing. Draining shards lose everything."},
+		{name: "REBALANCE PAUSE", role: proxy.RoleAdmin, run: (*Console).rebalancePause, does: "Stops all moves where they are. A cut-over that has begun ends first."},
+		{name: "REBALANCE RESUME", role: proxy.RoleAdmin, run: (*Console).rebalanceResume,
+			does: "Lets moves go on that were paused, or that stopped because of a problem."},
+		{name: "REBALANCE CANCEL", role: proxy.RoleAdmin, run: (*Console).rebalanceCancel,
+			does: "Undoes every move that has not switched its slots yet. Those that have go on."},
+		{name: "DRAIN SHARD", syntax: "name", role: proxy.RoleAdmin, run: (*Console).drainShard,
+			does: "Has a shard give all of its slots to the others; DROP SHARD can then forget it."},
+	}
+}
+
+func moveColumns() []column {
+	return []column{
+		{"move", integer, "Its number."},
+		{"group", text, "The colocation group; all of its tables move together."},
+		{"source", text, "The shard that slots are taken from."},
+		{"target", text, "The shard that gets them."},
+		{"slots", integer, "How many."},
+		{"state", text, "planned, preparing, copying, catching_up, verifying, freezing, switched, cleaning, guarding, done; cancelling, cancelled. See docs/rebalancing.md."},
+		{"progress", text, "paused, stopped (see waiting_for), running or finished."},
+		{"waiting_for", text, "What it waits for, or why it has stopped."},
+		{"rows_copied", integer, "Rows copied so far."},
+		{"rows_est", integer, "Rows to copy, as the source's statistics estimate them."},
+		{"applied", integer, "Changes that clients have made meanwhile and that were brought to the target."},
+		{"lag_bytes", integer, "How far the target is behind the source's log, when last looked."},
+		{"pause_ms", float, "How long writes to these slots were held back for the cut-over."},
+		{"seconds", float, "Since the move was planned; of a finished one, until it was."},
+	}
+}
+
+// showRebalance answers SHOW REBALANCE.
+func (c *Console) showRebalance(ctx context.Context, _ *input) (*outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, showTimeout)
+	defer cancel()
+	moves, err := c.cfg.Rebalance.Statuses(ctx)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	var rows []row
+	for i := range moves {
+		m := &moves[i]
+		end := m.Changed
+		if m.Finished != nil {
+			end = *m.Finished
+		}
+		rows = append(rows, row{m.ID, m.Group, string(m.From), string(m.To), int64(m.Slots), m.State.String(), progressOf(m), orNull(m.WaitingFor),
+			m.RowsCopied, pointed(m.RowsTotal), m.Applied, pointed(m.LagBytes), pointed(m.PauseMillis), end.Sub(m.Created).Seconds()})
+	}
+	return rowsOf(rows)
+}
+
+func progressOf(m *rebalance.Status) string {
+	switch {
+	case m.State.Finished():
+		return "finished"
+	case m.Stopped:
+		return "stopped"
+	case m.Paused:
+		return "paused"
+	}
+	return "running"
+}
+
+// pointed is the value, or NULL.
+func pointed[T any](p *T) any {
+	if p == nil {
+		return nil
+	}
+	return *p
+}
+
+func plannedColumns() []column {
+	return []column{
+		{"group", text, "The colocation group."},
+		{"source", text, "The shard that slots would be taken from."},
+		{"target", text, "The shard that would get them."},
+		{"slots", integer, "How many."},
+		{"rows_est", integer, "Rows, as the source's statistics estimate them. NULL when it does not answer."},
+		{"size_bytes", integer, "Their size with indexes, likewise."},
+	}
+}
+
+// rebalancePlan answers REBALANCE PLAN.
+func (c *Console) rebalancePlan(ctx context.Context, _ *input) (*outcome, error) {
+	snap, err := c.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	moves, err := rebalance.Plan(snap)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, showTimeout)
+	defer cancel()
+	var rows []row
+	for _, m := range c.cfg.Rebalance.Estimate(ctx, snap, moves) {
+		r := row{m.Group, string(m.From), string(m.To), int64(m.Slots.Len()), m.Rows, m.Bytes}
+		if m.Rows < 0 {
+			r[4], r[5] = nil, nil
+		}
+		rows = append(rows, r)
+	}
+	return rowsOf(rows)
+}
+
+// rebalanceStart answers REBALANCE START.
+func (c *Console) rebalanceStart(ctx context.Context, _ *input) (*outcome, error) {
+	return c.startMoves(ctx, "every shard has its share already")
+}
+
+// startMoves records what the plan says.
+func (c *Console) startMoves(ctx context.Context, nothing string) (*outcome, error) {
+	snap, err := c.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	moves, err := rebalance.Plan(snap)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	if len(moves) == 0 {
+		hint := ""
+		if len(snap.Moves) > 0 {
+			hint = "Groups whose slots are moving are left alone: SHOW REBALANCE."
+		}
+		return &outcome{notices: notice(nothing+": nothing to move", hint)}, nil
+	}
+	if _, err := c.cfg.Topology.PlanMoves(ctx, moves); err != nil {
+		return nil, topologyError(err)
+	}
+	slots := 0
+	for _, m := range moves {
+		slots += m.Slots.Len()
+	}
+	return &outcome{notices: notice(fmt.Sprintf("%d moves of %d slots are under way", len(moves), slots),
+		"SHOW REBALANCE tells how far they are. Until they are done the schema cannot be changed.")}, nil
+}
+
+// rebalancePause answers REBALANCE PAUSE.
+func (c *Console) rebalancePause(ctx context.Context, _ *input) (*outcome, error) {
+	return c.pauseMoves(ctx, true)
+}
+
+// rebalanceResume answers REBALANCE RESUME.
+func (c *Console) rebalanceResume(ctx context.Context, _ *input) (*outcome, error) {
+	return c.pauseMoves(ctx, false)
+}
+
+func (c *Console) pauseMoves(ctx context.Context, paused bool) (*outcome, error) {
+	snap, err := c.cfg.Topology.PauseMoves(ctx, paused)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	word := "paused"
+	if !paused {
+		word = "under way again"
+	}
+	return &outcome{notices: notice(fmt.Sprintf("%d moves are %s", len(snap.Moves), word), "")}, nil
+}
+
+// rebalanceCancel answers REBALANCE CANCEL.
+func (c *Console) rebalanceCancel(ctx context.Context, _ *input) (*outcome, error) {
+	n, err := c.cfg.Topology.CancelMoves(ctx)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	return &outcome{notices: notice(fmt.Sprintf("%d moves are being undone", n), "SHOW REBALANCE tells when they are.")}, nil
+}
+
+// drainShard answers DRAIN SHARD.
+func (c *Console) drainShard(ctx context.Context, in *input) (*outcome, error) {
+	word, err := in.arguments.word("a shard")
+	if err != nil {
+		return nil, err
+	}
+	if err := in.arguments.end(); err != nil {
+		return nil, err
+	}
+	snap, err := c.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	shard, err := shardNamed(snap, word)
+	if err != nil {
+		return nil, err
+	}
+	if len(snap.Moves) > 0 {
+		return nil, &pgwire.Error{Code: codeNotInState, Message: "nothing was changed: slots are moving already", Hint: "SHOW REBALANCE tells how far the moves are."}
+	}
+	if _, err := c.cfg.Topology.SetShardState(ctx, shard.ID, topology.Draining); err != nil {
+		return nil, topologyError(err)
+	}
+	out, err := c.startMoves(ctx, fmt.Sprintf("shard %s owns no slots that can move", shard.ID))
+	if err == nil {
+		out.notices = append(out.notices, staying(snap, shard.ID)...)
+	}
+	return out, err
+}
+
+// staying tells what a drained shard keeps.
+func staying(snap *topology.Snapshot, id ring.ShardID) []*pgwire.Error {
+	var keeps []string
+	if snap.Home == id {
+		keeps = append(keeps, "it is the home shard")
+	}
+	for _, g := range snap.Groups() {
+		if g.Strategy != topology.Consistent && owns(g, id) {
+			keeps = append(keeps, "group "+g.Name+" is not placed by the ring")
+		}
+	}
+	for _, t := range snap.Tables() {
+		if t.Declared && t.Kind == topology.Home && t.Shard == id {
+			keeps = append(keeps, "home table "+shortName(t.Name))
+		}
+	}
+	if len(keeps) == 0 {
+		return nil
+	}
+	return notice(fmt.Sprintf("shard %s keeps what is not moved: %s", id, strings.Join(keeps, ", ")), "")
+}
+
+func owns(g *topology.Group, id ring.ShardID) bool {
+	for _, owner := range g.Placement.Owners() {
+		if owner == id {
+			return true
+		}
+	}
+	return false
+}

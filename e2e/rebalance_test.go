@@ -1,0 +1,292 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/internal/pgtest"
+)
+
+const ledgerCustomers = 300
+
+// ledger writes orders with unique ids, adds to balances and counts customers, at full speed, through several proxies, and keeps
+// what was acknowledged and what may have happened.
+type ledger struct {
+	proxies []*pgring
+	next    atomic.Int64
+	stopped context.CancelFunc
+	group   sync.WaitGroup
+
+	mu       sync.Mutex
+	acked    map[int64]int64 // customer by order
+	unknown  map[int64]bool  // orders whose client got no answer
+	balance  int64           // added and acknowledged
+	doubtful int64           // added without an answer
+	errors   []string        // of clients whose proxy was not killed
+	counts   int
+	slowest  time.Duration
+	killed   map[*pgring]bool
+}
+
+func startLedger(t *testing.T, proxies ...*pgring) *ledger {
+	t.Helper()
+	l := &ledger{proxies: proxies, acked: map[int64]int64{}, unknown: map[int64]bool{}, killed: map[*pgring]bool{}}
+	filler := proxies[0].connect(t)
+	for id := range ledgerCustomers {
+		execute(t, filler, "INSERT INTO customers VALUES ($1, 'somebody')", id+1)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	l.stopped = cancel
+	for _, p := range proxies {
+		for range 3 {
+			// owner: the ledger, whose stop waits; ends when ctx does.
+			l.group.Go(func() { l.write(ctx, p) })
+		}
+		// owner: the ledger, whose stop waits; ends when ctx does.
+		l.group.Go(func() { l.count(ctx, p) })
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *ledger) stop() {
+	l.stopped()
+	l.group.Wait()
+}
+
+// session keeps a connection through a proxy, a new one when it is lost.
+func (l *ledger) session(ctx context.Context, p *pgring, body func(context.Context, *pgx.Conn) error) {
+	lasting := context.WithoutCancel(ctx)
+	for ctx.Err() == nil {
+		conn, err := pgx.Connect(lasting, p.dsn(appLogin))
+		if err != nil {
+			continue
+		}
+		for ctx.Err() == nil && !conn.IsClosed() {
+			if err := body(lasting, conn); err != nil {
+				l.note(p, err)
+			}
+		}
+		_ = conn.Close(lasting)
+	}
+}
+
+func (l *ledger) note(p *pgring, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.killed[p] {
+		l.errors = append(l.errors, err.Error())
+	}
+}
+
+func (l *ledger) write(ctx context.Context, p *pgring) {
+	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
+		order, customer := l.next.Add(1), rand.Int64N(ledgerCustomers)+1
+		began := time.Now()
+		_, err := conn.Exec(ctx, "INSERT INTO orders VALUES ($1, $2, 'thing')", customer, order)
+		l.keep(err, time.Since(began), func(unknown bool) {
+			if unknown {
+				l.unknown[order] = true
+			} else {
+				l.acked[order] = customer
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("order %d: %w", order, err)
+		}
+		began = time.Now()
+		_, err = conn.Exec(ctx, "UPDATE customers SET balance = balance + 1 WHERE id = $1", customer)
+		l.keep(err, time.Since(began), func(unknown bool) {
+			if unknown {
+				l.doubtful++
+			} else {
+				l.balance++
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("balance: %w", err)
+		}
+		return nil
+	})
+}
+
+// keep records one write.
+func (l *ledger) keep(err error, took time.Duration, do func(unknown bool)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slowest = max(l.slowest, took)
+	do(err != nil)
+}
+
+// count reads all shards at once: the number of customers never changes.
+func (l *ledger) count(ctx context.Context, p *pgring) {
+	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
+		var n int
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM customers").Scan(&n); err != nil {
+			return fmt.Errorf("count: %w", err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.counts++
+		if n != ledgerCustomers {
+			l.errors = append(l.errors, fmt.Sprintf("%d customers are seen", n))
+		}
+		return nil
+	})
+}
+
+// check compares the shards with the ledger: every acknowledged write is there once, and nothing that was not written.
+func (l *ledger) check(t *testing.T, c *cluster) {
+	t.Helper()
+	l.stop()
+	for _, e := range l.errors[:min(len(l.errors), 10)] {
+		t.Errorf("client error: %s", e)
+	}
+	found := map[int64]int{}
+	var balance int64
+	for _, s := range c.servers {
+		conn := s.ConnectAs(t, pgtest.Superuser, database)
+		rows, err := conn.Query(t.Context(), "SELECT id FROM orders")
+		must(t, err)
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		must(t, err)
+		for _, id := range ids {
+			found[id]++
+		}
+		balance += one[int64](t, conn, "SELECT coalesce(sum(balance), 0)::bigint FROM customers")
+	}
+	for id := range l.acked {
+		if found[id] != 1 {
+			t.Errorf("order %d was acknowledged and is there %d times", id, found[id])
+		}
+	}
+	for id, n := range found {
+		if _, acked := l.acked[id]; !acked && (!l.unknown[id] || n > 1) {
+			t.Errorf("order %d was not written and is there %d times", id, n)
+		}
+	}
+	if balance < l.balance || balance > l.balance+l.doubtful {
+		t.Errorf("the balances are %d; %d were acknowledged, %d not answered", balance, l.balance, l.doubtful)
+	}
+	t.Logf("%d orders acknowledged, %d not answered; %d counts over all shards; slowest write %s", len(l.acked), len(l.unknown), l.counts, l.slowest)
+}
+
+// move is a row of SHOW REBALANCE.
+func moves(ctx context.Context, console *pgx.Conn) ([]map[string]any, error) {
+	rows, err := console.Query(ctx, "SHOW REBALANCE")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToMap)
+}
+
+// awaitMoves waits until every move is as wanted.
+func awaitMoves(t *testing.T, p *pgring, what string, is func(move map[string]any) bool) {
+	t.Helper()
+	var console *pgx.Conn
+	eventually(t, 2*patience, what, func(ctx context.Context) error {
+		if console == nil || console.IsClosed() {
+			console = p.console(t)
+		}
+		all, err := moves(ctx, console)
+		if err != nil || len(all) == 0 {
+			return errors.Join(err, errors.New("there is no move"))
+		}
+		for _, m := range all {
+			if !is(m) {
+				return fmt.Errorf("move %v", m)
+			}
+		}
+		return nil
+	})
+}
+
+func moveIs(states ...string) func(map[string]any) bool {
+	return func(m map[string]any) bool {
+		for _, s := range states {
+			if m["state"] == s {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// addSpare adds the fourth server.
+func (c *cluster) addSpare(t *testing.T, console *pgx.Conn) {
+	t.Helper()
+	s := c.servers[len(c.servers)-1]
+	execute(t, console, fmt.Sprintf("ADD SHARD %s HOST %s PORT %d", shardName(len(c.servers)-1), s.Host, s.Port))
+}
+
+func TestRebalanceUnderALedger(t *testing.T) {
+	t.Parallel()
+	c := start(t, layout{spare: 1})
+	second := c.startProxy(t)
+	l := startLedger(t, c.pgring, second)
+	console := c.console(t)
+	c.addSpare(t, console)
+	execute(t, console, "REBALANCE START")
+	awaitMoves(t, second, "the fourth shard has its share", moveIs("done"))
+	all, err := moves(t.Context(), console)
+	must(t, err)
+	for _, m := range all {
+		t.Logf("move %v: %v → %v, %v slots, pause %v ms, %v s", m["move"], m["source"], m["target"], m["slots"], m["pause_ms"], m["seconds"])
+	}
+	execute(t, console, "DRAIN SHARD s2")
+	awaitMoves(t, second, "the second shard has given everything away", moveIs("done"))
+	l.check(t, c)
+	c.checkNothingLeft(t)
+	execute(t, console, "DROP SHARD s2 CONFIRM")
+}
+
+// checkNothingLeft makes sure that moves have left nothing on the shards.
+func (c *cluster) checkNothingLeft(t *testing.T) {
+	t.Helper()
+	for i := range c.servers {
+		if n := c.count(t, i, `SELECT (SELECT count(*) FROM pg_replication_slots) + (SELECT count(*) FROM pg_publication)
++ (SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%pgring%')`); n != 0 {
+			t.Errorf("%s: %d slots, publications and triggers are left", shardName(i), n)
+		}
+	}
+}
+
+func TestRebalanceGoesOnWhenItsProxyIsKilled(t *testing.T) {
+	t.Parallel()
+	c := start(t, layout{spare: 1})
+	second := c.startProxy(t)
+	l := startLedger(t, c.pgring, second)
+	console := c.console(t)
+	c.addSpare(t, console)
+	execute(t, console, "REBALANCE START")
+	for _, state := range []string{"copying", "verifying", "switched"} {
+		victim := c.pgring
+		eventually(t, patience, "a move is "+state+" or further", func(ctx context.Context) error {
+			all, err := moves(ctx, second.console(t))
+			if err != nil {
+				return err
+			}
+			for _, m := range all {
+				if moveIs(state, "cleaning", "guarding", "done")(m) {
+					return nil
+				}
+			}
+			return fmt.Errorf("moves %v", all)
+		})
+		l.mu.Lock()
+		l.killed[victim] = true
+		l.mu.Unlock()
+		victim.kill9(t)
+		victim.start(t)
+	}
+	awaitMoves(t, second, "all moves are done, but for guards against the killed", moveIs("done", "guarding"))
+	l.check(t, c)
+}

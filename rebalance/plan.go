@@ -1,0 +1,153 @@
+package rebalance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// Planned is a move that would be made, with what its source knows of it.
+type Planned struct {
+	topology.Move
+	Rows  int64 // as the planner's statistics estimate; -1: not known
+	Bytes int64 // of the rows with their indexes, likewise
+}
+
+// Plan lists the moves that would give each active shard what the ring's weights give it, and take everything from the others. It
+// changes nothing. Groups that are not placed by the ring are left as they are, and so are those whose slots are moving.
+func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
+	var shards []ring.Shard
+	for _, s := range snap.Shards {
+		switch s.State {
+		case topology.Active, topology.ReadOnly:
+			shards = append(shards, ring.Shard{ID: s.ID, Weight: s.Weight})
+		case topology.Draining, topology.Joining, topology.StateUnset:
+		}
+	}
+	circle, err := ring.New(snap.Ring, shards)
+	if err != nil {
+		return nil, fmt.Errorf("plan moves: %w", err)
+	}
+	var moves []topology.Move
+	for _, g := range snap.Groups() {
+		present, bySlots := g.Placement.(*ring.Map)
+		if !bySlots || g.Strategy != topology.Consistent || busy(snap, g.Name) {
+			continue
+		}
+		for _, m := range circle.Plan(present) {
+			if len(m.Slots) > 0 {
+				moves = append(moves, topology.Move{Group: g.Name, From: m.From, To: m.To, Slots: ring.NewSlotSet(m.Slots)})
+			}
+		}
+	}
+	return moves, nil
+}
+
+func busy(snap *topology.Snapshot, group string) bool {
+	for _, m := range snap.Moves {
+		if m.Group == group {
+			return true
+		}
+	}
+	return false
+}
+
+// Estimate adds what the sources' statistics tell to planned moves.
+func (c *Controller) Estimate(ctx context.Context, snap *topology.Snapshot, moves []topology.Move) []Planned {
+	planned := make([]Planned, len(moves))
+	for i, m := range moves {
+		planned[i] = Planned{Move: m, Rows: -1, Bytes: -1}
+		if rows, bytes, err := c.estimate(ctx, snap, m); err == nil {
+			planned[i].Rows, planned[i].Bytes = rows, bytes
+		} else {
+			c.cfg.Log.Debug("estimate a move", "error", err)
+		}
+	}
+	return planned
+}
+
+func (c *Controller) estimate(ctx context.Context, snap *topology.Snapshot, m topology.Move) (rows, bytes int64, err error) {
+	tables, err := tablesOf(snap, &m)
+	if err != nil {
+		return 0, 0, err
+	}
+	shard, _ := snap.Shard(m.From)
+	conn, err := c.cfg.Dial(ctx, shard)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer hangUp(ctx, conn)
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.sql)
+	}
+	var allRows, allBytes float64
+	err = conn.QueryRow(ctx, `SELECT coalesce(sum(greatest(reltuples, 0)), 0)::float8, coalesce(sum(pg_total_relation_size(p.relid)), 0)::float8
+FROM unnest($1::text[]) t, pg_partition_tree(t::regclass) p JOIN pg_class c ON c.oid = p.relid WHERE p.isleaf`, names).Scan(&allRows, &allBytes)
+	if err != nil {
+		return 0, 0, err
+	}
+	owned := 1
+	if placed, ok := snap.Group(m.Group).Placement.(*ring.Map); ok {
+		owned = max(len(placed.Slots(m.From)), 1)
+	}
+	share := float64(m.Slots.Len()) / float64(owned)
+	return int64(allRows * share), int64(allBytes * share), nil
+}
+
+// Status is one move as SHOW REBALANCE tells it.
+type Status struct {
+	ID          int64
+	Group       string
+	From, To    ring.ShardID
+	Slots       int
+	State       topology.MoveState
+	Paused      bool
+	WaitingFor  string // for what, if it does; why it stopped, if it has
+	Stopped     bool
+	RowsCopied  int64
+	RowsTotal   *int64   // an estimate
+	Applied     int64    // changes made while it was copied and since
+	LagBytes    *int64   // of the source's log
+	PauseMillis *float64 // how long writes to its slots were held back by the cut-over that succeeded
+	Created     time.Time
+	Changed     time.Time
+	Finished    *time.Time
+}
+
+// Statuses reads the moves that are not finished, and the finished ones of the last week, oldest first.
+func (c *Controller) Statuses(ctx context.Context) ([]Status, error) {
+	conn, err := c.cfg.Control(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the control database: %w", err)
+	}
+	defer hangUp(ctx, conn)
+	rows, err := conn.Query(ctx, `SELECT id, group_name, source, target, slots, state, paused, problem, waiting_for, rows_copied, rows_total, applied,
+	lag_bytes, pause_ms, created, changed, finished FROM pgring.moves WHERE finished IS NULL OR finished > now() - interval '7 days' ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("read pgring.moves: %w", err)
+	}
+	defer rows.Close()
+	var all []Status
+	for rows.Next() {
+		var s Status
+		var slots, state, problem string
+		if err := rows.Scan(&s.ID, &s.Group, (*string)(&s.From), (*string)(&s.To), &slots, &state, &s.Paused, &problem, &s.WaitingFor, &s.RowsCopied,
+			&s.RowsTotal, &s.Applied, &s.LagBytes, &s.PauseMillis, &s.Created, &s.Changed, &s.Finished); err != nil {
+			return nil, fmt.Errorf("read pgring.moves: %w", err)
+		}
+		set, err := ring.ParseSlotSet(slots)
+		if err != nil {
+			return nil, err
+		}
+		s.Slots, s.State = set.Len(), topology.ParseMoveState(state)
+		if problem != "" {
+			s.Stopped, s.WaitingFor = true, problem
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
