@@ -267,10 +267,11 @@ func TestRebalanceGoesOnWhenItsProxyIsKilled(t *testing.T) {
 	console := c.console(t)
 	c.addSpare(t, console)
 	execute(t, console, "REBALANCE START")
-	for _, state := range []string{"copying", "verifying", "switched"} {
-		victim := c.pgring
+	proxies := []*pgring{c.pgring, second}
+	for i, state := range []string{"copying", "verifying", "switched"} {
+		victim, other := proxies[i%2], proxies[(i+1)%2]
 		eventually(t, patience, "a move is "+state+" or further", func(ctx context.Context) error {
-			all, err := moves(ctx, second.console(t))
+			all, err := moves(ctx, other.console(t))
 			if err != nil {
 				return err
 			}

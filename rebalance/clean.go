@@ -2,7 +2,9 @@ package rebalance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -93,7 +95,15 @@ func (d *driver) release(ctx context.Context, s side) error {
 // unguard takes the guard off the source. It stays as long as a proxy is known that may have an old map, be its lease over or not:
 // nothing else would keep such a one from writing to the source.
 func (d *driver) unguard(ctx context.Context) error {
-	if err := d.await(ctx, topology.StageForgets, d.move.Switched); err != nil {
+	limited, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := d.topology().AwaitProxies(limited, topology.StageForgets, d.move.Switched)
+	var lagging *topology.LaggingError
+	if errors.As(err, &lagging) {
+		d.report(ctx, waiting(lagging.Error()+", which may come back with an old map; it is forgotten after a day"))
+		return errLater
+	}
+	if err != nil {
 		return err
 	}
 	return d.release(ctx, side{d.move.From, d.source})

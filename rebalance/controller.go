@@ -111,7 +111,7 @@ func (c *Controller) tryToLead(ctx context.Context) error {
 
 // drive runs every move that is there, some at a time, until none is left.
 func (c *Controller) drive(ctx context.Context, term int64) error {
-	var running sync.Map // of the ids of moves
+	var running sync.Map // by the id of a move: true while it runs, or the time before which it need not be looked at again
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.cfg.Parallel)
 	for {
@@ -120,13 +120,17 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			if !runnable(m) {
 				continue
 			}
-			if _, busy := running.LoadOrStore(m.ID, true); busy {
+			if !begin(&running, m.ID) {
 				continue
 			}
 			// owner: drive, which waits for the group; ends with the move, or when it must wait for somebody.
 			if !group.TryGo(func() error {
-				defer running.Delete(m.ID)
 				c.run(ctx, *m, term)
+				if m.State == topology.MoveGuarding { // that may take a day, and others shall have their turn
+					running.Store(m.ID, time.Now().Add(guardsEvery))
+				} else {
+					running.Delete(m.ID)
+				}
 				return nil
 			}) {
 				running.Delete(m.ID)
@@ -137,6 +141,19 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 		}
 		c.wait(ctx, snap)
 	}
+}
+
+// guardsEvery is the time between two looks whether guards are needed any longer.
+const guardsEvery = 5 * time.Second
+
+// begin reports whether a move is to be run now, and notes that it is.
+func begin(running *sync.Map, id int64) bool {
+	until, known := running.LoadOrStore(id, true)
+	if !known {
+		return true
+	}
+	at, later := until.(time.Time)
+	return later && time.Now().After(at) && running.CompareAndSwap(id, until, true)
 }
 
 // runnable reports whether there is something to do for a move.
@@ -177,7 +194,7 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 	err := d.drive(ctx)
 	var stopped *StoppedError
 	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost):
+	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost) || errors.Is(err, errLater):
 	case errors.As(err, &stopped):
 		d.log.Error("move stopped", "state", d.move.State.String(), "problem", stopped.Problem)
 		if _, err := c.cfg.Topology.StopMove(ctx, d.move, stopped.Problem); err != nil {
@@ -189,6 +206,9 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 		pause(ctx, c.cfg.Retry)
 	}
 }
+
+// errLater means that a move waits for what may take long, and has said so.
+var errLater = errors.New("look at the move again later")
 
 // StoppedError says why a move cannot go on without somebody's help.
 type StoppedError struct {

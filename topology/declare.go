@@ -5,7 +5,7 @@ import (
 )
 
 // ShardTable declares a table sharded: a home table, declared or not, or one that does not exist yet. A table with rows starts
-// with all slots on the shard it is on; nothing moves it in this version. A table that does not exist, or is empty and the same on every
+// with all slots on the shard it is on; REBALANCE START spreads it. A table that does not exist, or is empty and the same on every
 // shard that would own a part, is spread at once. Colocate joins an existing group, which its rows must fit.
 func (t *Topology) ShardTable(ctx context.Context, w TableWish) (*Snapshot, error) {
 	w.Kind = Sharded

@@ -187,7 +187,7 @@ func (d *draft) newGroup(ctx context.Context, name string, seen []sighting) (gro
 				Hint: "give it a group of its own"}
 		}
 	}
-	d.notice("group %s is whole on shard %s, where its tables are; this version cannot spread it", name, seen[0].holder)
+	d.notice("group %s is whole on shard %s, where its tables are; REBALANCE START spreads it", name, seen[0].holder)
 	return wholeGroup(name, fresh.strategy, seen[0].holder), nil
 }
 
