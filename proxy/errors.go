@@ -40,7 +40,6 @@ const (
 	codeSerialization       = "40001"
 	codeReadOnly            = "25006"
 	codeResolutionUnknown   = "08007"
-	codeSerialization       = "40001"
 	codeShutdown            = "57P01"
 	codeSyntax              = "42601"
 	codeTooLarge            = "54000"
