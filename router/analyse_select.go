@@ -17,6 +17,9 @@ func (a *analysis) selectStatement(s *pg.SelectStmt) {
 	}
 	q := a.selectQuery(s, nil, nil, nil)
 	a.conclude(q)
+	if len(a.written) > 0 && a.referenceWrite() { // in WITH
+		return
+	}
 	switch a.st.route {
 	case routeHome:
 		a.st.anywhere = a.answersAnywhere()

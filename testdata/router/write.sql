@@ -630,3 +630,36 @@ MERGE INTO defaults d USING countries c ON d.kind = c.code WHEN NOT MATCHED THEN
 --> refused (unsupported): write to reference table "defaults" may differ between shards
 -->   detail: The DEFAULT of column "at" is computed on each shard.
 -->   hint: Compute the values first and write them as constants or parameters.
+
+-- Reference tables written in WITH: on every shard, or not at all.
+WITH d AS (UPDATE countries SET name = 'x' RETURNING code) SELECT count(*) FROM d;
+--> writes
+--> broadcast on s1 s2 s3 s4
+WITH d AS (INSERT INTO countries VALUES ('IT', 'Italy') RETURNING code) SELECT code FROM d;
+--> writes
+--> broadcast on s1 s2 s3 s4
+WITH d AS (DELETE FROM countries RETURNING code) SELECT count(*) FROM d, orders WHERE user_id = 42;
+--> writes
+--> refused (unsupported): statement writes reference table "countries" from tables that not every shard has
+-->   detail: A reference table is written on every shard by the same statement.
+-->   hint: Read the values first and write them as constants.
+WITH d AS (DELETE FROM countries RETURNING code) SELECT count(*) FROM d, settings;
+--> writes
+--> refused (unsupported): statement writes reference table "countries" from tables that not every shard has
+-->   detail: A reference table is written on every shard by the same statement.
+-->   hint: Read the values first and write them as constants.
+WITH d AS (DELETE FROM countries RETURNING code), e AS (DELETE FROM settings RETURNING id) SELECT count(*) FROM d;
+--> writes
+--> refused (unsupported): statement writes reference tables and others
+-->   detail: A reference table is written on every shard, the others are not.
+-->   hint: Write them in statements of their own.
+WITH d AS (DELETE FROM countries RETURNING code) INSERT INTO logs (message) SELECT code FROM d;
+--> writes
+--> refused (unsupported): statement writes reference tables and others
+-->   detail: A reference table is written on every shard, the others are not.
+-->   hint: Write them in statements of their own.
+WITH d AS (DELETE FROM countries RETURNING code) SELECT now() FROM d;
+--> writes
+--> refused (unsupported): write to reference table "countries" may differ between shards
+-->   detail: Function now is not known to be immutable.
+-->   hint: Compute the values first and write them as constants or parameters.
