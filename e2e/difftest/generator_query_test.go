@@ -170,7 +170,7 @@ func (g *generator) limited(q generated) generated {
 }
 
 func (g *generator) cut() string {
-	return pick(g, " LIMIT 3", " LIMIT 1", " LIMIT 5 OFFSET 2", " OFFSET 3", " LIMIT 0", " FETCH FIRST 3 ROWS WITH TIES", " FETCH FIRST 2 ROWS ONLY")
+	return pick(g, "", " LIMIT 3", " LIMIT 1", " LIMIT 5 OFFSET 2", " OFFSET 3", " LIMIT 0", " FETCH FIRST 3 ROWS WITH TIES", " FETCH FIRST 2 ROWS ONLY")
 }
 
 // read is a whole statement that reads.
@@ -189,7 +189,7 @@ func (g *generator) read() generated {
 		q.tree = of(sortQuery, "%s%s", q.tree, pick(g, " LIMIT 3", " LIMIT 4 OFFSET 1", " OFFSET 2"))
 		return q
 	case 3:
-		q = g.plainQuery(nil, depth, 0, "")
+		q = g.plainQuery(nil, depth, 1, "") // of one column, so that peers look the same
 		q.tree = of(sortQuery, "%s ORDER BY %s", q.tree, pick(g, "1", "1 DESC", "c1 NULLS FIRST"))
 	default:
 		q = g.query(nil, depth, 0)

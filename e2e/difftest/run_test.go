@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// followsPrefix begins the reason of what comes after a statement that was not answered as on the other servers.
+const followsPrefix = "follows a statement that was "
+
 // runCase sends a case one way to all three and judges each step. A refusal ends the judging, for the servers then differ: the
 // steps after it count as refused too, and run only because they may undo those before.
 func (l *lab) runCase(c testCase, m mode) []judgement {
@@ -16,7 +19,7 @@ func (l *lab) runCase(c testCase, m mode) []judgement {
 		writes = writes || !onlyReads(s.text)
 		j := l.runStep(s, m)
 		if last != nil && last.verdict != equal {
-			j = judgement{verdict: refused, reason: "follows a statement that was " + last.verdict.String()}
+			j = judgement{verdict: refused, reason: followsPrefix + last.verdict.String()}
 		}
 		judgements = append(judgements, j)
 		if j.verdict == equal || last == nil || last.verdict == equal {

@@ -81,7 +81,9 @@ SELECT item, sum(qty), avg(price), count(DISTINCT person_id) FROM orders GROUP B
 SELECT item, max(placed), min(note) FROM orders GROUP BY 1 ORDER BY 1;
 SELECT status, count(*) FROM orders GROUP BY status;
 SELECT status, count(*) FROM orders GROUP BY status ORDER BY status DESC NULLS LAST;
+--free
 SELECT score, count(*) FROM people GROUP BY score;
+--free
 SELECT height, count(*) FROM people GROUP BY height;
 SELECT f, count(*) FROM bag GROUP BY f;
 SELECT k, count(*), sum(n) FROM bag GROUP BY k HAVING count(*) > 1 ORDER BY k;
@@ -129,6 +131,7 @@ SELECT DISTINCT age FROM people;
 SELECT DISTINCT age, grade FROM people ORDER BY age, grade;
 SELECT DISTINCT name FROM people ORDER BY name;
 SELECT DISTINCT nick FROM people ORDER BY nick;
+--free
 SELECT DISTINCT score FROM people;
 SELECT DISTINCT height FROM people;
 SELECT DISTINCT f FROM bag ORDER BY f;

@@ -50,6 +50,11 @@ WITH d AS (DELETE FROM lines WHERE person_id = 3 RETURNING *), e AS (DELETE FROM
 WITH d AS (DELETE FROM notes RETURNING id) SELECT count(*) FROM d;
 WITH i AS (INSERT INTO bag (k, v) VALUES (3, 'x') RETURNING k), j AS (INSERT INTO bag (k, v) VALUES (3, 'y') RETURNING k) SELECT * FROM i, j;
 WITH i AS (INSERT INTO people (id, name) VALUES (33, 'x') RETURNING id) INSERT INTO bag (k) SELECT id FROM i;
+WITH d AS (DELETE FROM countries WHERE code = 'XX' RETURNING code) SELECT count(*) FROM d;
+WITH d AS (UPDATE products SET name = 'x' WHERE sku < 3 RETURNING sku, name) SELECT * FROM d ORDER BY sku;
+WITH d AS (INSERT INTO countries VALUES ('IT', 'Italy', 1, 1) RETURNING code) SELECT code FROM d;
+WITH d AS (DELETE FROM countries WHERE code = 'XX' RETURNING code) INSERT INTO notes (id, body) SELECT 100, code FROM d;
+WITH d AS (DELETE FROM countries WHERE code = 'XX' RETURNING code) SELECT p.id FROM d, people p WHERE p.id = 3;
 TRUNCATE bag;
 TRUNCATE lines, orders;
 TRUNCATE people;

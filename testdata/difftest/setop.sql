@@ -30,6 +30,7 @@ SELECT count(*) FROM (SELECT id FROM people UNION ALL SELECT person_id FROM orde
 SELECT x, count(*) FROM (SELECT id AS x FROM people UNION ALL SELECT person_id FROM orders) u GROUP BY x ORDER BY x;
 SELECT id FROM people UNION ALL SELECT id FROM hollow;
 SELECT id FROM hollow UNION SELECT id FROM hollow;
+--free
 SELECT height FROM people UNION SELECT f FROM bag;
 SELECT balance FROM people UNION SELECT price FROM orders;
 SELECT id::text FROM people UNION SELECT login FROM accounts;
