@@ -20,10 +20,15 @@ func (c *session) sendAside(p *participant, sql string, into *outcome) error {
 	return c.send(c.out, step{kind: stepExecute, hidden: true, into: into})
 }
 
-// describe asks for the types of a statement's parameters, on an otherwise quiet connection.
-func (p *participant) describe(sql string, oids []uint32) ([]uint32, error) {
+// inspect asks for the types of a statement's parameters and for its RowDescription, on an otherwise quiet connection.
+func (p *participant) inspect(sql string, oids []uint32) (outcome, error) {
 	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", sql, oids), pgwire.Describe, 'S', "")
-	out, err := p.exchange(b, func(typ byte) bool { return typ == pgwire.NoData || typ == pgwire.RowDescription })
+	return p.exchange(b, func(typ byte) bool { return typ == pgwire.NoData || typ == pgwire.RowDescription })
+}
+
+// describe is inspect for the parameters' types only.
+func (p *participant) describe(sql string, oids []uint32) ([]uint32, error) {
+	out, err := p.inspect(sql, oids)
 	return out.types, err
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +16,7 @@ type outcome struct {
 	parameters map[string]string // ParameterStatus reported on the way
 	status     byte
 	types      []uint32 // of a ParameterDescription
+	fields     []byte   // a RowDescription
 }
 
 // runText runs one simple query of the session's own on an otherwise quiet connection and reads it to its end. A server error
@@ -106,56 +106,6 @@ func (p *participant) run(sql string) (outcome, error) {
 	return p.exchange(b, func(typ byte) bool { return typ == pgwire.CommandComplete || typ == pgwire.EmptyQueryResponse })
 }
 
-// inspect has the server look at a statement and returns its RowDescription; nil if it returns no rows.
-func (p *participant) inspect(sql string, oids []uint32) ([]byte, error) {
-	p.unnamed = 0
-	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", sql, oids), pgwire.Describe, 'S', "")
-	end := byte(pgwire.Sync)
-	if p.unsynced {
-		end = pgwire.Flush
-	}
-	if err := p.tell(pgwire.AppendEmpty(b, end)); err != nil {
-		return nil, err
-	}
-	fields, refused := p.described()
-	var gone *lostError
-	if errors.As(refused, &gone) {
-		return nil, refused
-	}
-	if refused != nil && p.unsynced {
-		p.skips = true
-		return nil, refused
-	}
-	if p.unsynced {
-		return fields, nil
-	}
-	if _, err := readOutcome(p.conn); err != nil {
-		return nil, err
-	}
-	return fields, refused
-}
-
-// described reads up to the description of a statement.
-func (p *participant) described() ([]byte, error) {
-	for {
-		frame, err := readFrame(p.conn.Wire())
-		if err != nil {
-			return nil, p.lost(err)
-		}
-		switch frame[0] {
-		case pgwire.RowDescription:
-			return slices.Clone(frame), nil
-		case pgwire.NoData:
-			return nil, nil
-		case pgwire.ErrorResponse:
-			if isFatal(frame) {
-				return nil, p.lost(pgwire.ParseError(frame))
-			}
-			return nil, pgwire.ParseError(frame)
-		}
-	}
-}
-
 // sync ends the participant's pipeline.
 func (p *participant) sync() error {
 	wire := p.conn.Wire()
@@ -185,6 +135,8 @@ func (out *outcome) take(frame []byte) {
 		for range body.Int16() {
 			out.types = append(out.types, uint32(body.Int32()))
 		}
+	case pgwire.RowDescription:
+		out.fields = slices.Clone(frame)
 	case pgwire.DataRow:
 		if out.rows++; out.rows == 1 {
 			out.row = textRow(body)

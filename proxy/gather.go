@@ -71,11 +71,11 @@ func (c *session) fitsMerge(ctx context.Context, g *gathering) (bool, error) {
 	if err != nil {
 		return false, c.reject(err)
 	}
-	frame, err := p.inspect(g.text, oids)
+	seen, err := p.inspect(g.text, oids)
 	if err != nil {
 		return false, c.reject(err)
 	}
-	fields, _ := pgwire.ParseRowDescription(frame)
+	fields, _ := pgwire.ParseRowDescription(seen.fields)
 	_, err = merge.New(g.merge, fields)
 	return err == nil, nil
 }

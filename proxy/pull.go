@@ -102,13 +102,15 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 		}
 	}
 	g.final.scratch = !g.own
-	var err error
-	if g.oids, err = g.final.types.parameters(g.oids, g.final.shard); err != nil {
+	oids, err := g.final.types.parameters(g.oids, g.final.shard)
+	if err != nil {
 		return err
 	}
-	if g.fields, err = g.final.inspect(g.text, g.oids); err != nil {
+	seen, err := g.final.inspect(g.text, oids)
+	if err != nil {
 		return err
 	}
+	g.fields, g.oids = seen.fields, seen.types
 	g.final.types.describe(g.fields)
 	if g.describe {
 		if err := c.write(g.fields); err != nil {
@@ -120,8 +122,11 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	}
 	for _, part := range g.plan.Parts {
 		s := &shardRows{session: c, part: c.participant(part.Shard), extended: true, limit: c.policy.MessageLimit}
+		if s.oids, err = s.part.types.parameters(g.final.types.known(g.oids), part.Shard); err != nil {
+			return err
+		}
 		g.sources = append(g.sources, s)
-		if err := s.start(&gathering{text: part.SQL, bind: binaryRows()}); err != nil {
+		if err := s.start(&gathering{text: part.SQL, bind: binaryRows(g.bind)}); err != nil {
 			return err
 		}
 	}
@@ -129,8 +134,14 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	return nil
 }
 
-// binaryRows is a Bind without parameters that asks for binary results.
-func binaryRows() *bindMessage { return &bindMessage{rest: []byte{0, 0, 0, 0, 0, 1, 0, 1}} }
+// binaryRows is a Bind with the client's parameters that asks for binary results.
+func binaryRows(client *bindMessage) *bindMessage {
+	rest := []byte{0, 0, 0, 0} // no formats, no parameters
+	if client != nil {
+		rest = slices.Clone(client.rest[:len(client.rest)-len(client.results)])
+	}
+	return &bindMessage{rest: append(rest, 0, 1, 0, 1)}
+}
 
 // noTable explains why the temporary table could not be made.
 func noTable(err error) error {

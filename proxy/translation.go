@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -185,6 +186,20 @@ func (tr *translation) parameters(oids []uint32, shard ring.ShardID) ([]uint32, 
 		return oids, nil
 	}
 	return mapped, nil
+}
+
+// known returns the OIDs of types of the shard as the home shard has them.
+func (tr *translation) known(oids []uint32) []uint32 {
+	if tr.isPlain() {
+		return oids
+	}
+	mapped := slices.Clone(oids)
+	for i, oid := range oids {
+		if home, ok := tr.types[oid]; ok {
+			mapped[i] = home
+		}
+	}
+	return mapped
 }
 
 // isPlain reports whether what the shard describes needs no translation.

@@ -28,6 +28,7 @@ type pull struct {
 	marks   []mark
 	at      ring.ShardID // the final shard; empty: any that has rows
 	columns int          // of all fetches
+	params  []int        // in the conditions of the fetches, from 0
 	why     string       // gather does not do
 }
 

@@ -92,7 +92,7 @@ func (w *pulling) like(f *fetch) int {
 	for i := range w.p.fetches {
 		g := &w.p.fetches[i]
 		if g.table == f.table && g.only == f.only && g.where == "" && f.where == "" && len(g.columns) == len(f.columns) &&
-			(f.need.any == nil && g.need.any == nil) {
+			f.need.any == nil && g.need.any == nil {
 			return i
 		}
 	}
@@ -108,26 +108,39 @@ func allOf(list []*pg.Node) *pg.Node {
 
 func sqlName(n topology.Name) string { return quoteIdent(n.Schema) + "." + quoteIdent(n.Table) }
 
+// wanted is what one execution asks for of a fetch.
+type wanted struct {
+	keys  string // a condition on the shard key; empty: none
+	plain bool   // the fetch's conditions are left out
+}
+
 // rows is what a shard is asked for: the place where the text of every read of
 // several shards but gather's is made. The columns are in order those given.
-func (f *fetch) rows(columns string) string {
+func (f *fetch) rows(columns string, w wanted) string {
 	var b strings.Builder
 	b.WriteString("SELECT " + columns + " FROM ")
 	if f.only {
 		b.WriteString("ONLY ")
 	}
 	b.WriteString(f.table)
-	if f.where != "" {
-		b.WriteString(" AS " + f.alias + " WHERE " + f.where)
+	var conditions []string
+	if f.where != "" && !w.plain {
+		conditions = append(conditions, "("+f.where+")")
+	}
+	if w.keys != "" {
+		conditions = append(conditions, w.keys)
+	}
+	if len(conditions) > 0 {
+		b.WriteString(" AS " + f.alias + " WHERE " + strings.Join(conditions, " AND "))
 	}
 	return b.String()
 }
 
 // source is the text for a shard that sends the rows of these fetches: all in
 // one statement, hence of one snapshot.
-func (p *pull) source(wanted []int) string {
+func (p *pull) source(list []int, want []wanted) string {
 	var b strings.Builder
-	for n, i := range wanted {
+	for n, i := range list {
 		if n > 0 {
 			b.WriteString(" UNION ALL ")
 		}
@@ -144,7 +157,7 @@ func (p *pull) source(wanted []int) string {
 				columns += ", " + value
 			}
 		}
-		b.WriteString(p.fetches[i].rows(columns))
+		b.WriteString(p.fetches[i].rows(columns, want[i]))
 	}
 	return b.String()
 }
@@ -194,7 +207,7 @@ func (p *pull) relation(i int, here, copied bool) string {
 	}
 	text := "SELECT " + strings.Join(theirs, ", ") + " FROM pg_temp." + pullTable + " WHERE k OPERATOR(pg_catalog.=) " + strconv.Itoa(i)
 	if here {
-		text = f.rows(strings.Join(own, ", ")) + " UNION ALL " + text
+		text = f.rows(strings.Join(own, ", "), wanted{plain: true}) + " UNION ALL " + text
 	}
 	return "(" + text + ")"
 }

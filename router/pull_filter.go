@@ -82,7 +82,7 @@ func (w *pulling) sift(q *query, n *pg.Node, conditions []*pg.Node, found map[*r
 func (w *pulling) about(q *query, condition *pg.Node, r *rel) bool {
 	var s survey
 	s.walk(condition)
-	if s.sublinks > 0 || s.volatile || s.windows > 0 || len(s.params) > 0 {
+	if s.sublinks > 0 || s.volatile || s.windows > 0 {
 		return false
 	}
 	for _, f := range s.funcs {
@@ -96,7 +96,13 @@ func (w *pulling) about(q *query, condition *pg.Node, r *rel) bool {
 		slices.ContainsFunc(s.texts, func(c *pg.A_Const) bool { return clockWord(c.GetSval().GetSval()) }) {
 		return false
 	}
-	return w.columnsOf(q, condition, r)
+	if !w.columnsOf(q, condition, r) {
+		return false
+	}
+	for _, p := range s.params {
+		w.p.params = append(w.p.params, int(p.Number)-1)
+	}
+	return true
 }
 
 // columnsOf says whether each column reference in an expression is a column of
