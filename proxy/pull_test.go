@@ -158,3 +158,19 @@ func TestPulledColumnsKeepTheirTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestPullsNeedATransactionThatMayWrite: the temporary table cannot be made in others, which the client is told.
+func TestPullsNeedATransactionThatMayWrite(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	conn := w.connect()
+	run(t, conn, "BEGIN READ ONLY")
+	wantValue(t, conn, "SELECT count(*) FROM users", "3")
+	if e := refused(t, conn, "SELECT count(DISTINCT age) FROM users", "0A000"); e.Hint == "" {
+		t.Error("no hint")
+	}
+	run(t, conn, "ROLLBACK")
+	run(t, conn, "SET default_transaction_read_only = on")
+	wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
+}
