@@ -32,6 +32,14 @@ func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
 			return d.move.State, err
 		}
 	}
+	if err := d.connectHomes(ctx); err != nil {
+		return d.move.State, err
+	}
+	if late := d.checkSagas(ctx); late != nil { // clients need not wait for that
+		d.report(ctx, waiting(late.Error()))
+		d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+		return d.move.State, ctx.Err()
+	}
 	if err := d.near(ctx); err != nil {
 		return d.move.State, err
 	}
@@ -157,11 +165,18 @@ func (d *driver) closeSource(ctx context.Context, marker string) error {
 		if tag.RowsAffected() == 0 {
 			return errOvertaken
 		}
+		if err := d.checkSagas(ctx); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, "SELECT pg_logical_emit_message(true, $1, $2::text)", markerPrefix, marker)
 		return err
 	})
 	if isCode(err, "55P03") {
 		return &lateError{"waiting for transactions that have written to the moving slots on shard " + string(d.move.From)}
+	}
+	var late *lateError
+	if errors.As(err, &late) {
+		return late
 	}
 	if err != nil {
 		return fmt.Errorf("freeze shard %s: %w", d.move.From, err)

@@ -22,8 +22,9 @@ type driver struct {
 	tables   []*table
 	source   *pgx.Conn
 	target   *pgx.Conn
-	control  *pgx.Conn // for what people see
-	stream   *stream   // nil when there is none
+	control  *pgx.Conn                  // for what people see
+	homes    map[ring.ShardID]*pgx.Conn // where sagas are recorded: every shard
+	stream   *stream                    // nil when there is none
 	verified bool
 	retry    time.Duration // how long the next cut-over is put off
 	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it
@@ -175,6 +176,9 @@ func (d *driver) connect(ctx context.Context, snap *topology.Snapshot, id ring.S
 // close ends the connections; what was being done on them is rolled back by the servers.
 func (d *driver) close(ctx context.Context) {
 	d.endStream(ctx)
+	for _, conn := range d.homes {
+		hangUp(ctx, conn)
+	}
 	for _, conn := range []*pgx.Conn{d.source, d.target, d.control} {
 		if conn != nil {
 			hangUp(ctx, conn)

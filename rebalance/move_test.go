@@ -2,11 +2,16 @@ package rebalance_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
@@ -166,4 +171,90 @@ func nothingLeft(t *testing.T, r *rig, topo *topology.Topology, db string) {
 			t.Errorf("%s: %d guards or positions are left", db, n)
 		}
 	}
+}
+
+// small moves slots of a filled cluster from s1 to s2.
+func small(t *testing.T, r *rig, topo *topology.Topology) topology.Move {
+	t.Helper()
+	fill(t, r.client(t, topo), 30)
+	slots := topo.Current().Group(group).Placement.(*ring.Map).Slots("s1")
+	return topology.Move{Group: group, From: "s1", To: "s2", Slots: ring.NewSlotSet(slots[:len(slots)/2])}
+}
+
+// waitsFor reports what SHOW REBALANCE says of the only move.
+func waitsFor(t *testing.T, c *rebalance.Controller) string {
+	t.Helper()
+	all, err := c.Statuses(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("moves %v: %v", all, err)
+	}
+	return all[0].WaitingFor
+}
+
+func TestSlotsDoNotLeaveAnUnsettledSaga(t *testing.T) {
+	r := newRig(t)
+	topo := r.topology(t, "s1", "s2", "s3")
+	m := small(t, r, topo)
+	r.exec(t, "s3", "CREATE SCHEMA pgring; CREATE TABLE pgring.saga (id text, mode text, shards text[], finished timestamptz); INSERT INTO pgring.saga VALUES ('open', 'saga', '{s3,s1}')")
+	if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
+		t.Fatal(err)
+	}
+	c := r.controller(t, topo)
+	r.background(t, c.Run)
+	await(t, "the move waits for the saga", func() bool { return strings.Contains(waitsFor(t, c), "saga open") })
+	r.exec(t, "s3", "UPDATE pgring.saga SET finished = now()")
+	noMoves(t, topo)
+	nothingLeft(t, r, topo, "s1")
+}
+
+func TestAStaleProxyCannotWriteToTheSource(t *testing.T) {
+	r := newRig(t)
+	topo := r.topology(t, "s1", "s2")
+	m := small(t, r, topo)
+	// A proxy that is stopped and may come back with the old map.
+	r.exec(t, "s1", "INSERT INTO pgring.proxies (instance, host, version, started, lease_until, epoch) VALUES ('stopped', 'far', '', now(), now() - interval '1 min', 1)")
+	var user int64
+	for user = 1; !m.Slots.Has(slotOf(t, user)); user++ {
+	}
+	stale := r.server.ConnectAs(t, pgtest.Superuser, "s1")
+	old := r.server.ConnectAs(t, pgtest.Superuser, "s1")
+	for _, sql := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM orders"} {
+		if _, err := old.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
+		t.Fatal(err)
+	}
+	r.background(t, r.controller(t, topo).Run)
+	await(t, "the move is over but for the guards", func() bool {
+		moves := topo.Current().Moves
+		return len(moves) == 1 && moves[0].State == topology.MoveGuarding
+	})
+	for sql, code := range map[string]string{
+		"INSERT INTO orders VALUES ($1, 99)":                       "PR001",
+		"INSERT INTO parts VALUES ($1, 99)":                        "PR001",
+		"INSERT INTO events (user_id, num) VALUES ($1::bigint, 1)": "PR001",
+	} {
+		var refused *pgconn.PgError
+		if _, err := stale.Exec(t.Context(), sql, user); !errors.As(err, &refused) || refused.Code != code {
+			t.Errorf("%s on the source: %v", sql, err)
+		}
+	}
+	var refused *pgconn.PgError
+	if _, err := old.Exec(t.Context(), "INSERT INTO orders VALUES ($1, 99)", user); !errors.As(err, &refused) || refused.Code != "40001" && refused.Code != "PR001" {
+		t.Errorf("a transaction that was begun before the move: %v", err)
+	}
+	r.exec(t, "s1", "DELETE FROM pgring.proxies WHERE instance = 'stopped'")
+	noMoves(t, topo)
+	nothingLeft(t, r, topo, "s1")
+}
+
+func slotOf(t *testing.T, user int64) ring.Slot {
+	t.Helper()
+	key, err := ring.ParseKey(ring.KeyInt, fmt.Appendf(nil, "%d", user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.Slot()
 }

@@ -1,0 +1,62 @@
+package rebalance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/ring"
+)
+
+// sagaLimit bounds one look at the open sagas.
+const sagaLimit = 200 * time.Millisecond
+
+// openSagas lists the sagas that are not settled and have a step on the source, by their homes. Their undo statements are recorded for the
+// shard that the step ran on, so they must have ended before slots leave it. Home's row is there before a step on another shard
+// can commit; so when nobody can write to the moving slots any more, every saga that has is seen.
+const openSagas = `SELECT id FROM pgring.saga WHERE mode <> '2pc' AND finished IS NULL AND $1 = ANY (shards) LIMIT 1`
+
+// connectHomes opens a connection to each shard, so that looking at the sagas takes no time while clients wait.
+func (d *driver) connectHomes(ctx context.Context) error {
+	snap := d.topology().Current()
+	if d.homes == nil {
+		d.homes = map[ring.ShardID]*pgx.Conn{}
+	}
+	for _, s := range snap.Shards {
+		if conn := d.homes[s.ID]; conn != nil && !conn.IsClosed() {
+			continue
+		}
+		conn, err := d.connect(ctx, snap, s.ID)
+		if err != nil {
+			return err
+		}
+		d.homes[s.ID] = conn
+	}
+	return nil
+}
+
+// checkSagas returns a lateError when a saga that is not settled may have written to the moving slots.
+func (d *driver) checkSagas(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sagaLimit)
+	defer cancel()
+	for id, conn := range d.homes {
+		var there bool
+		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('pgring.saga') AND attname = 'finished')`).Scan(&there)
+		if err == nil && !there {
+			continue // it has never been the home of a saga
+		}
+		var sagas []string
+		if err == nil {
+			sagas, err = texts(ctx, conn, openSagas, string(d.move.From))
+		}
+		if err != nil {
+			return &lateError{fmt.Sprintf("waiting for shard %s to tell its open sagas", id)}
+		}
+		if len(sagas) > 0 {
+			return &lateError{fmt.Sprintf("waiting for saga %s, which is not settled and has a step on shard %s", sagas[0], d.move.From)}
+		}
+	}
+	return nil
+}
