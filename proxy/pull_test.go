@@ -123,9 +123,9 @@ func TestPullsAreLimitedAndShown(t *testing.T) {
 // TestPulledColumnsKeepTheirTypes: enums, arrays of them, composites and domains have OIDs that differ between servers.
 func TestPulledColumnsKeepTheirTypes(t *testing.T) {
 	t.Parallel()
-	const types = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TYPE pair AS (a int, m mood); CREATE DOMAIN small AS int CHECK (VALUE < 100);" +
+	const types = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TYPE pair AS (a int, m mood); CREATE DOMAIN small AS int CHECK (VALUE < 100); CREATE DOMAIN filled AS date NOT NULL;" +
 		"CREATE TABLE kept (k bigint PRIMARY KEY, m mood, ms mood[], p pair, d small, ds small[], j jsonb, r int4range, t timestamptz(3), c char(5), v varchar(9) COLLATE \"C\"," +
-		" i interval, f float8, n numeric(9,3), b bytea, g int GENERATED ALWAYS AS (d * 2) STORED, a aclitem, nr int[][])"
+		" i interval, f float8, n numeric(9,3), b bytea, g int GENERATED ALWAYS AS (d * 2) STORED, a aclitem, nr int[][], q filled)"
 	// Some servers have a type more, so that the OIDs differ.
 	const uneven = "DO $$BEGIN IF current_setting('port')::int % 2 = 0 THEN CREATE TYPE uneven AS ENUM ('x'); END IF; END$$;"
 	w := startTwin(t, options{setup: uneven + types,
@@ -136,7 +136,7 @@ func TestPulledColumnsKeepTheirTypes(t *testing.T) {
 	for k := range 12 {
 		row := fmt.Sprintf("INSERT INTO kept VALUES (%[1]d, (ARRAY['sad','ok','happy',NULL])[%[1]d %% 4 + 1]::mood, ARRAY['happy','sad']::mood[], (%[1]d, 'ok'), %[1]d,"+
 			" ARRAY[%[1]d, NULL]::small[], '{\"a\": %[1]d}', '[0,%[1]d]', '2024-01-01 00:00+00', 'c%[1]d', E'v\\t\\\\%[1]d', '%[1]d hours', %[1]d / 3.0::float8, %[1]d / 7.0, '\\x00ff0a', DEFAULT,"+
-			" 'postgres=r/postgres', '{{1,2},{3,%[1]d}}')", k)
+			" 'postgres=r/postgres', '{{1,2},{3,%[1]d}}', ('2024-02-0' || %[1]d / 2 + 1)::date)", k)
 		run(t, plain, row)
 		run(t, console, row)
 	}
@@ -147,6 +147,7 @@ func TestPulledColumnsKeepTheirTypes(t *testing.T) {
 			"SELECT * FROM kept ORDER BY m DESC NULLS LAST, ms, p, k",
 			"SELECT m, count(*), max(d), array_agg(k ORDER BY f), min(t), sum(n), sum(i), string_agg(c, '|' ORDER BY v) FROM kept GROUP BY m ORDER BY m",
 			"SELECT x.k, y.p, (y.p).m FROM kept x JOIN kept y ON x.d = y.k + 1 AND x.ms = y.ms ORDER BY x.k::text",
+			"SELECT x.k, x.q, y.q FROM kept x JOIN kept y ON x.q = y.q WHERE x.d > 3 ORDER BY x.k::text, y.k",
 			"SELECT row_to_json(x) FROM kept x ORDER BY x.k::text",
 			"SELECT pg_typeof(m), pg_typeof(ds), pg_typeof(p), pg_typeof(d), pg_typeof(c), count(DISTINCT v) FROM kept GROUP BY m, ds, p, d, c ORDER BY p, m",
 		} {

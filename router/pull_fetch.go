@@ -27,7 +27,8 @@ type fetch struct {
 type fetched struct {
 	name string // as SQL
 	// as is the column's type if it travels as text: types that are not built in
-	// may hold oids, which differ between servers.
+	// may hold oids, which differ between servers, and a domain that is never NULL
+	// cannot be a column of rows that have none of it.
 	as string
 }
 
@@ -81,7 +82,8 @@ func (w *pulling) fetch(r *rel, conditions []*pg.Node) fetch {
 func travelling(c *topology.Column) fetched {
 	const firstUserOID, aclitem, aclitems = 16384, 1033, 1034
 	f := fetched{name: quoteIdent(c.Name)}
-	if c.Type >= firstUserOID || c.Type == aclitem || c.Type == aclitems {
+	never := c.Domain && c.NotNull && c.Type != 700 && c.Type != 701 // floats could lose digits
+	if c.Type >= firstUserOID || c.Type == aclitem || c.Type == aclitems || never {
 		f.as = c.TypeName
 	}
 	return f
