@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,9 +47,12 @@ type caseReader struct {
 	copies bool // the lines are data
 }
 
+// casesVariable names one file of cases to run alone.
+const casesVariable = "PGRING_CASES"
+
 func readCases(t testing.TB) []testCase {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(caseDir, "*.sql"))
+	files, err := filepath.Glob(filepath.Join(caseDir, cmp.Or(os.Getenv(casesVariable), "*")+".sql"))
 	must(t, err)
 	var cases []testCase
 	for _, file := range files {

@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -37,6 +38,9 @@ func TestHandwrittenStatementsAnswerAsPostgres(t *testing.T) {
 	}
 	answered := 100 * float64(count[equal]) / float64(len(outcomes))
 	t.Logf("%d statements: %d equal, %d refused, %d wrong; %.1f %% answered", len(outcomes), count[equal], count[refused], count[wrong], answered)
+	if os.Getenv(casesVariable) != "" {
+		return // of one file the rest says nothing
+	}
 	if answered < answeredFloor {
 		t.Errorf("%.1f %% are answered, %d %% must be", answered, answeredFloor)
 	}

@@ -23,7 +23,7 @@ func (a *attempt) session() testCase {
 	}
 	var c testCase
 	if a.begun {
-		c.steps = append(c.steps, step{statement: statement{text: "BEGIN"}})
+		c.steps = append(c.steps, step{statement: statement{text: "SET pgring.cross_shard = '2pc'"}}, step{statement: statement{text: "BEGIN"}})
 	}
 	for i, t := range a.steps {
 		s := step{statement: t.statement(asParam)}

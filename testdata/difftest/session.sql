@@ -83,6 +83,55 @@ INSERT INTO bag (k, v) VALUES (1, 'a'), (3, 'b');
 SELECT count(*) FROM bag WHERE v IN ('a', 'b');
 ROLLBACK;
 --end
+-- Transactions over several shards.
+--begin
+SET pgring.cross_shard = '2pc';
+BEGIN;
+UPDATE people SET age = 1 WHERE id = 1;
+UPDATE people SET age = 2 WHERE id = 3;
+SELECT sum(age) FROM people;
+INSERT INTO bag (k, v) VALUES (1, 'a'), (3, 'b');
+COMMIT;
+SELECT id, age FROM people WHERE id IN (1, 3) ORDER BY id;
+SELECT count(*) FROM bag WHERE v IN ('a', 'b');
+--end
+--begin
+SET pgring.cross_shard = '2pc';
+BEGIN;
+DELETE FROM bag WHERE n = 1;
+UPDATE people SET age = age + 1;
+SELECT count(*), sum(age) FROM people;
+ROLLBACK;
+SELECT count(*), sum(age) FROM people;
+--end
+--begin
+SET pgring.cross_shard = '2pc';
+BEGIN;
+INSERT INTO bag (k, v) VALUES (1, 'kept');
+SAVEPOINT a;
+INSERT INTO bag (k, v) VALUES (1, 'undone'), (3, 'undone');
+ROLLBACK TO a;
+INSERT INTO bag (k, v) VALUES (3, 'kept');
+COMMIT;
+SELECT v, count(*) FROM bag WHERE v IN ('kept', 'undone') GROUP BY v;
+--end
+--begin
+SET pgring.cross_shard = '2pc';
+BEGIN;
+UPDATE people SET age = 1 WHERE id = 1;
+INSERT INTO people (id) VALUES (3);
+SELECT 1;
+COMMIT;
+SELECT age FROM people WHERE id = 1;
+--end
+--begin
+SET pgring.cross_shard = '2pc';
+BEGIN;
+UPDATE notes SET body = 'x' WHERE id = 1;
+UPDATE people SET age = 1 WHERE id = 3;
+UPDATE countries SET people = 1 WHERE code = 'DE';
+COMMIT;
+--end
 COMMIT;
 ROLLBACK;
 SAVEPOINT x;
