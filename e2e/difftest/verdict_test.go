@@ -66,15 +66,16 @@ func (a *answer) result(i int) result {
 	return result{}
 }
 
-// violation is the class of the SQLSTATEs of violated constraints.
-const violation = "23"
+// ofRows says that an error is about the rows that a statement writes: a violated constraint (class 23), or a row that would be
+// written twice (class 21). Where rows of several shards are wrong in different ways, either may be told of.
+func ofRows(code string) bool { return strings.HasPrefix(code, "23") || strings.HasPrefix(code, "21") }
 
 func judgeError(want, mirror, got answer) judgement {
 	if slices.Contains(refusalCodes, got.code) {
 		return judgement{verdict: refused, reason: got.code + " " + got.message + "; " + got.detail}
 	}
-	if strings.HasPrefix(want.code, violation) && strings.HasPrefix(got.code, violation) {
-		return judgement{verdict: loose, reason: "several rows violate constraints, and each shard tells of its own"}
+	if ofRows(want.code) && ofRows(got.code) {
+		return judgement{verdict: loose, reason: "several rows cannot be written, and each shard tells of its own"}
 	}
 	if want.code != mirror.code { // whether a row that fails is met depends on the plan
 		return judgement{verdict: loose, reason: "the servers do not agree on the error"}
