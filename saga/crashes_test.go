@@ -13,7 +13,8 @@ import (
 )
 
 // The proxy dies before each message of a saga, after it has left, and after its answer: commit, fence, undo and forward, on two
-// and three shards. Each time another proxy settles it, and all shards agree.
+// and three shards. Each time another proxy settles it, and all shards agree. On three shards only what comes after a message is
+// tried: for the servers, before the next one is the same.
 func TestSagasProxyDiesAtEveryMessage(t *testing.T) {
 	t.Parallel()
 	c := newBank(t, pgtest.Start(t, 3)...)
@@ -23,7 +24,7 @@ func TestSagasProxyDiesAtEveryMessage(t *testing.T) {
 			for n, crashed := 0, true; crashed; n++ {
 				var at saga.Point
 				tx, s := c.openSaga(t, what, c.shards[:shards]...)
-				at, crashed = c.crashSaga(t, tx, s, n)
+				at, crashed = c.crashSaga(t, tx, s, n, shards == 2)
 				c.recoverAll(t)
 				all := tx.mustBeSound(t, c.idOf(t, tx))
 				if all && at.Message() == "begin" && at.When() == "before" || !crashed && all != (what.name != "refused") {
@@ -36,7 +37,7 @@ func TestSagasProxyDiesAtEveryMessage(t *testing.T) {
 		}
 	}
 	t.Logf("%d crash points", points)
-	if points < 100 {
+	if points < 90 {
 		t.Errorf("only %d crash points", points)
 	}
 }
