@@ -39,6 +39,9 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	if c.tx.active && s.plan.NoTransaction {
 		return c.reject(&pgwire.Error{Code: codeActiveTransaction, Message: "this statement cannot run inside a transaction block"})
 	}
+	if c.tx.active && c.commitMode() == CommitTwoPhase && s.stmt.Access == router.Write {
+		return c.broadcastInBlock(ctx, s, parts)
+	}
 	if c.tx.active {
 		return c.reject(&pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would change several shards inside a transaction block",
 			Detail: fmt.Sprintf("It runs on %d shards.", len(parts)), Hint: "Run it outside of BEGIN … COMMIT, as a message of its own: it is then applied to all shards or to none."})
@@ -58,6 +61,36 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 		return c.runEach(s, parts)
 	}
 	return c.runAll(ctx, s, parts)
+}
+
+// broadcastInBlock runs a write in a transaction of mode 2pc: the shards become part of it.
+func (c *session) broadcastInBlock(ctx context.Context, s *spread, parts []router.Part) error {
+	c.takeTime()
+	tag := ""
+	for i, part := range parts {
+		p, err := c.use(ctx, part.Shard, true)
+		if err != nil {
+			return c.reject(err)
+		}
+		if err := c.drain(); err != nil {
+			return err
+		}
+		if p.unsynced {
+			if err := p.sync(); err != nil {
+				return c.reject(err)
+			}
+		}
+		answer, err := c.runOn(p, s, part, i == 0)
+		if err != nil {
+			return c.reject(err)
+		}
+		if i > 0 && answer.tag != tag {
+			return c.reject(errDiffers(s.stmt, parts[0].Shard, part.Shard, tag, answer.tag))
+		}
+		tag = answer.tag
+	}
+	c.turn.part = nil
+	return c.replyTag(tag)
 }
 
 // parts lists the shards and the text for each, the home shard's or first one's answer being the client's.

@@ -104,7 +104,7 @@ func (c *cluster) build(o options) {
 	must(t, err)
 	c.pools, err = backend.New(o.pool)
 	must(t, err)
-	commit, err := saga.New(saga.Config{Topology: c.topology, Logger: log, Operator: func(ctx context.Context, id ring.ShardID) (*pgx.Conn, error) {
+	commit, err := saga.New(saga.Config{Topology: c.topology, Logger: log, Login: c.pools.Login, Operator: func(ctx context.Context, id ring.ShardID) (*pgx.Conn, error) {
 		shard, _ := c.topology.Current().Shard(id)
 		return dial(ctx, shard)
 	}})

@@ -62,12 +62,14 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 		return c.showOwn(stmt.Name)
 	case router.ExplainRoute:
 		return c.explainRoute(stmt, values)
+	case router.CallOwn:
+		return c.callOwn(ctx, stmt, values)
 	case router.Generate:
 		return c.generate(ctx, stmt, values)
 	case router.Discard:
 		return c.discard(ctx, stmt)
 	case router.Prepare:
-		return c.sqlPrepare(stmt)
+		return c.sqlPrepare(stmt, text)
 	case router.Deallocate, router.DeallocateAll:
 		return c.sqlDeallocate(stmt)
 	case router.Execute:

@@ -48,7 +48,7 @@ func (c *session) admitWrite(other *participant, shard ring.ShardID, k *work) er
 			return err
 		}
 		if k == nil || k.kind == router.UndoUnset {
-			return errUncovered(shard, k)
+			return errUncovered(shard)
 		}
 		return nil
 	case CommitUnset, CommitReject, CommitAuto:
@@ -60,27 +60,26 @@ func (c *session) admitWrite(other *participant, shard ring.ShardID, k *work) er
 func (c *session) uncovered() error {
 	for _, k := range c.tx.works {
 		if k.kind == router.UndoUnset {
-			return errUncovered(k.shard, k)
+			return errUncovered(k.shard)
 		}
 	}
 	for _, p := range c.parts {
 		if p.blind {
-			return errUncovered(p.shard, nil)
+			return errUncovered(p.shard)
 		}
 	}
 	return nil
 }
 
-func errUncovered(shard ring.ShardID, k *work) error {
-	if k != nil && k.why != nil {
-		e := *k.why
-		e.Detail = fmt.Sprintf("%s The write is on shard %q.", e.Detail, shard)
-		return &e
-	}
+func errUncovered(shard ring.ShardID) error {
 	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "a transaction on several shards needs a compensation for each of its writes",
 		Detail: fmt.Sprintf("A write on shard %q has none.", shard),
-		Hint: "Add a comment to the statement, /* compensate: UPDATE … */ or /* compensate: none */, with pgring.cross_shard set before the first write; " +
-			"or use SET LOCAL pgring.compensation = 'auto'."}
+		Hint:   "Add a comment to the statement, /* compensate: UPDATE … */ or /* compensate: none */, and set pgring.cross_shard before the first write."}
+}
+
+func errStatementsRefused() error {
+	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would write to more than one shard",
+		Detail: "cross_shard.statements is reject.", Hint: "Write the rows of one shard at a time, or use a transaction block with pgring.cross_shard."}
 }
 
 // writers returns the participants that have written, in the order of their first writes.
@@ -102,6 +101,7 @@ func (c *session) writers() []*participant {
 
 // commitTogether commits a transaction that has written to several shards, or one with a key.
 func (c *session) commitTogether(ctx context.Context, writers []*participant) error {
+	c.takeTime()
 	mode := c.commitMode()
 	if len(writers) > 1 && mode == CommitSaga {
 		if err := c.uncovered(); err != nil {

@@ -16,13 +16,11 @@ import (
 type work struct {
 	shard    ring.ShardID
 	kind     router.UndoKind // UndoUnset: nothing says how to undo it
-	why      *pgwire.Error   // UndoUnset: why nothing could be derived; nil: that was not asked for
 	again    saga.Statement  // what undoes it, or of a retriable one what it did; without Rows and Settings
 	rule     router.RowsRule
 	count    int64
-	affected int64      // rows, from its tag; -1: not known
-	settings outcome    // the row of settings that it ran under
-	derived  derivation // of UndoDerived: the images taken so far
+	affected int64   // rows, from its tag; -1: not known
+	settings outcome // the row of settings that it ran under
 }
 
 // writing is a write that is about to run on one shard.
@@ -55,7 +53,8 @@ func (c *session) cover(ctx context.Context, w *writing) (*work, error) {
 	case router.UndoUnset, router.UndoNothing:
 		return k, nil
 	case router.UndoDerived:
-		err = c.derive(ctx, p, w, k)
+		err = &pgwire.Error{Code: codeFeatureNotSupported, Message: "compensate: auto is not supported in this version",
+			Hint: "Give the statement that undoes it."}
 	case router.UndoStatement:
 		k.again, err = c.compensation(p, w, undo.SQL)
 	case router.UndoRetriable:
@@ -242,9 +241,11 @@ func builtin(oids []uint32) bool {
 	return true
 }
 
-// note remembers a work that is being sent: its tag is awaited.
+// noteWork remembers a work that is being sent, if only once when its rows are fetched bit by bit: its tag is awaited.
 func (c *session) noteWork(k *work, stmt *router.Statement) {
-	c.tx.works = append(c.tx.works, k)
+	if !slices.Contains(c.tx.works, k) {
+		c.tx.works = append(c.tx.works, k)
+	}
 	c.turn.noted, c.turn.work = stmt, k
 }
 

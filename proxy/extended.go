@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
@@ -226,30 +225,14 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	noted := note(c, p.stmt, p.text, p.values)
 	if p.work != nil {
 		c.noteWork(p.work, p.stmt)
-		return c.executeNoted(p, frame)
 	}
-	if err := c.send(frame, step{kind: stepExecute, noted: noted}); err != nil {
+	if err := c.send(frame, step{kind: stepExecute, noted: noted || p.work != nil}); err != nil {
 		return err
 	}
 	if p.stmt.Verb == router.CopyIn {
 		return c.drain() // the client's next messages belong to the COPY
 	}
 	return nil
-}
-
-// executeNoted runs a write in mode saga to its end, so that what undoes it is known.
-func (c *session) executeNoted(p *portal, frame []byte) error {
-	k := p.work
-	if slices.Contains(c.tx.works[:len(c.tx.works)-1], k) {
-		c.tx.works = c.tx.works[:len(c.tx.works)-1] // more rows of the same statement
-	}
-	if err := c.send(frame, step{kind: stepExecute, noted: true}); err != nil {
-		return err
-	}
-	if err := c.drain(); err != nil {
-		return err
-	}
-	return c.derived(k)
 }
 
 func (c *session) onClose(ctx context.Context, frame []byte) error {

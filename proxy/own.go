@@ -16,7 +16,6 @@ const localPrefix = "pgring."
 // ownSettings are the values of pgring's own settings.
 type ownSettings struct {
 	mode       CommitMode    // cross_shard
-	derive     bool          // compensation = auto
 	key        string        // saga_key: makes repeats of a transaction known
 	timeout    time.Duration // saga_commit_timeout
 	compensate string        // directive for the next statement that writes; by SET LOCAL only
@@ -30,7 +29,7 @@ type own struct {
 
 // ownDefaults are what a session of the user begins with.
 func ownDefaults(c *CrossShard) *own {
-	values := ownSettings{mode: c.Transactions, derive: c.Derive, timeout: c.CommitTimeout}
+	values := ownSettings{mode: c.Transactions, timeout: c.CommitTimeout}
 	if values.mode == CommitUnset {
 		values.mode = CommitReject
 	}
@@ -89,10 +88,9 @@ func (v *ownSettings) set(name, value string, local bool) error {
 		}
 		return errSettingValue(name, value, "Available values: reject, saga, 2pc.")
 	case "compensation":
-		if word != "require" && word != "auto" {
-			return errSettingValue(name, value, "Available values: require, auto.")
+		if word != "require" {
+			return errSettingValue(name, value, "Available values: require.")
 		}
-		v.derive = word == "auto"
 	case "saga_key":
 		if !local && value != "" {
 			return &pgwire.Error{Code: codeInvalidParameter, Message: "parameter \"pgring.saga_key\" can only be set for one transaction",
@@ -131,9 +129,6 @@ func (v *ownSettings) show(name string) (string, bool) {
 	case "cross_shard":
 		return v.mode.String(), true
 	case "compensation":
-		if v.derive {
-			return "auto", true
-		}
 		return "require", true
 	case "saga_key":
 		return v.key, true
@@ -249,6 +244,8 @@ func (c *session) replyValue(column, value, tag string) error {
 // ownFields describes the row that a statement about pgring's own settings answers with; nil: it has none.
 func ownFields(stmt *router.Statement) []pgwire.Field {
 	switch {
+	case stmt.Verb == router.CallOwn:
+		return TextFields(stmt.Call.Column)
 	case stmt.Verb == router.ShowLocal:
 		return TextFields(localPrefix + stmt.Name)
 	case isQuery(stmt) && isOwn(stmt):

@@ -39,7 +39,9 @@ func TestOwnSettingsFollowTransactionsAsPostgresSettingsDo(t *testing.T) {
 	mode("reject")
 	run(t, conn, "SET pgring.saga_commit_timeout = 1500")
 	wantValue(t, conn, "SHOW pgring.saga_commit_timeout", "1500ms")
-	run(t, conn, "SET pgring.saga_commit_timeout = '2min'; SET pgring.compensation = 'auto'; DISCARD ALL")
+	run(t, conn, "SET pgring.saga_commit_timeout = '2min'")
+	wantValue(t, conn, "SHOW pgring.saga_commit_timeout", "2min")
+	run(t, conn, "DISCARD ALL")
 	wantValue(t, conn, "SHOW pgring.saga_commit_timeout", "10s")
 	wantValue(t, conn, "SHOW pgring.compensation", "require")
 	wantValue(t, conn, "SHOW pgring.last_saga_id", "")
@@ -89,10 +91,9 @@ func TestOwnSettingsAreCheckedWhenTheyAreSet(t *testing.T) {
 }
 
 func TestOwnSettingsAtStartUp(t *testing.T) {
-	c := start(t, options{shards: 1, policy: proxy.Policy{CrossShard: proxy.CrossShard{Transactions: proxy.CommitTwoPhase, Derive: true}}})
+	c := start(t, options{shards: 1, policy: proxy.Policy{CrossShard: proxy.CrossShard{Transactions: proxy.CommitTwoPhase}}})
 	conn := c.connect()
 	wantValue(t, conn, "SHOW pgring.cross_shard", "2pc")
-	wantValue(t, conn, "SHOW pgring.compensation", "auto")
 	cfg, err := pgx.ParseConfig(c.dsn())
 	must(t, err)
 	cfg.RuntimeParams["options"] = "-c pgring.cross_shard=saga -c work_mem=5MB"

@@ -111,10 +111,7 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 	if err := c.send(frame, step{kind: stepQuery, noted: noted || k != nil}); err != nil {
 		return err
 	}
-	if err := c.receive(); err != nil {
-		return err
-	}
-	return c.derived(k)
+	return c.receive()
 }
 
 // script runs a Query message of several statements as PostgreSQL does: in one transaction, up to the first error, unless

@@ -52,6 +52,9 @@ func (c *session) enclose() (own bool, err error) {
 	if err := c.drain(); err != nil {
 		return false, err
 	}
+	if c.crossShard().Statements == CommitReject && (!c.tx.active || c.tx.implicit) {
+		return false, errStatementsRefused()
+	}
 	if c.tx.active {
 		c.tx.wide = c.tx.wide || c.tx.implicit
 		return false, nil

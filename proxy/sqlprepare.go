@@ -21,7 +21,7 @@ var typeOIDs = map[string]uint32{
 }
 
 // sqlPrepare is PREPARE: it defines a statement in the name space that the protocol's prepared statements share.
-func (c *session) sqlPrepare(stmt *router.Statement) error {
+func (c *session) sqlPrepare(stmt *router.Statement, text string) error {
 	if c.statements[stmt.Name] != nil {
 		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: fmt.Sprintf("prepared statement %q already exists", stmt.Name)})
 	}
@@ -40,9 +40,18 @@ func (c *session) sqlPrepare(stmt *router.Statement) error {
 	if r := stmt.Inner.Refused(); r != nil {
 		return c.reject(r)
 	}
-	s := &statement{shared: c.intern([]byte(stmt.InnerText), oids)}
+	s := &statement{shared: c.intern([]byte(preparedText(stmt, text)), oids)}
 	c.set(stmt.Name, s)
 	return c.replyTag("PREPARE")
+}
+
+// preparedText is what PREPARE prepares, with the comments behind it: one of them may say how a write is undone.
+func preparedText(stmt *router.Statement, text string) string {
+	at := strings.LastIndex(text, stmt.InnerText)
+	if at < 0 {
+		return stmt.InnerText
+	}
+	return strings.TrimRight(text[at:], "; \t\r\n")
 }
 
 func (c *session) sqlDeallocate(stmt *router.Statement) error {
@@ -152,13 +161,10 @@ func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error
 			return err
 		}
 	}
-	if !describe && k == nil {
+	if !describe {
 		return nil
 	}
-	if err := c.drain(); err != nil {
-		return err
-	}
-	return c.derived(k)
+	return c.receive()
 }
 
 // endExecute ends what an EXECUTE in a Query message has begun through the extended protocol on several servers: no Sync of the

@@ -247,3 +247,11 @@ func TestWarningsOfTransactionStatements(t *testing.T) {
 		}
 	}
 }
+
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}

@@ -154,3 +154,39 @@ func TestWaitsForLocksEndInTransactionsOnSeveralShards(t *testing.T) {
 	wantValue(t, first, fmt.Sprintf("SELECT current_setting('lock_timeout') FROM users WHERE id = %d", keys[1]), "77s")
 	run(t, first, "ROLLBACK")
 }
+
+func TestReferenceTablesAreWrittenInATwoPhaseTransaction(t *testing.T) {
+	c := start(t, options{})
+	conn := c.connect()
+	keys := c.keys(2)
+	run(t, conn, "BEGIN; SET LOCAL pgring.cross_shard = '2pc'; "+insertUser(keys[1]))
+	run(t, conn, "INSERT INTO countries VALUES ('DE', 'Germany')")
+	_, err := conn.Exec(background, "UPDATE countries SET name = $1 WHERE code = $2", "Deutschland", "DE")
+	must(t, err)
+	wantValue(t, conn, "SELECT name FROM countries", "Deutschland")
+	run(t, conn, "ROLLBACK")
+	c.everywhere(t, "SELECT count(*) FROM countries", "0")
+	run(t, conn, "BEGIN; SET LOCAL pgring.cross_shard = '2pc'; INSERT INTO countries VALUES ('DE', 'Germany'); "+insertUser(keys[1])+"; COMMIT")
+	c.everywhere(t, "SELECT count(*) FROM countries", "1")
+	wantValue(t, conn, "SELECT count(*) FROM users", "1")
+	c.nothingPrepared(t)
+}
+
+func TestStatementsOnSeveralShardsJoinATwoPhaseTransaction(t *testing.T) {
+	c := start(t, options{})
+	conn := c.connect()
+	keys := c.keys(3)
+	many := fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1])
+	run(t, conn, "BEGIN; SET LOCAL pgring.cross_shard = '2pc'")
+	run(t, conn, many)
+	run(t, conn, insertUser(keys[2]))
+	run(t, conn, "UPDATE users SET age = 7")
+	run(t, conn, "ROLLBACK")
+	wantValue(t, conn, "SELECT count(*) FROM users", "0")
+	run(t, conn, "BEGIN; SET LOCAL pgring.cross_shard = '2pc'; "+many+"; "+insertUser(keys[2])+"; COMMIT")
+	wantValue(t, conn, "SELECT count(*) FROM users", "3")
+	c.nothingPrepared(t)
+	run(t, conn, "BEGIN")
+	refused(t, conn, "UPDATE users SET age = 7", "0A000")
+	run(t, conn, "ROLLBACK")
+}

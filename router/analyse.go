@@ -119,7 +119,7 @@ func syntaxError(err error) *Refusal {
 
 // statement dispatches on the kind of statement.
 func (a *analysis) statement(node *pg.Node) {
-	if a.sessionStatement(node) || !a.src.directive && a.generate(node) {
+	if a.sessionStatement(node) || !a.src.directive && (a.generate(node) || a.ownCall(node)) {
 		return
 	}
 	a.survey.walk(node)

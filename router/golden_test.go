@@ -239,7 +239,7 @@ var verbNames = map[Verb]string{Empty: "empty", Begin: "begin", Commit: "commit"
 	Execute: "execute", Deallocate: "deallocate", DeallocateAll: "deallocate all", Discard: "discard", Listen: "listen",
 	Unlisten: "unlisten", Notify: "notify", Declare: "declare", Fetch: "fetch", CloseCursor: "close", CopyIn: "copy in",
 	CopyOut: "copy out", ExplainRoute: "explain route",
-	Generate: "generate"}
+	Generate: "generate", CallOwn: "call own"}
 
 var pinNames = map[Pin]string{PinListen: "listen", PinTemp: "temp", PinLock: "lock", PinCursor: "cursor", PinSettings: "settings",
 	PinLibrary: "library"}

@@ -41,6 +41,7 @@ const (
 	CopyIn                  // COPY … FROM STDIN
 	CopyOut                 // COPY … TO STDOUT
 	ExplainRoute            // EXPLAIN ROUTE; Inner is the statement explained
+	CallOwn                 // SELECT pgring.saga_status(…), CALL pgring.saga(…); Call
 	Generate                // SELECT pgring.next_id(), pgring.uuid7(); Generated
 )
 
@@ -98,6 +99,7 @@ type Statement struct {
 	Types         []string    // PREPARE: declared parameter types, as SQL
 	Args          Values      // EXECUTE: the constant arguments
 	Generated     []Generated // Generate: the columns of the one row
+	Call          *OwnCall    // CallOwn
 	Inner         *Statement
 	InnerText     string          // PREPARE, EXPLAIN ROUTE, DECLARE: the inner statement's text
 	TempTables    []topology.Name // tables this statement creates as temporary ones (Schema empty)

@@ -11,20 +11,10 @@ const (
 	CommitAuto     CommitMode = "auto"
 )
 
-// Compensation says how a write without a directive is undone.
-type Compensation string
-
-// The values of cross_shard.compensation.
-const (
-	CompensationRequire Compensation = "require"
-	CompensationAuto    Compensation = "auto"
-)
-
 // CrossShard is the section cross_shard.
 type CrossShard struct {
-	Transactions  CommitMode   `yaml:"transactions" default:"reject" enum:"reject|saga|2pc" doc:"What a transaction does that writes to a second shard; a session changes it: SET pgring.cross_shard = 'saga'."`
-	Statements    CommitMode   `yaml:"statements" default:"auto" enum:"auto|saga|2pc|reject" doc:"One statement that writes to several shards, outside of a transaction block: auto is 2pc where every shard has max_prepared_transactions > 0, else saga with derived compensations."`
-	Compensation  Compensation `yaml:"compensation" default:"require" enum:"require|auto" doc:"How a write without a directive is undone: require refuses it once a second shard is written to, auto derives the compensation."`
-	CommitTimeout Duration     `yaml:"commit_timeout" default:"10s" min:"1ms" doc:"How long COMMIT may take before the client gets SQLSTATE 40003 with the saga's id."`
-	KeepFinished  Duration     `yaml:"keep_finished" default:"24h" min:"1m" restart:"true" doc:"How long SHOW SAGAS and pgring.saga_status() remember a saga that has ended."`
+	Transactions  CommitMode `yaml:"transactions" default:"reject" enum:"reject|saga|2pc" doc:"What a transaction does that writes to a second shard; a session changes it: SET pgring.cross_shard = 'saga'."`
+	Statements    CommitMode `yaml:"statements" default:"auto" enum:"auto|2pc|reject" doc:"One statement that writes to several shards, outside of a transaction block. Both auto and 2pc commit by two-phase commit, which needs max_prepared_transactions > 0."`
+	CommitTimeout Duration   `yaml:"commit_timeout" default:"10s" min:"1ms" doc:"How long COMMIT may take before the client gets SQLSTATE 40003 with the saga's id."`
+	KeepFinished  Duration   `yaml:"keep_finished" default:"24h" min:"1m" restart:"true" doc:"How long SHOW SAGAS and pgring.saga_status() remember a saga that has ended."`
 }

@@ -1,0 +1,254 @@
+package proxy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/internal/pgtest"
+)
+
+// accounts of the saga tests: ages of users, which must not become negative.
+func startBank(t testing.TB, keys int) (*cluster, *pgx.Conn, []int64) {
+	t.Helper()
+	c := start(t, options{})
+	for _, s := range c.servers {
+		s.Exec(t, "ALTER TABLE users ADD CONSTRAINT age_positive CHECK (age >= 0)")
+	}
+	conn := c.connect()
+	ids := c.keys(keys)
+	for _, id := range ids {
+		run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'u', 100)", id))
+	}
+	return c, conn, ids
+}
+
+func pay(id, amount int64) string {
+	return fmt.Sprintf("UPDATE users SET age = age + %d WHERE id = %d /* compensate: UPDATE users SET age = age - %d WHERE id = %d */", amount, id, amount, id)
+}
+
+func wantAge(t testing.TB, conn *pgx.Conn, id int64, want string) {
+	t.Helper()
+	wantValue(t, conn, fmt.Sprintf("SELECT age FROM users WHERE id = %d", id), want)
+}
+
+const beginSaga = "BEGIN; SET LOCAL pgring.cross_shard = 'saga'"
+
+// breakCommit makes every COMMIT fail on a server that has changed a user of this name.
+func breakCommit(t testing.TB, s *pgtest.Server) {
+	t.Helper()
+	s.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'ZZ001'; END $$;
+		CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+}
+
+func TestSagaCommitsOnAllShards(t *testing.T) {
+	_, conn, ids := startBank(t, 3)
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], -10))
+	run(t, conn, pay(ids[1], 4)+"; "+pay(ids[2], 6))
+	wantAge(t, conn, ids[1], "104") // its own writes are seen
+	if tag := run(t, conn, "COMMIT"); tag != "COMMIT" {
+		t.Fatalf("COMMIT answered %s", tag)
+	}
+	wantStatus(t, conn, 'I')
+	for i, want := range []string{"90", "104", "106"} {
+		wantAge(t, conn, ids[i], want)
+	}
+	id := value(t, conn, "SHOW pgring.last_saga_id")
+	if id == "" {
+		t.Fatal("no saga id")
+	}
+	wantValue(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id), "COMMITTED")
+}
+
+func TestSagaIsUndoneWhenAShardCannotCommit(t *testing.T) {
+	c, conn, ids := startBank(t, 3)
+	breakCommit(t, c.shardOf(ids[2]))
+	run(t, conn, beginSaga)
+	for i, amount := range []int64{-10, 4, 6} {
+		run(t, conn, pay(ids[i], amount))
+	}
+	refused(t, conn, "COMMIT", "ZZ001")
+	wantStatus(t, conn, 'I')
+	for _, id := range ids {
+		wantAge(t, conn, id, "100")
+	}
+	id := value(t, conn, "SHOW pgring.last_saga_id")
+	wantValue(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id), "COMPENSATED")
+}
+
+func TestSagaStatementErrorRollsBackEverywhere(t *testing.T) {
+	c, conn, ids := startBank(t, 2)
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], 10))
+	refused(t, conn, pay(ids[1], -200), "23514")
+	wantStatus(t, conn, 'E')
+	if tag := run(t, conn, "COMMIT"); tag != "ROLLBACK" {
+		t.Fatalf("COMMIT answered %s", tag)
+	}
+	for _, id := range ids {
+		wantAge(t, conn, id, "100")
+	}
+	for _, s := range c.servers {
+		if n := pgtest.One[int64](t, s, "SELECT count(*) FROM pg_class WHERE relname = 'barrier' AND pg_relation_size(oid) > 0"); n != 0 {
+			t.Error("a transaction that was rolled back has left barrier rows")
+		}
+	}
+}
+
+func TestSagaOnOneShardIsAPlainCommit(t *testing.T) {
+	_, conn, ids := startBank(t, 2)
+	run(t, conn, beginSaga)
+	run(t, conn, fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d", ids[0])) // needs no compensation
+	wantAge(t, conn, ids[1], "100")
+	run(t, conn, "COMMIT")
+	wantValue(t, conn, "SHOW pgring.last_saga_id", "")
+	wantAge(t, conn, ids[0], "1")
+}
+
+func TestSagaSavepointsDropWhatIsToBeUndone(t *testing.T) {
+	c, conn, ids := startBank(t, 2)
+	breakCommit(t, c.shardOf(ids[1]))
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], 1))
+	run(t, conn, "SAVEPOINT a")
+	run(t, conn, pay(ids[0], 20))
+	run(t, conn, pay(ids[1], 20))
+	run(t, conn, "ROLLBACK TO a")
+	run(t, conn, pay(ids[1], 300))
+	refused(t, conn, "COMMIT", "ZZ001")
+	wantAge(t, conn, ids[0], "100") // 1 was undone, 20 was not undone twice
+	wantAge(t, conn, ids[1], "100")
+}
+
+func TestSagaParametersAreThoseOfTheStatement(t *testing.T) {
+	c, conn, ids := startBank(t, 2)
+	breakCommit(t, c.shardOf(ids[1]))
+	const move = "UPDATE users SET age = age + $2, name = $3 WHERE id = $1 /* compensate: UPDATE users SET age = age - $2, name = 'u' WHERE id = $1 AND name = $3 */"
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeSimpleProtocol} {
+		tx, err := conn.Begin(background)
+		must(t, err)
+		_, err = tx.Exec(background, "SET LOCAL pgring.cross_shard = 'saga'")
+		must(t, err)
+		if mode == pgx.QueryExecModeSimpleProtocol {
+			run(t, conn, "PREPARE move AS "+move)
+			run(t, conn, fmt.Sprintf("EXECUTE move(%d, 5, 'it''s')", ids[0]))
+			run(t, conn, fmt.Sprintf("EXECUTE move(%d, 7, 'it''s')", ids[1]))
+		} else {
+			_, err = tx.Exec(background, move, mode, ids[0], 5, "it's")
+			must(t, err)
+			_, err = tx.Exec(background, move, mode, ids[1], 7, "it's")
+			must(t, err)
+		}
+		wantCode(t, tx.Commit(background), "ZZ001")
+		wantAge(t, conn, ids[0], "100")
+		wantValue(t, conn, fmt.Sprintf("SELECT name FROM users WHERE id = %d", ids[0]), "u")
+	}
+}
+
+func TestSagaPipelineCommits(t *testing.T) {
+	_, conn, ids := startBank(t, 2)
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue("SET LOCAL pgring.cross_shard = 'saga'")
+	for i, id := range ids {
+		batch.Queue("UPDATE users SET age = age + $1 WHERE id = $2 /* compensate: UPDATE users SET age = age - $1 WHERE id = $2 */", 10-20*i, id)
+	}
+	batch.Queue("COMMIT")
+	must(t, conn.SendBatch(background, batch).Close())
+	wantStatus(t, conn, 'I')
+	wantAge(t, conn, ids[0], "110")
+	wantAge(t, conn, ids[1], "90")
+}
+
+func TestSagaNeedsACompensationForEachWrite(t *testing.T) {
+	_, conn, ids := startBank(t, 2)
+	bare := func(id int64) string { return fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d", id) }
+	for name, script := range map[string][]string{
+		"second write":           {beginSaga, pay(ids[0], 1), bare(ids[1])},
+		"first write":            {beginSaga, bare(ids[0]), pay(ids[1], 1)},
+		"before the mode":        {"BEGIN", bare(ids[0]) + " /* compensate: none */", "SET LOCAL pgring.cross_shard = 'saga'", pay(ids[1], 1)},
+		"hidden":                 {beginSaga, pay(ids[0], 1), fmt.Sprintf("SELECT pg_current_xact_id() FROM users WHERE id = %d", ids[1]), "COMMIT"},
+		"another shard":          {beginSaga, strings.Replace(pay(ids[0], 1), fmt.Sprintf("id = %d */", ids[0]), fmt.Sprintf("id = %d */", ids[1]), 1)},
+		"several shards":         {beginSaga, bare(ids[0]) + " /* compensate(rows=any): UPDATE users SET age = 2 */"},
+		"no write":               {beginSaga, bare(ids[0]) + " /* compensate: SELECT 1 */"},
+		"syntax":                 {beginSaga, bare(ids[0]) + " /* compensate: UPDATE users SETT age = 1 */"},
+		"parameter":              {beginSaga, bare(ids[0]) + " /* compensate: UPDATE users SET age = $1 WHERE id = 1 */"},
+		"two":                    {beginSaga, "SET LOCAL pgring.compensate = 'none'", pay(ids[0], 1)},
+		"retriable beside undo":  {beginSaga, pay(ids[0], 1), bare(ids[0]) + " /* retriable */"},
+		"mode changed in middle": {beginSaga, pay(ids[0], 1), "SET LOCAL pgring.cross_shard = reject", pay(ids[1], 1)},
+	} {
+		var err error
+		for i, sql := range script {
+			if _, err = tryRun(conn, sql); err != nil && i < len(script)-1 {
+				t.Errorf("%s: %s: %v", name, sql, err)
+			}
+		}
+		if err == nil {
+			t.Errorf("%s: was accepted", name)
+		} else if code := sqlState(err); code != "0A000" && code != "42601" && code != "42P02" {
+			t.Errorf("%s: %v", name, err)
+		}
+		run(t, conn, "ROLLBACK")
+	}
+	for _, id := range ids {
+		wantAge(t, conn, id, "100")
+	}
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], 1))
+	run(t, conn, "SET LOCAL pgring.compensate = 'none'")
+	run(t, conn, bare(ids[1]))
+	run(t, conn, "COMMIT")
+	wantAge(t, conn, ids[1], "1")
+}
+
+func TestRetriableStatementIsRunForward(t *testing.T) {
+	c, conn, ids := startBank(t, 2)
+	shard := c.shardOf(ids[1])
+	// The first COMMIT fails, later ones do not: a sequence is not rolled back.
+	shard.Exec(t, `CREATE SEQUENCE tries;
+		CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_once()`)
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], -5))
+	run(t, conn, fmt.Sprintf("UPDATE users SET age = age + 5 WHERE id = %d /* retriable */", ids[1]))
+	run(t, conn, "COMMIT")
+	wantAge(t, conn, ids[0], "95")
+	wantAge(t, conn, ids[1], "105")
+}
+
+func TestSagaKeyMakesRepeatsKnown(t *testing.T) {
+	_, conn, ids := startBank(t, 3)
+	for range 3 {
+		run(t, conn, beginSaga)
+		run(t, conn, "SET LOCAL pgring.saga_key = 'order 7'")
+		run(t, conn, pay(ids[1], -10))
+		run(t, conn, pay(ids[2], 10))
+		run(t, conn, "COMMIT")
+	}
+	wantAge(t, conn, ids[1], "90")
+	wantAge(t, conn, ids[2], "110")
+	run(t, conn, "BEGIN; SET LOCAL pgring.saga_key = 'order 8'")
+	run(t, conn, pay(ids[1], -10))
+	refused(t, conn, "COMMIT", "0A000") // without the mode the key would be ignored
+	wantAge(t, conn, ids[1], "90")
+}
+
+func TestSagaUndoRunsUnderTheSettingsOfItsStatement(t *testing.T) {
+	c, conn, ids := startBank(t, 2)
+	for _, s := range c.servers {
+		s.Exec(t, "CREATE SCHEMA other; CREATE TABLE other.users (id bigint PRIMARY KEY, age int); CREATE ROLE clerk; "+
+			"GRANT ALL ON users TO clerk; GRANT USAGE ON SCHEMA other TO clerk")
+	}
+	breakCommit(t, c.shardOf(ids[1]))
+	run(t, conn, beginSaga+"; SET LOCAL ROLE clerk")
+	run(t, conn, pay(ids[0], 1))
+	run(t, conn, "SET LOCAL search_path = other; SET LOCAL search_path = public")
+	run(t, conn, pay(ids[1], 1))
+	refused(t, conn, "COMMIT", "ZZ001")
+	wantAge(t, conn, ids[0], "100")
+	wantValue(t, conn, "SELECT current_user", "postgres")
+}
