@@ -72,6 +72,7 @@ func (c *session) mayGo(stmt *router.Statement, moves []*topology.Move) bool {
 
 // awaitMap waits for a newer map, or for the lease, and makes it the unit's.
 func (c *session) awaitMap(deadline time.Time) error {
+	c.takeTime()
 	schema := c.snap.Schema
 	waited := c.snap
 	c.held.End(c.tx.active)
