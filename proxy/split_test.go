@@ -79,7 +79,7 @@ func TestWritesWithoutAKeyAnswerAsPostgres(t *testing.T) {
 	t.Parallel()
 	w := startTwin(t, options{})
 	sameAll(t, w, [][2]string{
-		{"returning, described by Sync", "P . UPDATE users SET age = 9 WHERE age = $1 RETURNING id, name | DS . | B . . 3 | DP . | E . | S"},
+		{"returning, described", "P . UPDATE users SET age = 9 WHERE age = $1 RETURNING id, name | DS . | B . . 3 | DP . | E . | S"},
 		{"update all", "Q UPDATE users SET age = age + 10"},
 		{"update some", "Q UPDATE users SET name = upper(name) WHERE age > 1"},
 		{"update by list", "Q UPDATE users SET age = 7 WHERE id IN ({a}, {b}, 999)"},
@@ -94,6 +94,7 @@ func TestWritesWithoutAKeyAnswerAsPostgres(t *testing.T) {
 		{"delete using", "Q DELETE FROM notes USING users WHERE user_id = id AND age < 3"},
 		{"parameters", "P d DELETE FROM notes WHERE n > $1 | B . d 3 | E . | S | B . d 1 | DP . | E . | S"},
 		{"returning one row", "Q DELETE FROM users WHERE age = 2 RETURNING * | P . UPDATE users SET age = 9 WHERE age = $1 RETURNING id, name | DS . | B . . 3 | DP . | E . | S"},
+		{"insert from a query", "Q DELETE FROM notes WHERE n > 2; INSERT INTO notes SELECT id, 10, name FROM users RETURNING 1; INSERT INTO notes SELECT user_id, n + 10, body FROM notes ON CONFLICT DO NOTHING"},
 		{"in a script", "Q UPDATE users SET age = 1; DELETE FROM notes WHERE n = 1; SELECT sum(age) FROM users"},
 		{"pipeline with an error", "P u UPDATE users SET age = age + 1 | B . u | E . | P . SELECT 1/0 | B . . | E . | S"},
 	})

@@ -40,6 +40,8 @@ type analysis struct {
 	refs     []*rel // sharded relations, in the order they were met
 	written  []write
 	inserts  map[*rel]*pg.InsertStmt
+	follow   *follow        // INSERT … SELECT
+	strays   *Refusal       // why INSERT … SELECT cannot run where its rows are not all on one shard, unless it is split
 	homes    []ring.ShardID // shards of home relations
 	catalogs bool           // uses system catalogs or relations unknown here
 	tables   map[topology.Name]*topology.Table

@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -194,6 +195,32 @@ func (a *analysis) insertQuery(r *rel, rows *query, position int) {
 		return
 	}
 	a.insertedColumn(r, source)
+	if source.rel.query == rows && a.keepsPlace(r.table, source) {
+		a.follow = &follow{rows, source}
+	}
+}
+
+// follow is where the rows of INSERT … SELECT come from: if source is the key
+// of a row read, the row written is on the same shard.
+type follow struct {
+	rows   *query
+	source node
+}
+
+// keepsPlace says whether a row of t whose key is the value of n belongs to the
+// shard that n's row is on.
+func (a *analysis) keepsPlace(t *topology.Table, n node) bool {
+	from := n.rel.table
+	if from == nil || !n.isKey() || from.Group != t.Group || n.keyType() != t.KeyType || t.KeyColumn < 0 {
+		return false
+	}
+	switch t.KeyType {
+	case ring.KeyInt, ring.KeyUUID, ring.KeyBytea:
+		return true
+	default: // the column written may cut or round
+		stored, read := &t.Columns[t.KeyColumn], from.Column(n.col)
+		return keyModifier(t) == -1 || read >= 0 && from.Columns[read].Type == stored.Type && from.Columns[read].Modifier == stored.Modifier
+	}
 }
 
 // insertTarget reads the key from the select list of INSERT … SELECT 42, ….
@@ -239,6 +266,11 @@ func (a *analysis) insertedColumn(r *rel, source node) {
 	var known []operand
 	if source.rel != nil && source.keyType() == r.table.KeyType {
 		known = source.operands()
+	}
+	if known == nil && source.rel != nil && a.keepsPlace(r.table, source) {
+		a.st.needs = append(a.st.needs, requirement{group: r.table.Group.Name, table: whole(r.table), column: keyName(r.table)})
+		a.strays = insertWithoutKey(whole(r.table), keyName(r.table), "and the rows to insert come with keys of several shards.")
+		return
 	}
 	if known == nil {
 		a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the rows to insert come with keys of several shards."))

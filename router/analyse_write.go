@@ -25,12 +25,19 @@ func (a *analysis) writeStatement(node *pg.Node) {
 	if a.st.route != routeRows {
 		return
 	}
-	if node.GetInsertStmt() == nil && node.GetMergeStmt() == nil || a.st.insertion != nil {
+	if node.GetInsertStmt() == nil && node.GetMergeStmt() == nil || a.st.insertion != nil || a.follow != nil {
 		if why := a.splitting(node, q); why != nil {
 			a.st.spread = why
 		} else {
 			a.st.splits = true
 		}
+	}
+	switch {
+	case a.strays == nil || a.st.splits:
+	case a.follow != nil:
+		a.onlyAlone(a.st.spread)
+	default:
+		a.onlyAlone(a.strays)
 	}
 }
 

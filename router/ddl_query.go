@@ -163,8 +163,8 @@ func (a *analysis) copyQuery(s *pg.CopyStmt) {
 	if a.st.route == routeBroadcast {
 		a.unsupported("COPY of a write to a reference table is not supported", "It is written on every shard.", "Use the statement itself.")
 	}
-	if a.st.gather != nil || a.st.pull != nil || a.st.spread != nil {
-		a.st.gather, a.st.pull = nil, nil
+	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
+		a.st.gather, a.st.pull, a.st.splits = nil, nil, false
 		a.st.spread = &Refusal{Reason: Unsupported, Message: "COPY of a query on several shards is not supported yet",
 			Detail: "The rows of the query are on several shards.", Hint: "Give the query a shard key, or use SELECT."}
 	}

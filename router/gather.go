@@ -85,7 +85,7 @@ func (w *gathering) shape() {
 // others compute must be the same on each shard.
 func (w *gathering) levels() {
 	for _, r := range w.a.refs {
-		if r.query != w.q {
+		if r.query != w.q && !r.inserted {
 			w.no("Table " + quoteIdent(whole(r.table)) + " is in a subquery, WITH or derived table of its own.")
 			return
 		}

@@ -26,8 +26,15 @@ func (a *analysis) splitting(node *pg.Node, q *query) *Refusal {
 			from = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: n.UpdateStmt.Relation}}}, n.UpdateStmt.FromClause...)
 		case *pg.Node_DeleteStmt:
 			from = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: n.DeleteStmt.Relation}}}, n.DeleteStmt.UsingClause...)
+		case *pg.Node_InsertStmt:
+			if a.follow != nil {
+				w.splitQuery(n.InsertStmt)
+				break
+			}
 		}
-		w.splitFrom(node, from)
+		if w.s == nil && w.why == nil {
+			w.splitFrom(node, from)
+		}
 	}
 	if w.why != nil {
 		w.why.Message = a.verbWord() + " cannot be divided between shards"
@@ -112,4 +119,30 @@ func (w *gathering) splitFrom(node *pg.Node, from []*pg.Node) {
 		w.joins()
 	}
 	w.q.stmt = before
+}
+
+// splitQuery checks that each shard finds all the rows which INSERT … SELECT
+// writes there, and no others.
+func (w *gathering) splitQuery(n *pg.InsertStmt) {
+	s := n.SelectStmt.GetSelectStmt()
+	w.q, w.s = w.a.follow.rows, s
+	switch {
+	case s.Op != pg.SetOperation_SETOP_NONE || s.WithClause != nil || n.WithClause != nil:
+		w.no("Its query is a UNION, or has a WITH clause.")
+	case len(s.GroupClause) > 0 || s.HavingClause != nil || len(s.DistinctClause) > 0 || w.a.survey.limits > 0 || w.a.survey.locking:
+		w.no("Its query groups, counts or locks rows, which may be on several shards.")
+	case w.a.survey.sublinks > 0 && (n.OnConflictClause != nil || len(n.ReturningList) > 0):
+		w.no("It has subqueries, and ON CONFLICT or RETURNING.")
+	case w.a.aggregates(w.a.survey.funcs):
+		w.no("Its query has aggregates.")
+	}
+	if w.why == nil {
+		w.levels()
+	}
+	if w.why == nil {
+		w.joins()
+	}
+	if w.why == nil && !w.isAnchor(w.a.follow.source) {
+		w.no("The key of its rows is not that of the rows read.")
+	}
 }

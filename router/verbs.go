@@ -235,8 +235,8 @@ func (a *analysis) adopt(inner *Statement, spread *Refusal) {
 	a.st.Pin = max(a.st.Pin, inner.Pin)
 	a.st.Params = inner.Params
 	a.st.Tables = inner.Tables
-	if a.st.gather != nil || a.st.pull != nil || a.st.spread != nil {
-		a.st.gather, a.st.pull, a.st.spread = nil, nil, spread
+	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
+		a.st.gather, a.st.pull, a.st.splits, a.st.spread = nil, nil, false, spread
 	}
 }
 

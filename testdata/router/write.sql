@@ -105,9 +105,7 @@ INSERT INTO orders (user_id, id) SELECT user_id, order_id FROM order_items WHERE
 --> one on s3
 INSERT INTO orders (user_id, id) SELECT id, 1 FROM customers;
 --> writes
---> refused (missing key): INSERT needs a value for the shard key
--->   detail: Table "orders" is sharded by "user_id", and the rows to insert come with keys of several shards.
--->   hint: Give "user_id" a constant or a parameter in the INSERT.
+--> split on s1 s2 s3 s4
 INSERT INTO orders (user_id, id) SELECT 42, 1 FROM customers WHERE id = 42;
 --> writes
 --> one on s3
@@ -121,9 +119,7 @@ INSERT INTO orders (user_id, id) SELECT 42, 1;
 --> one on s3
 INSERT INTO orders (user_id, id) SELECT id, 1 FROM customers WHERE score = 42;
 --> writes
---> refused (missing key): INSERT needs a value for the shard key
--->   detail: Table "orders" is sharded by "user_id", and the rows to insert come with keys of several shards.
--->   hint: Give "user_id" a constant or a parameter in the INSERT.
+--> split on s1 s2 s3 s4
 INSERT INTO orders (user_id, id) SELECT score::int8, 1 FROM customers WHERE id = 42;
 --> writes
 --> refused (key not understood): the value of shard key "user_id" is not understood
@@ -663,3 +659,104 @@ WITH d AS (DELETE FROM countries RETURNING code) SELECT now() FROM d;
 --> refused (unsupported): write to reference table "countries" may differ between shards
 -->   detail: Function now is not known to be immutable.
 -->   hint: Compute the values first and write them as constants or parameters.
+
+-- Statements that hold a write of several shards are not that write.
+
+EXPLAIN UPDATE customers SET name = 'x';
+--> refused (unsupported): EXPLAIN of a statement on several shards is not supported
+-->   detail: Each shard has a plan of its own.
+-->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+EXPLAIN ANALYZE DELETE FROM customers;
+--> writes
+--> refused (unsupported): EXPLAIN of a statement on several shards is not supported
+-->   detail: Each shard has a plan of its own.
+-->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+EXPLAIN INSERT INTO customers (id) VALUES (42), (43);
+--> refused (unsupported): EXPLAIN of a statement on several shards is not supported
+-->   detail: Each shard has a plan of its own.
+-->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+COPY (UPDATE customers SET name = 'x' RETURNING id) TO STDOUT;
+--> verb copy out, writes
+--> refused (unsupported): COPY of a query on several shards is not supported yet
+-->   detail: The rows of the query are on several shards.
+-->   hint: Give the query a shard key, or use SELECT.
+COPY (DELETE FROM customers WHERE id IN (42, 43) RETURNING id) TO STDOUT;
+--> verb copy out, writes
+--> refused (unsupported): COPY of a query on several shards is not supported yet
+-->   detail: The rows of the query are on several shards.
+-->   hint: Give the query a shard key, or use SELECT.
+WITH d AS (DELETE FROM customers RETURNING id) SELECT count(*) FROM d;
+--> writes
+--> refused (cross-shard write): data-modifying WITH needs the rows of several shards
+-->   detail: The statement's tables are not pinned to one shard by their keys.
+-->   hint: Write the rows of one shard at a time.
+DECLARE c CURSOR FOR SELECT id FROM customers FOR UPDATE;
+--> verb declare, name c, inner SELECT id FROM customers FOR UPDATE, writes
+--> refused (unsupported): cursor over several shards is not supported
+-->   detail: The rows of its query are on several shards.
+-->   hint: Run the query itself, or give it a shard key.
+
+-- INSERT … SELECT within a group.
+
+INSERT INTO orders (user_id, id) SELECT id, 1 FROM customers WHERE id IN (42, 43);
+--> writes
+--> split on s3 s4
+INSERT INTO orders (user_id, id) SELECT o.user_id, o.id + 100 FROM orders o JOIN customers c ON c.id = o.user_id WHERE c.score > 1;
+--> writes
+--> split on s1 s2 s3 s4
+INSERT INTO orders (user_id, id) SELECT c.id, p.id FROM customers c CROSS JOIN products p ON CONFLICT (user_id, id) DO NOTHING RETURNING id;
+--> writes
+--> split on s1 s2 s3 s4
+INSERT INTO orders (user_id, id) SELECT c.id, 1 FROM orders o LEFT JOIN customers c ON c.id = o.user_id;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: The key of its rows is not that of the rows read.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT id, 1 FROM customers LIMIT 5;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: Its query groups, counts or locks rows, which may be on several shards.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT DISTINCT id, 1 FROM customers;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: Its query groups, counts or locks rows, which may be on several shards.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT id, count(*) FROM customers GROUP BY id;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: Its query groups, counts or locks rows, which may be on several shards.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT id, row_number() OVER () FROM customers;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: Its query groups, counts or locks rows, which may be on several shards.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT id, (SELECT count(*) FROM orders) FROM customers;
+--> writes
+--> refused (unsupported): INSERT cannot be divided between shards
+-->   detail: Its query has aggregates.
+-->   hint: Add a condition on the shard key, such as orders.user_id = …, or query less at once.
+INSERT INTO orders (user_id, id) SELECT id, 1 FROM customers UNION SELECT user_id, 2 FROM orders;
+--> writes
+--> refused (missing key): INSERT needs a value for the shard key
+-->   detail: Table "orders" is sharded by "user_id", and the INSERT's query computes it.
+-->   hint: Give "user_id" a constant or a parameter in the INSERT.
+INSERT INTO orders (user_id, id) SELECT product_id, 1 FROM orders;
+--> writes
+--> refused (missing key): INSERT needs a value for the shard key
+-->   detail: Table "orders" is sharded by "user_id", and the rows to insert come with keys of several shards.
+-->   hint: Give "user_id" a constant or a parameter in the INSERT.
+INSERT INTO handles (handle, owner) SELECT name, 1 FROM accounts;
+--> writes
+--> refused (missing key): INSERT needs a value for the shard key
+-->   detail: Table "handles" is sharded by "handle", and the rows to insert come with keys of several shards.
+-->   hint: Give "handle" a constant or a parameter in the INSERT.
+INSERT INTO accounts (name, balance) SELECT handle, owner FROM handles;
+--> writes
+--> split on s1 s2 s3 s4
+INSERT INTO logs SELECT id, name FROM customers;
+--> writes
+--> refused (missing key): INSERT needs a shard key
+-->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
+-->   hint: Add "id" = … to the condition.
