@@ -62,6 +62,13 @@ func trafficMetrics() []metric {
 				out(float64(n), plan)
 			}
 		}},
+		{"pgring_limited_statements_total", counts, "Statements refused by a limit: rate, in_flight or per_key.", []string{"limit"}, func(s *scrape, out emit) {
+			for limit, n := range s.server.Limited {
+				out(float64(n), limit)
+			}
+		}},
+		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),
+		level("pgring_statements_waiting", "Statements that wait in line for limits.max_in_flight.", func(s *scrape) float64 { return float64(s.server.InFlight.Waiting) }),
 		total("pgring_transactions_total", "Transaction blocks, and units outside of them.", func(s *scrape) float64 { return float64(s.server.Transactions) }),
 		total("pgring_errors_total", "Errors reported to clients.", func(s *scrape) float64 { return float64(s.server.Errors) }),
 		total("pgring_statement_seconds_total", "Time that clients waited for answers.", func(s *scrape) float64 { return s.server.QueryTime.Seconds() }),

@@ -59,15 +59,21 @@ func (c *session) admit(ctx context.Context, stmt *router.Statement, plan *route
 	writes := stmt.Access == router.Write
 	if writes {
 		if err := c.awaitRates(ctx, l, stmt, id, keyed); err != nil {
+			c.srv.totals.overRate.Add(1)
 			return err
 		}
 	}
 	if writes && keyed && l.PerKey != nil && !c.mayHoldLocks() {
 		if err := c.enterKey(ctx, l.PerKey, id); err != nil {
+			c.srv.totals.overKey.Add(1)
 			return err
 		}
 	}
-	return c.enterLine(ctx, l.InFlight)
+	err := c.enterLine(ctx, l.InFlight)
+	if err != nil {
+		c.srv.totals.overLine.Add(1)
+	}
+	return err
 }
 
 // keyOf is the statement's shard key, if it is about exactly one.

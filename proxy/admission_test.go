@@ -34,6 +34,9 @@ func TestWritesOverTheRateAreToldWhenToRetry(t *testing.T) {
 			t.Errorf("told %q, %q, %q", e.Message, e.Detail, e.Hint)
 		}
 	}
+	if n := c.server.Stats().Limited["rate"]; n != 3 {
+		t.Errorf("%d refusals were counted, want 3", n)
+	}
 	// Reads, other keys and other tables go on, and so does a transaction that only has to end.
 	wantValue(t, conn, "SELECT count(*) FROM users WHERE id = 1", "1")
 	_, err := conn.Exec(ctx, "BEGIN; INSERT INTO users VALUES (2); INSERT INTO notes VALUES (2, 1)")

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
@@ -18,6 +19,7 @@ type totals struct {
 	queryNanos                                      atomic.Int64
 	one, home, reference, gather, pull, wide, split atomic.Int64
 	received, sent                                  atomic.Int64 // of sessions that have ended
+	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
 }
 
 // Stats are the server's counters since it started.
@@ -30,9 +32,11 @@ type Stats struct {
 	Transactions  int64 // transaction blocks, and units outside of them
 	Errors        int64 // reported to clients
 	QueryTime     time.Duration
-	Received      int64            // bytes from clients
-	Sent          int64            // bytes to clients
-	Plans         map[string]int64 // statements by plan kind
+	Received      int64                // bytes from clients
+	Sent          int64                // bytes to clients
+	Plans         map[string]int64     // statements by plan kind
+	Limited       map[string]int64     // statements refused, by limit: rate, in_flight, per_key
+	InFlight      limits.InFlightStats // zero without limits.max_in_flight
 	Router        router.Stats
 }
 
@@ -66,6 +70,10 @@ func (s *Server) Stats() Stats {
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
+	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
+	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {
+		stats.InFlight = l.InFlight.Stats()
+	}
 	s.each(func(c *session) {
 		in, out := c.client.Traffic()
 		stats.Sessions++
