@@ -161,7 +161,7 @@ func TestDemoPutsEachRowOnTheShardThatRouteNames(t *testing.T) {
 	}
 	everyExampleWorks(t, conn, guide{Customer: 42}.inShop())
 	console := connect(t, fmt.Sprintf("host=127.0.0.1 port=%d user=admin password=admin dbname=pgring sslmode=disable", r.Port))
-	everyExampleWorks(t, console, append(guide{Customer: 42}.onConsole(), example{"ROUTE DELETE FROM orders", "refused"}))
+	everyExampleWorks(t, console, append(guide{Customer: 42}.onConsole(), example{"ROUTE UPDATE orders SET customer_id = 7 WHERE customer_id = 42", "refused"}))
 	metrics(t, r.HTTP)
 	text := r.stop()
 	if !strings.Contains(text, fmt.Sprintf("all   |                 |        50 |    %d |    copies |         home", sum)) {

@@ -36,7 +36,8 @@ func (g guide) inShop() []example {
 			"still one: a customer's orders are on the customer's shard"},
 		{"SELECT count(*), max(total) FROM orders;", "all shards, combined"},
 		{fmt.Sprintf("EXPLAIN ROUTE UPDATE customers SET name = 'Ada' WHERE id = %d;", g.Customer), "where it would go, and why; it is not run"},
-		{"DELETE FROM orders WHERE status = 'returned';", "refused: it would write several shards, and says what to do"},
+		{"DELETE FROM orders WHERE status = 'returned' RETURNING customer_id, id;", "every shard, all of it or nothing"},
+		{fmt.Sprintf("UPDATE orders SET customer_id = 7 WHERE customer_id = %d;", g.Customer), "refused: a row cannot be given another shard key, and the error says what to do"},
 	}
 }
 
