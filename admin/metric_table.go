@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -184,6 +185,20 @@ func commitMetrics() []metric {
 		only(total("pgring_prepared_left_total", "Decided transactions left to the janitor because a shard did not answer.", func(s *scrape) float64 { return float64(s.commit.Left) })),
 		only(level("pgring_prepared_transactions", "Prepared transactions that the janitor saw in its last round.", func(s *scrape) float64 { return float64(s.commit.Prepared) })),
 		only(level("pgring_prepared_oldest_seconds", "Age of the oldest of them; above a minute somebody should look.", func(s *scrape) float64 { return s.commit.Oldest.Seconds() })),
+		only(metric{"pgring_sagas", gauge, "Sagas that the janitor saw unsettled in its last round, by state. STUCK ones need a person.", []string{"state"}, func(s *scrape, out emit) {
+			for _, state := range []saga.State{saga.Running, saga.Forwarding, saga.Compensating, saga.Stuck} {
+				out(float64(s.commit.Sagas[state]), string(state))
+			}
+		}}),
+		only(level("pgring_saga_oldest_seconds", "Age of the oldest of them.", func(s *scrape) float64 { return s.commit.OldestAge.Seconds() })),
+		only(metric{"pgring_sagas_settled_total", counts, "Sagas that this process saw end, by how.", []string{"outcome"}, func(s *scrape, out emit) {
+			out(float64(s.commit.SagasCommitted), "committed")
+			out(float64(s.commit.SagasCompensated), "compensated")
+		}}),
+		only(total("pgring_saga_compensations_total", "Steps undone.", func(s *scrape) float64 { return float64(s.commit.Compensations) })),
+		only(total("pgring_saga_forwarded_total", "Retriable steps run again.", func(s *scrape) float64 { return float64(s.commit.Forwarded) })),
+		only(total("pgring_saga_fence_waits_total", "Fences that waited for a commit under way.", func(s *scrape) float64 { return float64(s.commit.FenceWaits) })),
+		only(total("pgring_sagas_recovered_total", "Sagas of other processes that this one has settled.", func(s *scrape) float64 { return float64(s.commit.Recovered) })),
 		only(level("pgring_janitor_unreachable_shards", "Shards that its last round could not look at.", func(s *scrape) float64 { return float64(s.commit.Unreachable) })),
 	}
 }
