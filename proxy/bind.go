@@ -29,7 +29,7 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if err != nil {
 		return c.rejectBind(ctx, err)
 	}
-	if c.tx.failed && !endsFailed(stmt.Verb) {
+	if c.tx.failed && (stmt.Verb == router.Empty || !endsFailed(stmt.Verb)) { // PostgreSQL parses nothing, but does not bind it
 		return c.rejectBind(ctx, errFailedTransaction())
 	}
 	if len(b.portal) > 0 && c.portal(b.portal) != nil {

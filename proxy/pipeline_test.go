@@ -56,6 +56,7 @@ func TestQueryMessagesAnswerAsPostgres(t *testing.T) {
 	w := startTwin(t, options{})
 	sameAll(t, w, [][2]string{
 		{"nothing", "Q  | Q ; | Q ;;; | Q -- comment"},
+		{"nothing, in a failed block", "Q BEGIN | Q SELECT 1/0 | Q  | Q ; | Q -- comment | P . | B . . | E . | S | Q ROLLBACK"},
 		{"several", "Q SELECT 1; SELECT 2; SELECT name FROM users WHERE id = {a}"},
 		{"several, one wrong", "Q UPDATE users SET age = 0 WHERE id = {a}; SELECT 1/0; SELECT 2"},
 		{"a syntax error anywhere runs nothing", "Q UPDATE users SET age = 0 WHERE id = {a}; SELEC 1"},

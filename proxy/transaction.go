@@ -121,9 +121,9 @@ func (c *session) sole() *participant {
 
 func isCommit(s *router.Statement) bool { return s.Verb == router.Commit }
 
-// endsFailed reports whether a failed transaction accepts the statement.
+// endsFailed reports whether a failed transaction accepts the statement: what may end the failure, and nothing at all.
 func endsFailed(verb router.Verb) bool {
-	return verb == router.Commit || verb == router.Rollback || verb == router.RollbackTo
+	return verb == router.Commit || verb == router.Rollback || verb == router.RollbackTo || verb == router.Empty
 }
 
 // controlTransaction answers a transaction statement that not exactly one server can answer: none takes part yet, or several do.
