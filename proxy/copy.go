@@ -65,7 +65,7 @@ func (c *session) feedCopy(wire *pgwire.Conn, over *atomic.Bool) error {
 			return nil // the loop drops what is left of the COPY
 		}
 		if err != nil {
-			return err
+			return c.ended(err)
 		}
 		switch typ {
 		case pgwire.CopyData, pgwire.Flush, pgwire.Sync:

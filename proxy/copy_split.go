@@ -269,27 +269,58 @@ func (f *copyFeed) feed() error {
 		case err != nil:
 			return c.ended(err)
 		}
-		switch typ {
-		case pgwire.CopyData:
+		last := false
+		if typ == pgwire.CopyData {
 			c.client.Consume(pgwire.HeaderSize)
 			err = f.data(size - pgwire.HeaderSize)
-		case pgwire.CopyDone:
-			c.client.Consume(size)
-			if err = f.rest(true); err == nil {
-				f.end(pgwire.CopyDone)
-				return nil
-			}
-		case pgwire.CopyFail:
-			return f.givenUp(size)
-		case pgwire.Flush, pgwire.Sync: // PostgreSQL ignores them here
-			err = c.client.Discard(size)
-		default:
-			return fatal(codeProtocolViolation, fmt.Sprintf("unexpected message type %q during COPY from stdin", typ))
+		} else {
+			last, err = f.control(typ, size)
 		}
 		if err != nil {
 			return f.stop(err)
 		}
+		if last {
+			return nil
+		}
 	}
+}
+
+// maxControl is PostgreSQL's limit in bytes on the length of a message that carries no data during COPY (PQ_SMALL_MESSAGE_LIMIT).
+const maxControl = 10_000
+
+// control reads a message other than CopyData, and reports whether it was the last one of the COPY.
+func (f *copyFeed) control(typ byte, size int) (last bool, err error) {
+	c := f.session
+	switch typ {
+	case pgwire.CopyDone, pgwire.CopyFail, pgwire.Flush, pgwire.Sync:
+	default:
+		return false, fatal(codeProtocolViolation, fmt.Sprintf("unexpected message type %q during COPY from stdin", typ))
+	}
+	if size-1 > maxControl {
+		return false, fatal(codeProtocolViolation, "invalid message length")
+	}
+	if err := c.awaitBytes(size, 0, f.over.Load); err != nil {
+		if f.over.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+			return false, nil // and the feed stops there
+		}
+		return false, c.ended(err)
+	}
+	frame, err := c.client.Frame(size, size)
+	if err != nil {
+		return false, err
+	}
+	switch typ {
+	case pgwire.CopyDone:
+		if err := f.rest(true); err != nil {
+			return false, err
+		}
+		f.end(pgwire.CopyDone)
+		return true, nil
+	case pgwire.CopyFail:
+		f.write(append([]byte(nil), frame...))
+		return true, nil
+	}
+	return false, nil // PostgreSQL ignores Flush and Sync here
 }
 
 // stop ends the COPY on the shards because of an error, or of one that some server has given.
@@ -298,17 +329,6 @@ func (f *copyFeed) stop(err error) error {
 		f.end(pgwire.CopyFail)
 	}
 	return err
-}
-
-// givenUp passes the client's CopyFail on.
-func (f *copyFeed) givenUp(size int) error {
-	frame, err := f.session.client.Frame(size, f.session.policy.MessageLimit)
-	if err != nil {
-		return err
-	}
-	message := append([]byte(nil), frame...)
-	f.write(message)
-	return nil
 }
 
 // data divides the body of a CopyData message. If a server answers in the middle of it, the rest is dropped when it comes.

@@ -131,6 +131,51 @@ func TestMalformedFramesHarmNobodyElse(t *testing.T) {
 	witness.want("Q COMMIT", "C:COMMIT Z:I")
 }
 
+func TestMalformedMessagesDuringCopy(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 2}})
+	w.reset(t)
+	long := strings.Repeat("x", 100000)
+	for name, bad := range map[string]struct {
+		bytes []byte
+		ends  bool
+	}{
+		"invalid length":         {sized('o', 0x6f206c6f, "ng or too short"), true},
+		"query":                  {frame('Q', "SELECT 1\x00"), true},
+		"sync with a long body":  {frame('S', long), true},
+		"done with a body":       {frame('c', "some body"), false},
+		"fail without an end":    {frame('f', "reason"), false},
+		"fail with a long body":  {frame('f', long), true},
+		"half a fail":            {sized('f', 100, "reason"), true},
+		"half a row":             {sized('d', 100, "1\tone"), true},
+		"sync with a short body": {append(frame('S', "some body"), frame('c', "")...), false},
+	} {
+		for _, table := range []string{"countries", "things"} { // on all shards, on one
+			t.Run(name+" into "+table, func(t *testing.T) {
+				f := openFrames(t, w.dsn())
+				defer f.conn.Close()
+				f.send(parseScript(t, "Q COPY "+table+" FROM STDIN")...)
+				f.until("G")
+				_, err := f.conn.Write(bad.bytes)
+				must(t, err)
+				if bad.ends {
+					_ = f.conn.(*net.TCPConn).CloseWrite()
+					if got := f.gone(); strings.Contains(got, "HANGS") {
+						t.Errorf("got %.300s", got)
+					}
+					return
+				}
+				f.send(parseScript(t, "Q SELECT 'still here'")...)
+				if got := strings.Join(f.until("D:still here"), " "); !strings.Contains(got, "D:still here") {
+					t.Errorf("got %.300s", got)
+				}
+			})
+		}
+	}
+	w.nothingPrepared(t)
+	w.frames().want("Q SELECT count(*) FROM users", "T:count/20/-1/0/0 D:3 C:SELECT_1 Z:I")
+}
+
 func TestMalformedStartsHarmNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := start(t, options{shards: 1})

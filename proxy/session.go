@@ -251,7 +251,10 @@ func (c *session) isKilled() bool {
 
 // ended turns what ended the wait for the client into what the client is told.
 func (c *session) ended(err error) error {
+	var protocol *pgwire.ProtocolError
 	switch {
+	case errors.As(err, &protocol):
+		return fatal(codeProtocolViolation, protocol.Reason)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	case c.isKilled(), c.srv.draining.Load() && !c.tx.active:
