@@ -58,12 +58,17 @@ func (d *driver) follow(ctx context.Context, period time.Duration) error {
 	return d.stream.pump(ctx, func() bool { return time.Now().After(until) })
 }
 
-// nearEnough is how long applying what is outstanding may take for a cut-over to begin.
-const nearEnough = 100 * time.Millisecond
+// Applying what is outstanding may take so long for a cut-over to begin: at first as little as clients do not notice, and after
+// each round that took longer a bit more, because a slow server may never be that quick.
+const (
+	nearEnough  = 100 * time.Millisecond
+	nearAtLast  = 500 * time.Millisecond
+	nearGrowsBy = 20 * time.Millisecond
+)
 
 // near applies what is outstanding, again and again, until that takes no time to speak of.
 func (d *driver) near(ctx context.Context) error {
-	for {
+	for enough := nearEnough; ; enough = min(enough+nearGrowsBy, nearAtLast) {
 		if err := d.openStream(ctx); err != nil {
 			return err
 		}
@@ -77,11 +82,14 @@ func (d *driver) near(ctx context.Context) error {
 		if err := s.tell(ctx, true); err != nil {
 			return err
 		}
-		if err := s.pump(ctx, func() bool { return s.durable >= end }); err != nil {
+		if err := s.pump(ctx, func() bool { return s.received >= end }); err != nil {
 			return err
 		}
-		if time.Since(began) < nearEnough {
+		if time.Since(began) < enough {
 			return nil
+		}
+		if enough == nearAtLast {
+			d.report(ctx, waiting("waiting for shard "+string(d.move.To)+", which applies changes no faster than clients make them"))
 		}
 	}
 }

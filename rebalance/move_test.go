@@ -46,7 +46,6 @@ type writer struct {
 func (w *writer) run(ctx context.Context, t *testing.T) {
 	for i := 0; ctx.Err() == nil; i++ {
 		user := w.users[i%len(w.users)]
-		background := context.WithoutCancel(ctx)
 		note := fmt.Sprint("note ", i)
 		steps := []struct {
 			sql  string
@@ -61,7 +60,10 @@ func (w *writer) run(ctx context.Context, t *testing.T) {
 			{"UPDATE plain SET note = note || 'y' WHERE user_id = $1", []any{user}, func(int) {}},
 		}
 		step := steps[(i+i/len(w.users))%len(steps)]
-		n, err := w.client.write(background, user, step.sql, step.args...)
+		n, err := w.client.write(ctx, user, step.sql, step.args...)
+		if errors.Is(err, context.Canceled) {
+			return
+		}
 		if err != nil {
 			t.Errorf("user %d: %s: %v", user, step.sql, err)
 			return
@@ -103,14 +105,18 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 			}
 		}
 	})
+	quiesce := func() {
+		stop()
+		group.Wait()
+	}
+	t.Cleanup(quiesce) // before the clients' connections are closed, however the test ends
 	moves := plan(t, first)
 	if _, err := first.PlanMoves(t.Context(), moves); err != nil {
 		t.Fatal(err)
 	}
 	r.background(t, r.controller(t, first).Run)
 	noMoves(t, first)
-	stop()
-	group.Wait()
+	quiesce()
 	t.Logf("%d moves, %d scatters", len(moves), scatters)
 	for _, w := range writers {
 		t.Logf("%d writes, %d refused by a guard", w.ops, w.client.fenced.Load())

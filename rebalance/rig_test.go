@@ -231,7 +231,8 @@ func (c *client) owner(ctx context.Context, user int64) (ring.ShardID, error) {
 	}
 }
 
-// write runs a statement for a user's rows on their owner, again when a guard has refused it, and returns the number of rows.
+// write runs a statement for a user's rows on their owner, again when a guard has refused it, and returns the number of rows. The
+// end of ctx ends the wait at the gate, not a statement.
 func (c *client) write(ctx context.Context, user int64, sql string, args ...any) (int, error) {
 	for {
 		owner, err := c.owner(ctx, user)
@@ -241,7 +242,7 @@ func (c *client) write(ctx context.Context, user int64, sql string, args ...any)
 		var tag pgconn.CommandTag
 		conn, err := c.conn(ctx, owner)
 		if err == nil {
-			tag, err = conn.Exec(ctx, sql, args...)
+			tag, err = conn.Exec(context.WithoutCancel(ctx), sql, args...)
 		}
 		c.use.End(false)
 		var refused *pgconn.PgError

@@ -21,7 +21,6 @@ type stream struct {
 	received pglogrepl.LSN // every change before it has been read
 	durable  pglogrepl.LSN // and committed on the target
 	markers  map[string]bool
-	urgent   bool          // a marker has come: whoever waits for it must not wait for a full batch
 	stopAt   pglogrepl.LSN // transactions that committed there or later are not applied; 0: all are
 	halted   bool          // one such has come
 	told     time.Time     // when the source last heard from us
@@ -78,15 +77,13 @@ const (
 	batchLimit = 2000                  // changes in one transaction of the target, up to the end of the source's transaction
 )
 
-// pump reads and applies until reached says so. It is asked between two transactions of the source, when all that was read is
-// committed on the target. It ends too when a transaction has come that stopAt excludes; the stream must then be opened anew.
+// pump reads and applies until reached says so, and then commits on the target what was read. It is asked between any two
+// transactions of the source: were it asked only when nothing is left to be committed, it would never be while clients write
+// without a pause. It ends too when a transaction has come that stopAt excludes; the stream must then be opened anew.
 func (s *stream) pump(ctx context.Context, reached func() bool) error {
 	for {
-		if s.halted {
+		if s.halted || !s.inside && reached() {
 			return s.settle(ctx)
-		}
-		if !s.inside && !s.apply.open() && reached() {
-			return nil
 		}
 		if err := s.tell(ctx, false); err != nil {
 			return err
@@ -170,14 +167,13 @@ func (s *stream) change(ctx context.Context, message pglogrepl.Message) error {
 		return nil
 	case *pglogrepl.CommitMessage:
 		s.inside, s.received = false, m.TransactionEndLSN
-		if s.apply.pending() >= batchLimit || s.urgent || !s.apply.open() {
-			s.urgent = false
+		if s.apply.pending() >= batchLimit || !s.apply.open() {
 			return s.settle(ctx)
 		}
 		return nil
 	case *pglogrepl.LogicalDecodingMessage:
 		if m.Prefix == markerPrefix {
-			s.markers[string(m.Content)], s.urgent = true, true
+			s.markers[string(m.Content)] = true
 		}
 		return nil
 	case *pglogrepl.TruncateMessage:

@@ -56,7 +56,7 @@ func (d *driver) applyUpTo(ctx context.Context, at pglogrepl.LSN) error {
 	if err := s.tell(ctx, true); err != nil {
 		return err
 	}
-	if err := s.pump(ctx, func() bool { return s.durable >= at }); err != nil {
+	if err := s.pump(ctx, func() bool { return s.received >= at }); err != nil {
 		return err
 	}
 	d.endStream(ctx)
