@@ -18,6 +18,9 @@ import (
 // sagasListed bounds SHOW SAGAS, for each shard.
 const sagasListed = 1000
 
+// verifyTimeout bounds SAGA VERIFY, which reads every row.
+const verifyTimeout = 2 * time.Minute
+
 // sagaCommands look at transactions over several shards, and settle what needs a person.
 func sagaCommands() []command {
 	return []command{
@@ -25,6 +28,8 @@ func sagaCommands() []command {
 			columns: sagaColumns(), run: (*Console).showSagas},
 		{name: "SHOW SAGA", syntax: "id", arguments: 1, does: "Shows the steps of one saga, what undoes them, and what its shards say of them.", role: proxy.RoleStats,
 			columns: sagaStepColumns(), run: (*Console).showSaga},
+		{name: "SAGA VERIFY", role: proxy.RoleStats, columns: sagaProblemColumns(), run: (*Console).verifySagas,
+			does: "Compares what all shards say of sagas and of two-phase commits, and lists what contradicts itself. No row: nothing does."},
 		{name: "SAGA RETRY", alias: "RETRY SAGA", syntax: "id", role: proxy.RoleAdmin, run: (*Console).retrySaga,
 			does: "Tries at once to settle a saga, also one that is STUCK. RETRY SAGA is the same."},
 		{name: "SAGA SKIP", alias: "SKIP SAGA", syntax: "id STEP number REASON 'why'", role: proxy.RoleAdmin, run: (*Console).skipSaga,
@@ -55,6 +60,15 @@ func sagaStepColumns() []column {
 		{"compensation", text, "What undoes it, with its parameters, in the order in which it runs."},
 		{"state", text, "The barrier rows of its shard: a the work itself, c undone, r run forward."},
 		{"error", text, "Why the shard cannot be asked."},
+	}
+}
+
+func sagaProblemColumns() []column {
+	return []column{
+		{"saga_id", text, "As in SHOW SAGAS, or the number of a two-phase commit. NULL: a shard could not be asked."},
+		{"shard", text, "Where it was found."},
+		{"step", integer, "The step that it concerns."},
+		{"problem", text, "What is wrong."},
 	}
 }
 
@@ -110,6 +124,28 @@ func (c *Console) showSaga(ctx context.Context, in *input) (*outcome, error) {
 		rows = append(rows, row{number(s.Step), string(s.Shard), s.Kind, orNull(strings.Join(undo, "; ")), orNull(strings.Join(done, ", ")), orNull(oneLine(s.Err))})
 	}
 	return rowsOf(rows)
+}
+
+// verifySagas answers SAGA VERIFY.
+func (c *Console) verifySagas(ctx context.Context, in *input) (*outcome, error) {
+	if err := in.arguments.end(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	report, err := c.cfg.Commit.Verify(ctx)
+	if err != nil {
+		return nil, sagaError(err)
+	}
+	var rows []row
+	for _, p := range report.Problems {
+		rows = append(rows, row{p.ID, string(p.Shard), number(p.Step), p.Text})
+	}
+	for _, shard := range slices.Sorted(maps.Keys(report.Unreachable)) {
+		rows = append(rows, row{nil, string(shard), nil, "cannot be asked: " + oneLine(report.Unreachable[shard])})
+	}
+	return &outcome{rows: rows, notices: notice(fmt.Sprintf("compared %d sagas with %d barrier rows, and %d decisions with %d prepared transactions",
+		report.Sagas, report.Rows, report.Decisions, report.Prepared), "")}, nil
 }
 
 // retrySaga answers SAGA RETRY.

@@ -290,3 +290,38 @@ func TestVerifyFindsWhatAShardHasLost(t *testing.T) {
 		t.Errorf("report %+v, %v", report, err)
 	}
 }
+
+// Of a two-phase commit, a decision that has lost a row is found, and what is prepared and will not be ended by anybody.
+func TestVerifyLooksAtTwoPhaseCommits(t *testing.T) {
+	c := newBank(t, pgtest.Start(t, 2)...)
+	ended := c.open(t, kinds()[0], c.shards...)
+	if err := c.coordinator(t).Commit(t.Context(), ended.conns); err != nil {
+		t.Fatal(err)
+	}
+	ended.release(t)
+	c.leave(t, "decide")
+	patient := c.coordinator(t, func(cfg *saga.Config) { cfg.SetGrace(time.Hour) })
+	report, err := patient.Verify(t.Context())
+	if err != nil || len(report.Problems) > 0 || report.Decisions != 2 || report.Prepared != 1 {
+		t.Errorf("report %+v, %v; want two decisions, one of them under way", report, err)
+	}
+	foreign := saga.GID(c.topo.Current().ClusterID, strings.Repeat("b", 32), 1, "s9")
+	c.servers[1].Exec(t, fmt.Sprintf("BEGIN; INSERT INTO work VALUES (-1); PREPARE TRANSACTION %s", saga.Quote(foreign)))
+	c.servers[0].Exec(t, "DELETE FROM pgring.saga WHERE id IN (SELECT id FROM pgring.saga ORDER BY started LIMIT 1)")
+	c.servers[0].Exec(t, "DELETE FROM pgring.barrier WHERE saga_id IN (SELECT id FROM pgring.saga)")
+	report, err = c.coordinator(t).Verify(t.Context())
+	var found []string
+	for _, p := range report.Problems {
+		found = append(found, fmt.Sprintf("%s %d: %s", p.Shard, p.Step, p.Text))
+	}
+	text := strings.Join(found, "\n")
+	for _, want := range []string{"s1 0: decided, but its row in pgring.saga is missing", "s1 0: decided, but its barrier row is missing",
+		"s2 1: prepared for ", "s2 1: prepared, and its home s9 is not in the cluster"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if err != nil || len(found) != 4 {
+		t.Errorf("%d problems, %v:\n%s", len(found), err, text)
+	}
+}

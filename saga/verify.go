@@ -15,7 +15,9 @@ import (
 // Report is what Verify found.
 type Report struct {
 	Sagas       int // that were compared
-	Rows        int // barrier rows
+	Rows        int // barrier rows of them
+	Decisions   int // of two-phase commits
+	Prepared    int // transactions of the cluster, decided or not
 	Problems    []Problem
 	Unreachable map[ring.ShardID]error
 }
@@ -23,13 +25,14 @@ type Report struct {
 // Problem is a contradiction between shards. One that has lost committed data is the usual reason: a replica that was promoted
 // before it had everything, or a restored backup.
 type Problem struct {
-	ID    string
+	ID    string // of a saga, or of a two-phase commit: the third part of what it has prepared
 	Shard ring.ShardID
 	Step  int
 	Text  string
 }
 
-// Verify compares the sagas' homes with what all shards say of their steps. Sagas under way are not an error.
+// Verify compares the sagas' homes with what all shards say of their steps, and the decisions of two-phase commits with what is
+// prepared. What is under way is not an error.
 func (c *Coordinator) Verify(ctx context.Context) (*Report, error) {
 	snap := c.cfg.Topology.Current()
 	if snap == nil {
@@ -44,7 +47,7 @@ func (c *Coordinator) Verify(ctx context.Context) (*Report, error) {
 		}
 	}
 	for _, shard := range slices.Sorted(maps.Keys(v.conns)) {
-		if err := v.readRows(ctx, shard); err != nil {
+		if err := v.readShard(ctx, snap, shard); err != nil {
 			v.report.Unreachable[shard] = err
 		}
 	}
@@ -62,6 +65,8 @@ type verification struct {
 	conns  map[ring.ShardID]*pgx.Conn
 	sagas  map[string]*row
 	rows   map[string]map[place]rowKind // by saga
+
+	decided []Problem // of two-phase commits: each is seen on one shard, so there is nothing to look at again
 }
 
 // place is where a barrier row was found.
@@ -88,6 +93,9 @@ func (v *verification) readHome(ctx context.Context, shard ring.ShardID) error {
 	if err := v.c.install(ctx, conn, shard); err != nil {
 		return err
 	}
+	if err := v.c.writeNotes(ctx, conn, shard); err != nil { // without its end, a saga says nothing of its steps
+		return err
+	}
 	rows, err := conn.Query(ctx, "SELECT "+rowColumns+" FROM pgring.saga WHERE mode <> '2pc'")
 	if err != nil {
 		return fmt.Errorf("read sagas: %w", err)
@@ -101,6 +109,17 @@ func (v *verification) readHome(ctx context.Context, shard ring.ShardID) error {
 	}
 	v.report.Sagas += len(list)
 	return nil
+}
+
+// readShard reads the rest of what a shard has.
+func (v *verification) readShard(ctx context.Context, snap *topology.Snapshot, shard ring.ShardID) error {
+	if err := v.readRows(ctx, shard); err != nil {
+		return err
+	}
+	if err := v.readDecisions(ctx, shard); err != nil {
+		return err
+	}
+	return v.readPrepared(ctx, snap, shard)
 }
 
 func (v *verification) readRows(ctx context.Context, shard ring.ShardID) error {
@@ -183,7 +202,7 @@ func (v *verification) orphans(snap *topology.Snapshot) {
 // Home is asked last, as it says so before any row of a settled saga goes.
 func (v *verification) lookAgain(ctx context.Context) error {
 	problems := v.report.Problems
-	v.report.Problems = nil
+	v.report.Problems = v.decided
 	for _, p := range problems {
 		home, err := homeOf(p.ID)
 		if err != nil {

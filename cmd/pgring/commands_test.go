@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/internal/golden"
@@ -44,12 +47,12 @@ tables: [{name: orders, shard_key: [customer_id], colocate: custmers}]
 `
 
 func TestHelpTexts(t *testing.T) {
-	for _, command := range []string{"demo", "check", "sql", "route"} {
-		out, _, err := execute(t, command, "--help")
+	for _, command := range []string{"demo", "check", "sql", "route", "saga list", "saga verify"} {
+		out, _, err := execute(t, append(strings.Fields(command), "--help")...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden.Check(t, "help_"+command, out)
+		golden.Check(t, "help_"+strings.ReplaceAll(command, " ", "_"), out)
 	}
 }
 
@@ -62,6 +65,7 @@ func TestCompletion(t *testing.T) {
 	for args, want := range map[string]string{
 		"sql -o ":            "table\njson\ncsv\n:4\n",
 		"check --output ":    "table\njson\n:4\n",
+		"saga v":             "verify\tCompare what all shards say of transactions over several shards\n:4\n",
 		"rou":                "route\tShow where a running proxy would send a statement, and why\n:4\n",
 		"demo --dir x --sha": "--shards\tnumber of PostgreSQL servers; a folder with data keeps the number it has\n:4\n",
 	} {
@@ -73,7 +77,7 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestWrongCommandLinesHaveAnExitCodeOfTheirOwn(t *testing.T) {
-	for _, args := range [][]string{{"check", "surplus"}, {"sql"}, {"sql", "SHOW", "SHARDS"}, {"route"}, {"check", "-o", "csv"}, {"demo", "--port", "x"}} {
+	for _, args := range [][]string{{"check", "surplus"}, {"sql"}, {"sql", "SHOW", "SHARDS"}, {"route"}, {"saga"}, {"saga", "odd"}, {"saga", "verify", "x"}, {"check", "-o", "csv"}, {"demo", "--port", "x"}} {
 		if _, _, err := execute(t, args...); err == nil || exitCode(err) != exitUsage {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -181,9 +185,55 @@ func TestSQLAndRouteAskTheConsoleOfADemo(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "ERROR: ") || exitCode(err) != exitFailure {
 		t.Error(err)
 	}
+	sagasOfADemo(t, file, port)
 	out, _, err = execute(t, "check", "-c", file, "--connect")
 	if err != nil || !strings.HasSuffix(out, "no errors, 0 warnings\n") {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// sagasOfADemo writes to all shards at once, and looks at that before and after a shard has lost its part.
+func sagasOfADemo(t *testing.T, file, port string) {
+	t.Helper()
+	cfg, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sql := "BEGIN; SET LOCAL pgring.cross_shard = 'saga'; UPDATE accounts SET balance = 1 WHERE id = 1 /* compensate: none */"
+	for id := 2; id <= 20; id++ {
+		sql += fmt.Sprintf("; UPDATE accounts SET balance = 1 WHERE id = %d /* compensate: none */", id)
+	}
+	runSQL(t, "host=127.0.0.1 port="+port+" user=app password=app dbname=shop sslmode=disable", sql+"; COMMIT")
+	address := "127.0.0.1:" + port
+	out, notices, err := execute(t, "saga", "verify", "-h", address, "-U", "admin", "-o", "json")
+	if err != nil || out != "[]\n" || !strings.Contains(notices, "NOTICE: compared 1 sagas with 2 barrier rows") {
+		t.Errorf("%s%s, %v", out, notices, err)
+	}
+	runSQL(t, fmt.Sprintf("host=127.0.0.1 port=%d user=pgring password=pgring dbname=shop sslmode=disable", cfg.Shards[1].Port), "DELETE FROM pgring.barrier")
+	out, _, err = execute(t, "saga", "verify", "-h", address, "-U", "admin")
+	if err == nil || exitCode(err) != exitFailure || !strings.HasSuffix(out, "(1 row)\n") || err.Error() != "found 1 problem" {
+		t.Errorf("%s, %v", out, err)
+	}
+	out, _, err = execute(t, "saga", "list", "-h", address, "-U", "admin")
+	if err != nil || !strings.Contains(out, " | COMMITTED | saga | s") {
+		t.Errorf("%s, %v", out, err)
+	}
+	out, _, err = execute(t, "saga", "list", "-h", address, "-U", "admin", "--state", "stuck", "-o", "csv")
+	if err != nil || out != "saga_id,state,mode,shards,user,age_ms,retries,last_error\n" {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// runSQL runs SQL on a connection of its own.
+func runSQL(t *testing.T, dsn, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+		t.Fatal(err)
 	}
 }
 

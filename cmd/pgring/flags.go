@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgring/pgring/cmd/pgring/internal/client"
 	"github.com/pgring/pgring/cmd/pgring/internal/output"
 )
 
@@ -31,4 +32,11 @@ func addFormat(cmd *cobra.Command, format *output.Flag) {
 	cmd.Flags().VarP(format, "output", "o", "how to write the answer")
 	// The only error is a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(format.Names(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// addConsole adds the flags that say where a running proxy is and who asks it.
+func addConsole(cmd *cobra.Command, c *client.Console) {
+	cmd.Flags().StringVarP(&c.Address, "host", "h", client.DefaultAddress, "address of the proxy, host or host:port")
+	cmd.Flags().StringVarP(&c.User, "user", "U", "", "console user (default: PGUSER, else your name on this system)")
+	cmd.Flags().Bool("help", false, "help for "+cmd.Name()) // without a short form: -h is the host, as in psql
 }

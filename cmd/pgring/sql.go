@@ -9,7 +9,7 @@ import (
 )
 
 func sqlCommand() *cobra.Command {
-	var address, user string
+	var at client.Console
 	format := output.NewFlag(output.AsTable, output.AsJSON, output.AsCSV)
 	cmd := &cobra.Command{
 		Use: `sql [flags] "SHOW …"`, Short: "Ask the console of a running proxy", Args: oneArg("one console command"),
@@ -18,13 +18,11 @@ func sqlCommand() *cobra.Command {
 The password comes from PGPASSWORD or ~/.pgpass; nothing is prompted for.`,
 		Example: "  PGPASSWORD=… pgring sql -U admin \"SHOW SHARDS\"\n  pgring sql -h 10.0.0.5:6432 -U stats -o json \"SHOW POOLS\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c := client.Console{Address: address, User: user}
-			return ask(cmd, c, format, args[0])
+			_, err := ask(cmd, at, format, args[0])
+			return err
 		},
 	}
-	cmd.Flags().StringVarP(&address, "host", "h", client.DefaultAddress, "address of the proxy, host or host:port")
-	cmd.Flags().StringVarP(&user, "user", "U", "", "console user (default: PGUSER, else your name on this system)")
-	cmd.Flags().Bool("help", false, "help for sql") // without a short form: -h is the host, as in psql
+	addConsole(cmd, &at)
 	addFormat(cmd, format)
 	return cmd
 }
@@ -48,7 +46,8 @@ configuration's when it is written there in plain text, else PGPASSWORD or ~/.pg
 			if err != nil {
 				return err
 			}
-			return ask(cmd, c, format, "ROUTE "+args[0])
+			_, err = ask(cmd, c, format, "ROUTE "+args[0])
+			return err
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "pgring.yaml", "configuration file of the proxy")
@@ -57,7 +56,8 @@ configuration's when it is written there in plain text, else PGPASSWORD or ~/.pg
 	return cmd
 }
 
-func ask(cmd *cobra.Command, c client.Console, format *output.Flag, sql string) error {
+// ask prints what the console answers, and returns how many rows that was.
+func ask(cmd *cobra.Command, c client.Console, format *output.Flag, sql string) (rows int, err error) {
 	c.Format, c.Stdout, c.Stderr = format.Format, cmd.OutOrStdout(), cmd.ErrOrStderr()
 	return c.Ask(cmd.Context(), sql)
 }

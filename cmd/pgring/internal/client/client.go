@@ -32,17 +32,18 @@ type Console struct {
 // DefaultAddress is where pgring listens unless it is told otherwise.
 const DefaultAddress = "127.0.0.1:6432"
 
-// Ask sends statements to the console and writes what it answers: results to Stdout, notices to Stderr.
-func (c Console) Ask(ctx context.Context, sql string) error {
+// Ask sends statements to the console and writes what it answers: results to Stdout, notices to Stderr. It returns how many rows
+// that was.
+func (c Console) Ask(ctx context.Context, sql string) (rows int, err error) {
 	cfg, err := c.connection()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	dialing, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(dialing, cfg)
 	if err != nil {
-		return c.explainConnect(cfg, err)
+		return 0, c.explainConnect(cfg, err)
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -51,11 +52,13 @@ func (c Console) Ask(ctx context.Context, sql string) error {
 	}()
 	answers := conn.Exec(ctx, sql)
 	for answers.NextResult() {
-		if err := c.write(answers.ResultReader()); err != nil {
-			return errors.Join(Explain(err), ignoreRefusal(answers.Close()))
+		n, err := c.write(answers.ResultReader())
+		if err != nil {
+			return rows, errors.Join(Explain(err), ignoreRefusal(answers.Close()))
 		}
+		rows += n
 	}
-	return Explain(answers.Close())
+	return rows, Explain(answers.Close())
 }
 
 // ignoreRefusal drops the server's error that was told already.
@@ -91,15 +94,15 @@ func (c Console) connection() (*pgconn.Config, error) {
 	return cfg, nil
 }
 
-// write writes one result as a whole: an error in the middle of it leaves nothing half written.
-func (c Console) write(reader *pgconn.ResultReader) error {
+// write writes one result as a whole: an error in the middle of it leaves nothing half written. It returns the number of rows.
+func (c Console) write(reader *pgconn.ResultReader) (int, error) {
 	t := &output.Table{}
 	for _, f := range reader.FieldDescriptions() {
 		t.Columns = append(t.Columns, output.Column{Name: f.Name, Kind: kindOf(f.DataTypeOID)})
 	}
 	r := reader.Read()
 	if r.Err != nil {
-		return r.Err
+		return 0, r.Err
 	}
 	t.Rows = r.Rows
 	if len(t.Columns) == 0 {
@@ -108,17 +111,17 @@ func (c Console) write(reader *pgconn.ResultReader) error {
 			to = c.Stderr
 		}
 		_, err := fmt.Fprintln(to, r.CommandTag.String())
-		return err
+		return 0, err
 	}
 	if err := t.Write(c.Stdout, c.Format); err != nil || c.Format != output.AsTable {
-		return err
+		return len(t.Rows), err
 	}
 	rows := "rows"
 	if len(t.Rows) == 1 {
 		rows = "row"
 	}
 	_, err := fmt.Fprintf(c.Stdout, "(%d %s)\n", len(t.Rows), rows)
-	return err
+	return len(t.Rows), err
 }
 
 func kindOf(oid uint32) output.Kind {

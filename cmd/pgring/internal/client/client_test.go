@@ -24,7 +24,7 @@ func ask(t *testing.T, s *pgtest.Server, f output.Format, sql string) (string, e
 	t.Helper()
 	var out strings.Builder
 	c := Console{Address: s.Addr(), User: "admin", Password: "secret", Format: f, Stdout: &out, Stderr: &out}
-	err := c.Ask(t.Context(), sql)
+	_, err := c.Ask(t.Context(), sql)
 	return out.String(), err
 }
 
@@ -62,15 +62,15 @@ func TestMissingPasswordIsNamed(t *testing.T) {
 	t.Setenv("PGPASSWORD", "")
 	t.Setenv("PGPASSFILE", os.DevNull)
 	c := Console{Address: s.Addr(), User: "admin", Format: output.AsTable, Stdout: &strings.Builder{}, Stderr: &strings.Builder{}}
-	if err := c.Ask(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "set PGPASSWORD") {
+	if _, err := c.Ask(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "set PGPASSWORD") {
 		t.Error(err)
 	}
 	t.Setenv("PGPASSWORD", "secret")
-	if err := c.Ask(t.Context(), "SELECT 1"); err != nil {
+	if _, err := c.Ask(t.Context(), "SELECT 1"); err != nil {
 		t.Error(err)
 	}
 	t.Setenv("PGPASSWORD", "wrong")
-	if err := c.Ask(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "password authentication failed") || strings.Contains(err.Error(), "PGPASSWORD") {
+	if _, err := c.Ask(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "password authentication failed") || strings.Contains(err.Error(), "PGPASSWORD") {
 		t.Error(err)
 	}
 }
