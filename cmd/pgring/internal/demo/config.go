@@ -56,6 +56,8 @@ tables:
   - name: orders
     shard_key: [customer_id]
     colocate: customers
+  - name: accounts
+    shard_key: [id]
   - name: countries
     strategy: reference
   - name: app_settings

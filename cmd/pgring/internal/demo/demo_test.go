@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,10 +162,11 @@ func TestDemoPutsEachRowOnTheShardThatRouteNames(t *testing.T) {
 	}
 	everyExampleWorks(t, conn, guide{Customer: 42}.inShop())
 	console := connect(t, fmt.Sprintf("host=127.0.0.1 port=%d user=admin password=admin dbname=pgring sslmode=disable", r.Port))
+	transferWorks(t, conn, shards)
 	everyExampleWorks(t, console, append(guide{Customer: 42}.onConsole(), example{"ROUTE UPDATE orders SET customer_id = 7 WHERE customer_id = 42", "refused"}))
 	metrics(t, r.HTTP)
 	text := r.stop()
-	if !strings.Contains(text, fmt.Sprintf("all   |                 |        50 |    %d |    copies |         home", sum)) {
+	if !strings.Contains(text, fmt.Sprintf("all   |                 |        50 |    %d |       20 |    copies |         home", sum)) {
 		t.Errorf("printed\n%s", text)
 	}
 }
@@ -184,6 +186,28 @@ func everyExampleWorks(t *testing.T, conn *pgx.Conn, examples []example) {
 		case !refused && (err != nil || len(results[0].Rows) == 0):
 			t.Errorf("%s: %v, %v", e.sql, results, err)
 		}
+	}
+}
+
+// transferWorks moves the money as the guide tells, and looks for it on the shards.
+func transferWorks(t *testing.T, conn *pgx.Conn, shards map[string]*pgx.Conn) {
+	t.Helper()
+	g := guide{}
+	for _, name := range []string{"s1", "s2"} {
+		g.Shards = append(g.Shards, shardRows{Account: int64(number(t, shards[name], "SELECT min(id) FROM accounts"))})
+	}
+	for _, sql := range g.transfer() {
+		if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	var balances []int
+	for _, s := range g.Shards {
+		balances = append(balances, number(t, conn, "SELECT balance FROM accounts WHERE id = $1", s.Account))
+	}
+	slices.Sort(balances)
+	if !slices.Equal(balances, []int{savings - 10, savings + 10}) {
+		t.Errorf("balances %d after the transfer", balances)
 	}
 }
 
@@ -333,7 +357,7 @@ func TestLinkToARemovedFolderIsMadeAnew(t *testing.T) {
 
 func TestGuideIsComplete(t *testing.T) {
 	g := guide{Dir: ".demo", Version: "15.8", Port: 6432, HTTP: 6480, Customer: 42, Shards: []shardRows{
-		{"s1", "127.0.0.1:20001", 480, 1430, 12, 1}, {"s2", "127.0.0.1:20002", 520, 1571, 12, 0}}}
+		{"s1", "127.0.0.1:20001", 480, 1430, 9, 12, 1, 2}, {"s2", "127.0.0.1:20002", 520, 1571, 11, 12, 0, 1}}}
 	var out bytes.Buffer
 	if err := g.write(&out); err != nil {
 		t.Fatal(err)

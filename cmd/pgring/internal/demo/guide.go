@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +13,9 @@ import (
 
 // shardRows is how many rows of each table one shard has.
 type shardRows struct {
-	Name, Address                          string
-	Customers, Orders, Countries, Settings int64
+	Name, Address                                    string
+	Customers, Orders, Accounts, Countries, Settings int64
+	Account                                          int64 // the first one here; zero: there is none
 }
 
 // guide is what the demo prints when everything runs.
@@ -41,11 +43,37 @@ func (g guide) inShop() []example {
 	}
 }
 
+// transfer is money that moves between the first accounts of two shards; nothing with one shard.
+func (g guide) transfer() []string {
+	var first []int64
+	for _, s := range g.Shards {
+		if s.Account > 0 {
+			first = append(first, s.Account)
+		}
+	}
+	if len(first) < 2 {
+		return nil
+	}
+	slices.Sort(first)
+	from, to := first[0], first[1]
+	const move, undo = "UPDATE accounts SET balance = balance %s 10 WHERE id = %d%s", "\n  /* compensate: UPDATE accounts SET balance = balance %s 10 WHERE id = %d */;"
+	return []string{
+		"BEGIN;",
+		"SET LOCAL pgring.cross_shard = 'saga';",
+		fmt.Sprintf(move+undo, "-", from, " AND balance >= 10", "+", from),
+		fmt.Sprintf(move+undo, "+", to, "", "-", to),
+		"COMMIT;",
+		"SHOW pgring.last_saga_id;",
+		fmt.Sprintf("SELECT * FROM accounts WHERE id IN (%d, %d) ORDER BY id;", from, to),
+	}
+}
+
 // onConsole lists what to type in psql as the administrator.
 func (g guide) onConsole() []example {
 	return []example{
 		{"SHOW SHARDS;", "what each shard has and does"},
 		{fmt.Sprintf("ROUTE SELECT * FROM orders WHERE customer_id = %d;", g.Customer), "as EXPLAIN ROUTE, for any statement"},
+		{"SHOW SAGAS;", "the transfers, once there are some"},
 		{"HELP;", "everything else"},
 	}
 }
@@ -59,6 +87,10 @@ func (g guide) write(w io.Writer) error {
 	text.WriteString("\nTalk to it as to one PostgreSQL:\n\n")
 	fmt.Fprintf(&text, "  PGPASSWORD=app psql -h %s -p %d -U app %s\n\n", host, g.Port, database)
 	writeExamples(&text, g.inShop())
+	if transfer := g.transfer(); transfer != nil {
+		text.WriteString("    -- money from one shard to another: if the second one cannot commit, the first one's part is undone\n")
+		text.WriteString("    " + strings.ReplaceAll(strings.Join(transfer, "\n"), "\n", "\n    ") + "\n")
+	}
 	text.WriteString("\nAsk pgring itself on its console:\n\n")
 	fmt.Fprintf(&text, "  PGPASSWORD=admin psql -h %s -p %d -U admin pgring\n\n", host, g.Port)
 	writeExamples(&text, g.onConsole())
@@ -90,17 +122,18 @@ func writeExamples(text *strings.Builder, examples []example) {
 // table shows the rows per shard. countries has no sum: the shards have copies of the same rows.
 func (g guide) table() *output.Table {
 	var rows [][]string
-	var customers, orders int64
+	var customers, orders, accounts int64
 	for _, s := range g.Shards {
-		customers, orders = customers+s.Customers, orders+s.Orders
+		customers, orders, accounts = customers+s.Customers, orders+s.Orders, accounts+s.Accounts
 		settings := strconv.FormatInt(s.Settings, 10)
 		if s.Settings == 0 {
 			settings = ""
 		}
-		rows = append(rows, []string{s.Name, s.Address, strconv.FormatInt(s.Customers, 10), strconv.FormatInt(s.Orders, 10), strconv.FormatInt(s.Countries, 10), settings})
+		rows = append(rows, []string{s.Name, s.Address, strconv.FormatInt(s.Customers, 10), strconv.FormatInt(s.Orders, 10),
+			strconv.FormatInt(s.Accounts, 10), strconv.FormatInt(s.Countries, 10), settings})
 	}
-	rows = append(rows, []string{"all", "", strconv.FormatInt(customers, 10), strconv.FormatInt(orders, 10), "copies", "home"})
-	t := output.Texts([]string{"shard", "server", "customers", "orders", "countries", "app_settings"}, rows)
+	rows = append(rows, []string{"all", "", strconv.FormatInt(customers, 10), strconv.FormatInt(orders, 10), strconv.FormatInt(accounts, 10), "copies", "home"})
+	t := output.Texts([]string{"shard", "server", "customers", "orders", "accounts", "countries", "app_settings"}, rows)
 	for i := 2; i < len(t.Columns); i++ {
 		t.Columns[i].Kind = output.Number
 	}

@@ -26,6 +26,7 @@ func schema() []string {
 		`CREATE TABLE IF NOT EXISTS orders (
 			customer_id bigint NOT NULL REFERENCES customers, id bigint NOT NULL, placed_at timestamptz NOT NULL,
 			total numeric(10,2) NOT NULL, status text NOT NULL, PRIMARY KEY (customer_id, id))`,
+		`CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL CHECK (balance >= 0))`,
 		`CREATE TABLE IF NOT EXISTS app_settings (name text PRIMARY KEY, value text NOT NULL)`,
 	}
 }
@@ -41,6 +42,9 @@ func (d *demo) load(ctx context.Context) error {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("create tables: %w", err)
 		}
+	}
+	if _, err := conn.Exec(ctx, accountsSQL()); err != nil {
+		return fmt.Errorf("insert accounts: %w", err)
 	}
 	have, err := loaded(ctx, conn)
 	if err != nil {
@@ -123,8 +127,9 @@ func (d *demo) counts(ctx context.Context) ([]shardRows, error) {
 	for _, s := range d.servers {
 		rows := shardRows{Name: s.name, Address: address(s.Port)}
 		err := s.ask(ctx, database, func(conn *pgx.Conn) error {
-			if err := conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders), (SELECT count(*) FROM countries)").
-				Scan(&rows.Customers, &rows.Orders, &rows.Countries); err != nil {
+			if err := conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders), (SELECT count(*) FROM accounts),
+(SELECT coalesce(min(id), 0) FROM accounts), (SELECT count(*) FROM countries)`).
+				Scan(&rows.Customers, &rows.Orders, &rows.Accounts, &rows.Account, &rows.Countries); err != nil {
 				return err
 			}
 			var home bool

@@ -36,7 +36,18 @@ func countriesSQL() string {
 	return "INSERT INTO countries (code, name) VALUES " + strings.Join(rows, ", ") + " ON CONFLICT (code) DO NOTHING"
 }
 
+// accountsSQL inserts all accounts that are missing, on their shards or on none.
+func accountsSQL() string {
+	var rows []string
+	for id := range int64(accounts) {
+		rows = append(rows, fmt.Sprintf("(%d, '%s', %d)", id+1, newCustomer(id+1).name, savings))
+	}
+	return "INSERT INTO accounts (id, owner, balance) VALUES " + strings.Join(rows, ", ") + " ON CONFLICT (id) DO NOTHING"
+}
+
 const (
+	accounts   = 20
+	savings    = 100 // of each account
 	firstNames = "Ada Alan Barbara Claude Dorothy Edgar Emmy Frances Grace Hedy Jim Joan Katherine Leslie Margaret Niklaus Radia Tony"
 	lastNames  = "Adler Bauer Costa Diaz Evans Fischer Garcia Haddad Ito Jansen Kowalski Lopez Moreau Nguyen Okafor Patel Rossi Silva"
 	states     = "new paid sent sent sent returned"
