@@ -106,7 +106,7 @@ func asWire(t *testing.T, err error) *pgwire.Error {
 func TestStatsRoleMayOnlyLook(t *testing.T) {
 	c := bare()
 	for _, command := range c.commands {
-		looks := strings.HasPrefix(command.name, "SHOW ") || command.name == "HELP" || command.name == "ROUTE"
+		looks := strings.HasPrefix(command.name, "SHOW ") || command.name == "HELP" || command.name == "ROUTE" || command.name == "SAGA VERIFY"
 		if looks != (command.role == proxy.RoleStats) {
 			t.Errorf("%s needs role %s", command.name, command.role)
 		}

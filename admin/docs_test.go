@@ -43,7 +43,7 @@ psql -h 127.0.0.1 -p 6432 -U admin pgring -c "SHOW POOLS WHERE cl_waiting > 0 OR
 ` + "```" + `
 
 * Names, order and units of the columns that pgbouncer has are pgbouncer's (1.18); pgring's own columns come after them. What is not known is NULL.
-* Role stats may use SHOW, HELP and ROUTE; role admin everything.
+* Role stats may use SHOW, HELP, ROUTE and SAGA VERIFY; role admin everything.
 * Every SHOW, and HELP, takes a filter, in this order: ` + "`LIKE 'pattern'`" + ` on the first column, ` + "`WHERE column op value AND …`" + ` with = <> < <= > >=, LIKE, NOT LIKE, IS NULL and
   IS NOT NULL, ` + "`ORDER BY column [DESC], …`" + ` (NULL comes last), ` + "`LIMIT n`" + `.
 * Names of tables and columns are written as in SQL; those of shards and hosts as they are. Anything can be quoted.
