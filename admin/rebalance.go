@@ -142,7 +142,7 @@ func (c *Console) startMoves(ctx context.Context, nothing string) (*outcome, err
 	}
 	if len(moves) == 0 {
 		hint := ""
-		if len(snap.Moves) > 0 {
+		if snap.Busy("") {
 			hint = "Groups whose slots are moving are left alone: SHOW REBALANCE."
 		}
 		return &outcome{notices: notice(nothing+": nothing to move", hint)}, nil
@@ -206,7 +206,7 @@ func (c *Console) drainShard(ctx context.Context, in *input) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(snap.Moves) > 0 {
+	if snap.Busy("") {
 		return nil, &pgwire.Error{Code: codeNotInState, Message: "nothing was changed: slots are moving already", Hint: "SHOW REBALANCE tells how far the moves are."}
 	}
 	if _, err := c.cfg.Topology.SetShardState(ctx, shard.ID, topology.Draining); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,6 +26,9 @@ func (d *driver) clean(ctx context.Context) error {
 		if err := d.deleteMoved(ctx, t); err != nil {
 			return fmt.Errorf("delete from table %s on shard %s: %w", t.name, d.move.From, err)
 		}
+	}
+	if err := setGuard(ctx, d.source, d.move.ID, d.term, guardOver); err != nil {
+		return fmt.Errorf("let tables be truncated on shard %s: %w", d.move.From, err)
 	}
 	return d.release(ctx, side{d.move.To, d.target})
 }
@@ -73,11 +75,17 @@ func (d *driver) deleteRows(ctx context.Context, sql string) error {
 	})
 }
 
-// release takes the guards off a shard that owns the slots, or has nothing of them.
+// release takes the guards off a shard that owns the slots, or has nothing of them: off every table that has them, be it of the
+// group still or not.
 func (d *driver) release(ctx context.Context, s side) error {
-	for _, t := range d.tables {
-		if err := alter(ctx, s.conn, t.unguardDDL(d.move.ID)); err != nil {
-			return fmt.Errorf("unguard table %s on shard %s: %w", t.name, s.id, err)
+	drops, err := texts(ctx, s.conn, `SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), '; ') FROM pg_trigger
+WHERE starts_with(tgname, $1) AND NOT tgisinternal AND tgparentid = 0 GROUP BY tgrelid`, guardName(d.move.ID)+"_")
+	if err != nil {
+		return err
+	}
+	for _, ddl := range drops {
+		if err := alter(ctx, s.conn, ddl); err != nil {
+			return fmt.Errorf("unguard shard %s: %w", s.id, err)
 		}
 	}
 	for _, table := range []string{"pgring.guards", "pgring.move_progress"} {
@@ -95,18 +103,23 @@ func (d *driver) release(ctx context.Context, s side) error {
 // unguard takes the guard off the source. It stays as long as a proxy is known that may have an old map, be its lease over or not:
 // nothing else would keep such a one from writing to the source.
 func (d *driver) unguard(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	err := d.topology().AwaitProxies(limited, topology.StageForgets, d.move.Switched)
-	var lagging *topology.LaggingError
-	if errors.As(err, &lagging) {
-		d.report(ctx, waiting(lagging.Error()+", which may come back with an old map; it is forgotten after a day"))
+	if err := d.controller.forgotten(ctx, &d.move); err != nil {
+		d.report(ctx, waiting(err.Error()+", which may come back with an old map; it is forgotten after a day. Nothing is kept from moving by that"))
 		return errLater
 	}
-	if err != nil {
+	if _, err := d.source.Exec(ctx, "UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2", d.move.ID, d.term, guardLeaving); err != nil {
 		return err
 	}
 	return d.release(ctx, side{d.move.From, d.source})
+}
+
+// forgotten returns nil when a finished move's guard is of no use any more: no proxy is known that was last heard of with an older
+// map, or the source has its slots back.
+func (c *Controller) forgotten(ctx context.Context, m *topology.Move) error {
+	if c.cfg.Topology.Current().Guarded(m).Len() == 0 {
+		return nil
+	}
+	return c.cfg.Topology.CheckProxies(ctx, topology.StageForgets, m.Switched)
 }
 
 // undo takes back everything, in the opposite order: the source is as if nothing had been, and nothing is left on the target.
@@ -133,6 +146,9 @@ func (d *driver) undo(ctx context.Context) error {
 		if err := d.purge(ctx); err != nil {
 			return fmt.Errorf("purge shard %s: %w", d.move.To, err)
 		}
+		if err := d.shareGuards(ctx, true); err != nil {
+			return fmt.Errorf("give guards back on shard %s: %w", d.move.To, err)
+		}
 	}
 	for _, s := range d.sides() {
 		if err := d.release(ctx, s); err != nil {
@@ -140,6 +156,52 @@ func (d *driver) undo(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// errGone means that the guard of another move is not there any longer.
+var errGone = errors.New("the guard is gone")
+
+// shareGuards fits the guards that earlier moves have left on the target, which was their source: they refuse neither what it owns
+// nor what a move brings back to it, which has a guard of its own. It is done before every cut-over. Back makes them refuse again
+// what this move would have brought.
+func (d *driver) shareGuards(ctx context.Context, back bool) error {
+	snap := d.topology().Current()
+	for _, m := range snap.Moves {
+		if m.State != topology.MoveGuarding || m.Group != d.move.Group || m.From != d.move.To || !m.Slots.Overlaps(d.move.Slots) {
+			continue
+		}
+		left := snap.Guarded(m)
+		for _, o := range snap.Moves {
+			coming := o.State >= topology.MoveCopying && o.State <= topology.MoveFreezing // its guard is there
+			if coming && o.Group == m.Group && o.To == m.From {
+				left = left.Without(o.Slots)
+			}
+		}
+		if back {
+			left = left.Union(d.move.Slots.Without(d.move.Slots.Without(m.Slots)))
+		}
+		for _, t := range d.tables {
+			err := alterIf(ctx, d.target, t.unguardDDL(m.ID)+t.guardDDL(m.ID, left), func(tx pgx.Tx) error { return d.guardIsThere(ctx, tx, m.ID) })
+			if err != nil && !errors.Is(err, errGone) {
+				return fmt.Errorf("table %s: %w", t.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// guardIsThere makes sure, until the transaction ends, that another move's guard is not being taken off, and that no other
+// controller drives.
+func (d *driver) guardIsThere(ctx context.Context, tx pgx.Tx, move int64) error {
+	if _, err := hold(ctx, tx, d.move.ID, d.term); err != nil {
+		return err
+	}
+	var state string
+	err := tx.QueryRow(ctx, "SELECT state FROM pgring.guards WHERE move = $1 AND state <> $2 FOR UPDATE", move, guardLeaving).Scan(&state)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errGone
+	}
+	return err
 }
 
 // guarded reports whether a shard knows of the move.

@@ -189,9 +189,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // run takes one move as far as it goes. What stops it is recorded or logged.
 func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
+	if m.State == topology.MoveGuarding && c.forgotten(ctx, &m) != nil {
+		return
+	}
 	d := &driver{controller: c, term: term, move: m, log: c.cfg.Log.With("move", m.ID)}
 	defer d.close(ctx)
-	err := d.drive(ctx)
+	err := c.unlessCancelled(ctx, m, d.drive)
 	var stopped *StoppedError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost) || errors.Is(err, errLater):
@@ -205,6 +208,42 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 		d.report(ctx, waiting(fmt.Sprintf("trying again after: %v", err)))
 		pause(ctx, c.cfg.Retry)
 	}
+}
+
+// unlessCancelled drives a move, and breaks off when an operator cancels it: a copy may take hours. Every step may be broken off.
+func (c *Controller) unlessCancelled(ctx context.Context, m topology.Move, drive func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	// owner: unlessCancelled, which waits; ends when the move is cancelled or drive has ended.
+	watching.Go(func() {
+		if c.awaitCancel(ctx, m) {
+			cancel(topology.ErrMoveLost)
+		}
+	})
+	err := drive(ctx)
+	cancel(nil)
+	watching.Wait()
+	if errors.Is(context.Cause(ctx), topology.ErrMoveLost) {
+		return topology.ErrMoveLost
+	}
+	return err
+}
+
+// awaitCancel returns true when an operator cancels the move, and false when ctx ends.
+func (c *Controller) awaitCancel(ctx context.Context, m topology.Move) bool {
+	for ctx.Err() == nil {
+		snap := c.cfg.Topology.Current()
+		if now := moveIn(snap, m.ID); now != nil && cancelled(now, m.State) {
+			return true
+		}
+		_ = c.cfg.Topology.AwaitNewer(ctx, snap) // it is ctx that ends it
+	}
+	return false
+}
+
+// cancelled reports whether an operator has cancelled a move since it was in that state.
+func cancelled(m *topology.Move, since topology.MoveState) bool {
+	return m.State == topology.MoveCancelling && since != topology.MoveCancelling
 }
 
 // errLater means that a move waits for what may take long, and has said so.

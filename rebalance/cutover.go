@@ -32,6 +32,9 @@ func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
 			return d.move.State, err
 		}
 	}
+	if err := d.shareGuards(ctx, false); err != nil {
+		return d.move.State, fmt.Errorf("take guards over on shard %s: %w", d.move.To, err)
+	}
 	if err := d.connectHomes(ctx); err != nil {
 		return d.move.State, err
 	}
@@ -69,6 +72,9 @@ const (
 // near applies what is outstanding, again and again, until that takes no time to speak of.
 func (d *driver) near(ctx context.Context) error {
 	for enough := nearEnough; ; enough = min(enough+nearGrowsBy, nearAtLast) {
+		if err := d.wanted(); err != nil {
+			return err
+		}
 		if err := d.openStream(ctx); err != nil {
 			return err
 		}

@@ -39,6 +39,9 @@ func (d *driver) drive(ctx context.Context) error {
 		return err
 	}
 	for !d.move.State.Finished() {
+		if err := d.wanted(); err != nil {
+			return err
+		}
 		next, err := d.step(ctx)
 		if err != nil {
 			return err
@@ -48,6 +51,20 @@ func (d *driver) drive(ctx context.Context) error {
 		}
 	}
 	d.log.Info("move finished", "state", d.move.State.String())
+	return nil
+}
+
+// wanted returns an error when an operator has paused or cancelled the move.
+func (d *driver) wanted() error {
+	m := moveIn(d.topology().Current(), d.move.ID)
+	switch {
+	case m == nil:
+		return nil
+	case cancelled(m, d.move.State):
+		return topology.ErrMoveLost
+	case !runnable(m):
+		return errLater
+	}
 	return nil
 }
 
@@ -61,19 +78,29 @@ func (d *driver) adopt(ctx context.Context) error {
 	if err := d.take(snap); err != nil {
 		return err
 	}
-	if d.tables, err = tablesOf(snap, &d.move); err != nil {
+	if d.source, err = d.connect(ctx, snap, d.move.From); err != nil {
 		return err
 	}
-	if d.source, err = d.connect(ctx, snap, d.move.From); err != nil {
+	if d.move.State == topology.MoveGuarding { // the target may have left the cluster, and the tables the group
+		return d.fence(ctx, side{d.move.From, d.source})
+	}
+	if d.tables, err = tablesOf(snap, &d.move); err != nil {
 		return err
 	}
 	if d.target, err = d.connect(ctx, snap, d.move.To); err != nil {
 		return err
 	}
 	for _, side := range d.sides() {
-		if err := fence(ctx, side.conn, d.move.ID, d.term); err != nil {
-			return fmt.Errorf("fence shard %s: %w", side.id, err)
+		if err := d.fence(ctx, side); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (d *driver) fence(ctx context.Context, s side) error {
+	if err := fence(ctx, s.conn, d.move.ID, d.term); err != nil {
+		return fmt.Errorf("fence shard %s: %w", s.id, err)
 	}
 	return nil
 }
@@ -90,13 +117,22 @@ func (d *driver) sides() []side {
 
 // take makes the snapshot's version of the move the present one.
 func (d *driver) take(snap *topology.Snapshot) error {
+	m := moveIn(snap, d.move.ID)
+	if m == nil {
+		return topology.ErrMoveLost
+	}
+	d.move = *m
+	return nil
+}
+
+// moveIn gives the move of a snapshot, or nil.
+func moveIn(snap *topology.Snapshot, id int64) *topology.Move {
 	for _, m := range snap.Moves {
-		if m.ID == d.move.ID {
-			d.move = *m
-			return nil
+		if m.ID == id {
+			return m
 		}
 	}
-	return topology.ErrMoveLost
+	return nil
 }
 
 // advance records the next state. It works for a finished one, too, which no snapshot shows.

@@ -187,14 +187,14 @@ func small(t *testing.T, r *rig, topo *topology.Topology) topology.Move {
 	return topology.Move{Group: group, From: "s1", To: "s2", Slots: ring.NewSlotSet(slots[:len(slots)/2])}
 }
 
-// waitsFor reports what SHOW REBALANCE says of the only move.
+// waitsFor reports what SHOW REBALANCE says of the last move.
 func waitsFor(t *testing.T, c *rebalance.Controller) string {
 	t.Helper()
 	all, err := c.Statuses(t.Context())
-	if err != nil || len(all) != 1 {
+	if err != nil || len(all) == 0 {
 		t.Fatalf("moves %v: %v", all, err)
 	}
-	return all[0].WaitingFor
+	return all[len(all)-1].WaitingFor
 }
 
 func TestSlotsDoNotLeaveAnUnsettledSaga(t *testing.T) {
@@ -251,9 +251,60 @@ func TestAStaleProxyCannotWriteToTheSource(t *testing.T) {
 	if _, err := old.Exec(t.Context(), "INSERT INTO orders VALUES ($1, 99)", user); !errors.As(err, &refused) || refused.Code != "40001" && refused.Code != "PR001" {
 		t.Errorf("a transaction that was begun before the move: %v", err)
 	}
+	if _, err := old.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Error(err)
+	}
+	r.exec(t, "s1", "BEGIN; TRUNCATE parts; ROLLBACK")
+	guardsAreTakenOver(t, r, topo, m)
 	r.exec(t, "s1", "DELETE FROM pgring.proxies WHERE instance = 'stopped'")
 	noMoves(t, topo)
-	nothingLeft(t, r, topo, "s1")
+	for _, db := range []string{"s1", "s2"} {
+		nothingLeft(t, r, topo, db)
+	}
+}
+
+// guardsAreTakenOver moves slots back to a shard that still guards against them: one half succeeds, the other is cancelled late.
+func guardsAreTakenOver(t *testing.T, r *rig, topo *topology.Topology, m topology.Move) {
+	t.Helper()
+	slots := m.Slots.Slots()
+	half := ring.NewSlotSet(slots[:len(slots)/2])
+	userIn := func(slots *ring.SlotSet) int64 {
+		user := int64(1)
+		for ; !slots.Has(slotOf(t, user)); user++ {
+		}
+		return user
+	}
+	stale := func(user int64) error {
+		_, err := r.server.ConnectAs(t, pgtest.Superuser, "s1").Exec(t.Context(), "INSERT INTO parts VALUES ($1, 98)", user)
+		return err
+	}
+	under := func(back *ring.SlotSet) func() bool {
+		if _, err := topo.PlanMoves(t.Context(), []topology.Move{{Group: group, From: "s2", To: "s1", Slots: back}}); err != nil {
+			t.Fatal(err)
+		}
+		return func() bool { return topo.Current().Busy("") }
+	}
+	moving := under(half)
+	await(t, "the first half is back", func() bool { return !moving() })
+	if err := stale(userIn(half)); err != nil {
+		t.Errorf("a write to what the shard owns again: %v", err)
+	}
+	rest := m.Slots.Without(half)
+	r.exec(t, "s1", "CREATE TABLE pgring.saga (id text, mode text, shards text[], finished timestamptz); INSERT INTO pgring.saga VALUES ('open', 'saga', '{s2}')")
+	moving = under(rest)
+	status := r.controller(t, topo)
+	await(t, "a saga holds the cut-over up", func() bool { return strings.Contains(waitsFor(t, status), "saga open") })
+	if err := stale(userIn(rest)); err == nil {
+		t.Error("a write to what has not come back yet")
+	}
+	if _, err := topo.CancelMoves(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the second half stays", func() bool { return !moving() })
+	var refused *pgconn.PgError
+	if err := stale(userIn(rest)); !errors.As(err, &refused) || refused.Code != "PR001" {
+		t.Errorf("a write to what did not come back: %v", err)
+	}
 }
 
 func slotOf(t *testing.T, user int64) ring.Slot {

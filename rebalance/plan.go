@@ -34,7 +34,7 @@ func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
 	var moves []topology.Move
 	for _, g := range snap.Groups() {
 		present, bySlots := g.Placement.(*ring.Map)
-		if !bySlots || g.Strategy != topology.Consistent || busy(snap, g.Name) {
+		if !bySlots || g.Strategy != topology.Consistent || snap.Busy(g.Name) {
 			continue
 		}
 		for _, m := range circle.Plan(present) {
@@ -44,15 +44,6 @@ func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
 		}
 	}
 	return moves, nil
-}
-
-func busy(snap *topology.Snapshot, group string) bool {
-	for _, m := range snap.Moves {
-		if m.Group == group {
-			return true
-		}
-	}
-	return false
 }
 
 // Estimate adds what the sources' statistics tell to planned moves.

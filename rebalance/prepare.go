@@ -70,7 +70,7 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 		if there {
 			continue
 		}
-		if err := alter(ctx, s.conn, t.guardDDL(d.move.ID)); err != nil {
+		if err := alter(ctx, s.conn, t.guardDDL(d.move.ID, d.move.Slots)+t.keepDDL(d.move.ID)); err != nil {
 			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}

@@ -38,14 +38,11 @@ DO $$ BEGIN
 	IF pg_catalog.to_regnamespace('pgring') IS NULL THEN
 		CREATE SCHEMA pgring;
 	END IF;
-	IF pg_catalog.to_regprocedure('pgring.guard_truncate()') IS NOT NULL THEN
-		RETURN;
-	END IF;
-	CREATE TABLE pgring.guards (move bigint PRIMARY KEY, term bigint NOT NULL, state text NOT NULL);
-	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers';
-	CREATE TABLE pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL);
+	CREATE TABLE IF NOT EXISTS pgring.guards (move bigint PRIMARY KEY, term bigint NOT NULL, state text NOT NULL);
+	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers; over or leaving when only proxies with an old map are kept out';
+	CREATE TABLE IF NOT EXISTS pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL);
 	COMMENT ON TABLE pgring.move_progress IS 'up to where the source''s changes are on this target';
-	CREATE FUNCTION pgring.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+	CREATE OR REPLACE FUNCTION pgring.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 	DECLARE
 		this bigint := TG_ARGV[0]::bigint;
 		writable boolean;
@@ -66,8 +63,11 @@ DO $$ BEGIN
 		END IF;
 		RETURN NEW;
 	END $guard$;
-	CREATE FUNCTION pgring.guard_truncate() RETURNS trigger LANGUAGE plpgsql AS $guard$
+	CREATE OR REPLACE FUNCTION pgring.guard_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 	BEGIN
+		IF EXISTS (SELECT FROM pgring.guards g WHERE g.move = TG_ARGV[0]::bigint AND g.state IN ('over', 'leaving')) THEN
+			RETURN NULL;
+		END IF;
 		RAISE EXCEPTION 'cannot truncate a table while its slots move'
 			USING ERRCODE = 'feature_not_supported', HINT = 'Wait for the move or cancel it: SHOW REBALANCE on the console.';
 	END $guard$;
@@ -75,8 +75,10 @@ END $$`
 
 // The states of a guard.
 const (
-	guardOpen   = "open"
-	guardClosed = "closed"
+	guardOpen    = "open"
+	guardClosed  = "closed"
+	guardOver    = "over"    // closed, but the move is done with the shard: its tables may be truncated
+	guardLeaving = "leaving" // likewise, and the guard is about to be taken off
 )
 
 // fence raises the term of a move on a shard, if the move has been there. When it returns, nothing that a controller of an earlier
@@ -128,9 +130,17 @@ const (
 
 // alter runs DDL on a table in a transaction of its own. It gives way to the clients' statements and tries again until ctx ends.
 func alter(ctx context.Context, conn *pgx.Conn, ddl string) error {
+	return alterIf(ctx, conn, ddl, nil)
+}
+
+// alterIf is alter that goes by what it is asked when it has the table: an error takes everything back.
+func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) error) error {
 	for {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; "+ddl)
+			if err == nil && ask != nil {
+				err = ask(tx)
+			}
 			return err
 		})
 		if !isCode(err, "55P03") && !isCode(err, "40P01") {

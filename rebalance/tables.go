@@ -20,7 +20,7 @@ type table struct {
 	primary []string
 	moving  string // condition on a row that its slot is one of the move's
 	slot    string // expression of a row's slot
-	inRow   func(row string) string
+	keyType ring.KeyType
 }
 
 // quote writes an identifier.
@@ -48,8 +48,7 @@ func tablesOf(snap *topology.Snapshot, m *topology.Move) ([]*table, error) {
 func newTable(t *topology.Table, slots *ring.SlotSet) *table {
 	key := quote(t.Key[0])
 	n := &table{name: t.Name, sql: pgx.Identifier{t.Schema, t.Table}.Sanitize(), key: key, primary: t.Primary,
-		moving: slots.InSQL(t.KeyType, key), slot: ring.SlotExpr(t.KeyType, key)}
-	n.inRow = func(row string) string { return slots.InSQL(t.KeyType, row+"."+key) }
+		moving: slots.InSQL(t.KeyType, key), slot: ring.SlotExpr(t.KeyType, key), keyType: t.KeyType}
 	for _, c := range t.Columns {
 		if !c.Generated {
 			n.columns = append(n.columns, c.Name)
@@ -77,27 +76,35 @@ func slotName(cluster string, move int64) string {
 	return fmt.Sprintf("pgring_%s_%d", short[:min(8, len(short))], move)
 }
 
-// guardDDL makes the triggers of one table.
-func (t *table) guardDDL(move int64) string {
+// guardDDL makes the triggers of one table that guard a move's slots. Without slots there is nothing to guard.
+func (t *table) guardDDL(move int64, slots *ring.SlotSet) string {
+	if slots.Len() == 0 {
+		return ""
+	}
 	name := guardName(move)
+	inRow := func(row string) string { return slots.InSQL(t.keyType, row+"."+t.key) }
 	var b strings.Builder
 	for _, on := range []struct{ event, when string }{
-		{"INSERT", t.inRow("NEW")}, {"UPDATE", t.inRow("OLD") + " OR " + t.inRow("NEW")}, {"DELETE", t.inRow("OLD")},
+		{"INSERT", inRow("NEW")}, {"UPDATE", inRow("OLD") + " OR " + inRow("NEW")}, {"DELETE", inRow("OLD")},
 	} {
 		fmt.Fprintf(&b, "CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION pgring.guard('%d');\n",
 			name+"_"+strings.ToLower(on.event), on.event, t.sql, on.when, move)
 	}
-	fmt.Fprintf(&b, "CREATE TRIGGER %s_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgring.guard_truncate();", name, t.sql)
 	return b.String()
 }
 
 // unguardDDL drops them.
 func (t *table) unguardDDL(move int64) string {
 	var b strings.Builder
-	for _, event := range []string{"insert", "update", "delete", "truncate"} {
+	for _, event := range []string{"insert", "update", "delete"} {
 		fmt.Fprintf(&b, "DROP TRIGGER IF EXISTS %s_%s ON %s;", guardName(move), event, t.sql)
 	}
 	return b.String()
+}
+
+// keepDDL keeps a table from being truncated while its rows are copied and followed.
+func (t *table) keepDDL(move int64) string {
+	return fmt.Sprintf("CREATE TRIGGER %s_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgring.guard_truncate('%d');", guardName(move), t.sql, move)
 }
 
 // publicationDDL publishes the moving rows of all tables, those of partitions under their parent's name.

@@ -64,6 +64,16 @@ func (s *SlotSet) Union(o *SlotSet) *SlotSet {
 	return u
 }
 
+// Without returns the set of what is not in the other.
+func (s *SlotSet) Without(o *SlotSet) *SlotSet {
+	d := &SlotSet{}
+	for i := range d.words {
+		d.words[i] = s.word(i) &^ o.word(i)
+		d.count += bits.OnesCount64(d.words[i])
+	}
+	return d
+}
+
 // Overlaps reports whether some slot is in both.
 func (s *SlotSet) Overlaps(o *SlotSet) bool {
 	for i := range SlotCount / 64 {

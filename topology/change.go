@@ -105,7 +105,8 @@ func (t *Topology) AddShard(ctx context.Context, shard Shard) (*Snapshot, error)
 	})
 }
 
-// DropShard forgets a shard that owns nothing: else it returns a [ShardInUseError]. Its number is not used again.
+// DropShard forgets a shard that owns nothing: else it returns a [ShardInUseError]. Its number is not used again. Moves from it that
+// are over but for their guards are done with it.
 func (t *Topology) DropShard(ctx context.Context, id ring.ShardID) (*Snapshot, error) {
 	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		if _, known := present.shard(id); !known {
@@ -123,7 +124,7 @@ func (t *Topology) DropShard(ctx context.Context, id ring.ShardID) (*Snapshot, e
 			}
 		}
 		for _, m := range present.moves {
-			if m.From == id || m.To == id {
+			if m.State != MoveGuarding && (m.From == id || m.To == id) {
 				use.Moves = append(use.Moves, m.ID)
 			}
 		}
@@ -132,6 +133,12 @@ func (t *Topology) DropShard(ctx context.Context, id ring.ShardID) (*Snapshot, e
 		}
 		next := present.clone()
 		next.dropShard(id)
+		for _, m := range next.moves {
+			if m.From == id { // its guard stays on the server, where it refuses what a proxy with an old map sends
+				m.State = MoveDone
+				next.setMove(m)
+			}
+		}
 		return next, nil
 	})
 }

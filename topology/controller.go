@@ -123,8 +123,33 @@ type LaggingError struct {
 
 func (e *LaggingError) Error() string { return "waiting for proxy " + strings.Join(e.Proxies, ", ") }
 
-// AwaitProxies waits until every proxy whose lease runs has reached a stage of an epoch; when ctx ends first, the error is a
-// [LaggingError] that names those that have not. Proxies that started later have, by what they load.
+// CheckProxies returns a [LaggingError] when some proxy has not reached a stage of an epoch. Proxies that started later have, by what
+// they load.
+func (t *Topology) CheckProxies(ctx context.Context, stage Stage, epoch int64) error {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	return checkProxies(ctx, conn, stage, epoch)
+}
+
+func checkProxies(ctx context.Context, conn *pgx.Conn, stage Stage, epoch int64) error {
+	rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", epoch)
+	if err != nil {
+		return fmt.Errorf("look at the proxies: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look at the proxies: %w", err)
+	}
+	if len(names) > 0 {
+		return &LaggingError{Proxies: names}
+	}
+	return nil
+}
+
+// AwaitProxies waits until CheckProxies finds nobody; when ctx ends first, the error is the last [LaggingError].
 func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) error {
 	conn, err := t.connect(ctx)
 	if err != nil {
@@ -134,18 +159,13 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 	pause := time.Millisecond
 	var last *LaggingError
 	for {
-		rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", epoch)
-		if err != nil {
-			return orLagging(ctx, last, err)
+		err := checkProxies(ctx, conn, stage, epoch)
+		if !errors.As(err, &last) {
+			if err != nil && ctx.Err() != nil && last != nil {
+				return last
+			}
+			return err
 		}
-		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return orLagging(ctx, last, err)
-		}
-		if len(names) == 0 {
-			return nil
-		}
-		last = &LaggingError{Proxies: names}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -155,13 +175,6 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 		}
 		pause = min(2*pause, 50*time.Millisecond)
 	}
-}
-
-func orLagging(ctx context.Context, last *LaggingError, err error) error {
-	if ctx.Err() != nil && last != nil {
-		return last
-	}
-	return fmt.Errorf("look at the proxies: %w", err)
 }
 
 // Leased reports whether this process has renewed its lease in time, so that no cut-over has gone on without it.

@@ -102,6 +102,25 @@ func (s *Snapshot) Hidden(group string, shard ring.ShardID) *ring.SlotSet {
 	return hidden
 }
 
+// Guarded gives the slots that the guard a finished move left on its source must refuse: those that the source has not got back.
+func (s *Snapshot) Guarded(m *Move) *ring.SlotSet {
+	g := s.Group(m.Group)
+	if g == nil {
+		return nil
+	}
+	placed, ok := g.Placement.(*ring.Map)
+	if !ok {
+		return nil
+	}
+	return m.Slots.Without(ring.NewSlotSet(placed.Slots(m.From)))
+}
+
+// Busy reports whether a move is under way, other than one that is over but for its guards: those of one group, or of any if that
+// is empty.
+func (s *Snapshot) Busy(group string) bool {
+	return slices.ContainsFunc(s.Moves, func(m *Move) bool { return (group == "" || m.Group == group) && m.State != MoveGuarding })
+}
+
 // Moving reports whether a move of the group is under way whose rows are on two shards, or may be.
 func (s *Snapshot) Moving(group string) bool {
 	return slices.ContainsFunc(s.Moves, func(m *Move) bool { return m.Group == group && m.hiddenOn() != "" })

@@ -12,7 +12,7 @@ import (
 var ErrMoveLost = errors.New("the move was changed by somebody else")
 
 // PlanMoves records moves, to be carried out by whoever is the controller. They are refused as a whole when one of them does not
-// fit the map any longer, or touches slots of a move that is not finished.
+// fit the map any longer, or touches slots of a move that is not finished. One that only guards its source is no hindrance.
 func (t *Topology) PlanMoves(ctx context.Context, moves []Move) (*Snapshot, error) {
 	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		next := present.clone()
@@ -51,7 +51,7 @@ func (f *facts) checkMove(m Move) error {
 		}
 	}
 	for _, o := range f.moves {
-		if !o.State.Finished() && o.Group == m.Group && o.Slots.Overlaps(m.Slots) {
+		if !o.State.Finished() && o.State != MoveGuarding && o.Group == m.Group && o.Slots.Overlaps(m.Slots) {
 			return &RefusedError{Object: object, Reason: fmt.Sprintf("touches slots of move %d, which is %s", o.ID, o.State),
 				Hint: "SHOW REBALANCE says what that waits for"}
 		}
