@@ -12,7 +12,7 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
-// spread is one statement that runs on every shard: DDL, TRUNCATE, a write to a reference table.
+// spread is one statement that runs on several shards: DDL, TRUNCATE, a write whose rows are on several shards or on each.
 type spread struct {
 	stmt     *router.Statement
 	plan     *router.Plan
@@ -32,6 +32,10 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	parts := s.parts()
 	if len(parts) == 1 {
 		return c.broadcastOne(ctx, s, parts[0])
+	}
+	if s.stmt.Copies {
+		_, err := c.split(ctx, s)
+		return err
 	}
 	if err := c.drain(); err != nil {
 		return err

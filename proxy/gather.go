@@ -174,7 +174,7 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 // begins reads up to the first frame behind the description, which it leaves unread, and reports whether all is well so far. It
 // writes nothing to the client.
 func (s *shardRows) begins() bool {
-	for {
+	for !s.complete {
 		typ, size, err := s.peek()
 		if err != nil {
 			return false
@@ -188,6 +188,7 @@ func (s *shardRows) begins() bool {
 			return typ != pgwire.ErrorResponse
 		}
 	}
+	return true
 }
 
 // firstFailure is the error to tell of several: one that is not the effect of the session's own cancel, if there is any.

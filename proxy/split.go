@@ -81,7 +81,14 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 	}
 	c.awaitAnswers(ctx, sources)
 	err = c.relaySplit(s, parts, sources)
-	if err == nil {
+	if err == nil && s.stmt.Copies {
+		err = sameTags(s.stmt, sources)
+	}
+	switch {
+	case err != nil:
+	case s.stmt.Copies:
+		return sources[0].tag, nil
+	default:
 		return sumTags(sources), nil
 	}
 	c.abortGather(ctx, sources)
@@ -115,6 +122,14 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 			c.abortGather(ctx, sources[:i])
 			c.drop(source.part)
 			return nil, c.reject(err)
+		}
+		// Writers of one row of a reference table meet at the first copy: none waits for another one at a later copy.
+		if s.stmt.Copies && i == 0 {
+			if err := source.result(); err != nil {
+				c.abortGather(ctx, sources[:1])
+				c.syncBegun()
+				return nil, c.reject(splitFailure(parts[:1], sources[:1], err))
+			}
 		}
 	}
 	return sources, nil
@@ -176,6 +191,9 @@ func (c *session) relaySplit(s *spread, parts []router.Part, sources []*shardRow
 			return err
 		}
 	}
+	if s.stmt.Copies {
+		return c.relayCopy(sources)
+	}
 	for _, i := range inTurn(parts) {
 		if err := c.relayRow(sources[i]); err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -190,6 +208,35 @@ func (c *session) relaySplit(s *spread, parts []router.Part, sources []*shardRow
 			if err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// relayCopy relays the rows of one copy of a reference table; the others' are the same.
+func (c *session) relayCopy(sources []*shardRows) error {
+	for i, source := range sources {
+		for {
+			frame, err := source.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err == nil && i == 0 {
+				err = c.write(frame)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sameTags makes sure that the copies of a reference table were changed alike.
+func sameTags(stmt *router.Statement, sources []*shardRows) error {
+	for _, other := range sources[1:] {
+		if other.tag != sources[0].tag {
+			return errDiffers(stmt, sources[0].shard(), other.shard(), sources[0].tag, other.tag)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/proxy"
 )
 
 func renameUser(id int64, name string) string {
@@ -186,7 +187,32 @@ func TestStatementsOnSeveralShardsJoinATwoPhaseTransaction(t *testing.T) {
 	run(t, conn, "BEGIN; SET LOCAL pgring.cross_shard = '2pc'; "+many+"; "+insertUser(keys[2])+"; COMMIT")
 	wantValue(t, conn, "SELECT count(*) FROM users", "3")
 	c.nothingPrepared(t)
-	run(t, conn, "BEGIN")
-	refused(t, conn, "UPDATE users SET age = 7", "0A000")
-	run(t, conn, "ROLLBACK")
+	for _, sql := range []string{"UPDATE users SET age = 7", "INSERT INTO countries VALUES ('de', 'Germany')"} {
+		run(t, conn, "BEGIN")
+		refused(t, conn, sql, "0A000")
+		run(t, conn, "ROLLBACK")
+	}
+}
+
+func TestStatementsOnSeveralShardsAreAtomicOrRefused(t *testing.T) {
+	for name, o := range map[string]options{
+		"no two-phase commit": {server: []pgtest.Option{pgtest.MaxPreparedTransactions(0)}, policy: proxy.Policy{CrossShard: proxy.CrossShard{Statements: proxy.CommitTwoPhase}}},
+		"reject":              {policy: proxy.Policy{CrossShard: proxy.CrossShard{Statements: proxy.CommitReject}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, o)
+			conn := c.connect()
+			keys := c.keys(2)
+			for _, sql := range []string{"INSERT INTO countries VALUES ('de', 'Germany')", "UPDATE users SET age = 7",
+				fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1])} {
+				if e := refused(t, conn, sql, "0A000"); e.Detail == "" || e.Hint == "" {
+					t.Errorf("%s: refusal without reason: %+v", sql, e)
+				}
+				wantStatus(t, conn, 'I')
+			}
+			c.everywhere(t, "SELECT count(*) FROM countries", "0")
+			run(t, conn, insertUser(keys[0]))
+			wantValue(t, conn, "SELECT count(*) FROM users", "1")
+		})
+	}
 }

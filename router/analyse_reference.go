@@ -32,7 +32,7 @@ func (a *analysis) referenceWrite() bool {
 		a.deterministic(name)
 	}
 	a.special = true // the words that mean the clock may be literals
-	a.st.route = routeBroadcast
+	a.st.route, a.st.Copies = routeBroadcast, true
 	a.st.dated = a.datedParams()
 	return true
 }

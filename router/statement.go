@@ -95,6 +95,7 @@ type Statement struct {
 	Chain         bool        // COMMIT AND CHAIN, ROLLBACK AND CHAIN
 	Hold          bool        // DECLARE … WITH HOLD
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
+	Copies        bool        // INSERT, UPDATE, DELETE or MERGE of a reference table: each shard changes its own copy, all alike
 	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed
 	Types         []string    // PREPARE: declared parameter types, as SQL
 	Args          Values      // EXECUTE: the constant arguments
