@@ -78,7 +78,7 @@ func (c *Console) Answer(ctx context.Context, caller proxy.Caller, sql string) (
 	if caller.Role < in.command.role {
 		return nil, &pgwire.Error{Code: codePrivilege, Message: fmt.Sprintf("user %q may not use %s", caller.User, in.command.name),
 			Detail: fmt.Sprintf("The user has role %s; the command needs role %s.", caller.Role, in.command.role),
-			Hint:   "SHOW, HELP and ROUTE are open to role stats. For the others connect as a user with role admin (SHOW USERS)."}
+			Hint:   "SHOW, HELP, ROUTE and SAGA VERIFY are open to role stats. For the others connect as a user with role admin (SHOW USERS)."}
 	}
 	began := time.Now()
 	out, err := in.command.run(c, ctx, in)

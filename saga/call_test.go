@@ -153,28 +153,31 @@ func TestCallGoesForwardBehindThePivot(t *testing.T) {
 func TestCallSurvivesItsProxy(t *testing.T) {
 	t.Parallel()
 	c := newBank(t, pgtest.Start(t, 2)...)
-	points := 0
+	points := tally{}
 	for _, failing := range []int{-1, 1} {
 		for n, crashed := 0, true; crashed; n++ {
 			tx, call := c.openCall(t, callKinds()[1:]...)
 			if failing >= 0 {
 				tx.forbid(t, failing)
 			}
-			crashed = c.crashCall(t, call, n)
+			var at saga.Point
+			at, crashed = c.crashCall(t, call, n)
 			c.recoverAll(t)
 			if failing >= 0 {
 				tx.allow(t, failing)
 			}
 			if got := tx.work(t); got != 0 && (got != 3 || failing >= 0) || got == 0 && failing < 0 {
-				t.Errorf("died at point %d: %d steps", n, got)
+				t.Errorf("died %s: %d steps", at, got)
 			}
-			points++
+			if crashed {
+				points[at.Message()]++
+			}
 		}
 	}
-	t.Logf("%d crash points", points)
+	points.log(t, "points at which the proxy of a call died")
 }
 
-func (c *cluster) crashCall(t *testing.T, call saga.Call, n int) (crashed bool) {
+func (c *cluster) crashCall(t *testing.T, call saga.Call, n int) (at saga.Point, crashed bool) {
 	t.Helper()
 	seen := 0
 	coordinator := c.coordinator(t, impatient, hook(func(p saga.Point) {
@@ -182,7 +185,7 @@ func (c *cluster) crashCall(t *testing.T, call saga.Call, n int) (crashed bool) 
 			return
 		}
 		if seen++; seen > n {
-			crashed = true
+			at, crashed = p, true
 			runtime.Goexit()
 		}
 	}))
@@ -190,7 +193,7 @@ func (c *cluster) crashCall(t *testing.T, call saga.Call, n int) (crashed bool) 
 	group.Go(func() { _, _ = coordinator.Call(t.Context(), call) })
 	group.Wait()
 	c.awaitQuiet(t)
-	return crashed
+	return at, crashed
 }
 
 // A proxy stalls before each message while another one takes the saga to its end and all its rows are cleaned away; then it goes on, and

@@ -3,8 +3,10 @@ package saga_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,6 +35,7 @@ type cluster struct {
 	topo    *topology.Topology
 	pools   *backend.Pools
 	keys    atomic.Int64
+	known   *saga.Coordinator // all others begin with what it knows of the shards; nil: with nothing
 
 	watching sync.Mutex
 	watchers []*pgx.Conn
@@ -115,7 +118,30 @@ func (c *cluster) coordinator(t *testing.T, options ...option) *saga.Coordinator
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.known != nil {
+		coordinator.LearnFrom(c.known)
+	}
 	return coordinator
+}
+
+// tally counts points of the protocol by message.
+type tally map[string]int
+
+func (n tally) total() (sum int) {
+	for _, points := range n {
+		sum += points
+	}
+	return sum
+}
+
+// log prints how many points were tried.
+func (n tally) log(t *testing.T, what string) {
+	t.Helper()
+	var list []string
+	for _, message := range slices.Sorted(maps.Keys(n)) {
+		list = append(list, fmt.Sprintf("%s %d", message, n[message]))
+	}
+	t.Logf("%d %s: %s", n.total(), what, strings.Join(list, ", "))
 }
 
 // count runs a query on the i-th server, on a connection that is kept because tests ask often.

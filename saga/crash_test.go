@@ -21,12 +21,14 @@ func TestProxyDiesAtEveryMessage(t *testing.T) {
 	for shards := 2; shards <= 3; shards++ {
 		for _, k := range kinds() {
 			t.Run(fmt.Sprintf("%s on %d", k.name, shards), func(t *testing.T) {
-				decided := false
+				decided, points := false, tally{}
 				n := 0
 				for crashed := true; crashed; n++ {
 					var at saga.Point
 					tx := c.open(t, k, c.shards[:shards]...)
-					at, crashed = c.crash(t, tx, n)
+					if at, crashed = c.crash(t, tx, n); crashed {
+						points[at.Message()]++
+					}
 					c.settle(t)
 					all := tx.mustBeWhole(t)
 					decided = decided || at.Message() == "decide" && at.When() == string(saga.Answered) || !crashed
@@ -37,6 +39,7 @@ func TestProxyDiesAtEveryMessage(t *testing.T) {
 				if want := 3 * (2*(shards-1) + 1); n <= want {
 					t.Errorf("only %d points, want more than %d", n, want)
 				}
+				points.log(t, "points at which the proxy died")
 			})
 		}
 	}
@@ -46,14 +49,19 @@ func TestProxyDiesAtEveryMessage(t *testing.T) {
 func TestJanitorDiesAtEveryMessage(t *testing.T) {
 	c := newCluster(t, pgtest.Start(t, 3)...)
 	old := func(cfg *saga.Config) { cfg.SetKeep(1) }
+	points := tally{}
 	for n, crashed := 0, true; crashed; n++ {
 		lost, won := c.leave(t, "prepare"), c.leave(t, "decide")
-		crashed = c.crashJanitor(t, n, old)
+		var at saga.Point
+		if at, crashed = c.crashJanitor(t, n, old); crashed {
+			points[at.Message()]++
+		}
 		c.settle(t)
 		if lost.mustBeWhole(t) || !won.mustBeWhole(t) {
-			t.Errorf("janitor died at point %d: wrong outcome", n)
+			t.Errorf("janitor died %s: wrong outcome", at)
 		}
 	}
+	points.log(t, "points at which the janitor died")
 }
 
 // leave makes a transaction whose proxy died after the answer to a message from all shards.
@@ -81,25 +89,26 @@ func (c *cluster) dieAfter(t *testing.T, tx *transaction, message string, option
 	c.awaitQuiet(t)
 }
 
-func (c *cluster) crashJanitor(t *testing.T, n int, options ...option) (crashed bool) {
+func (c *cluster) crashJanitor(t *testing.T, n int, options ...option) (at saga.Point, crashed bool) {
 	t.Helper()
 	seen := 0
-	janitor := c.coordinator(t, append(options, hook(func(saga.Point) {
+	janitor := c.coordinator(t, append(options, hook(func(p saga.Point) {
 		if seen++; seen > n {
-			crashed = true
+			at, crashed = p, true
 			runtime.Goexit()
 		}
 	}))...)
 	var group sync.WaitGroup
 	group.Go(func() { janitor.Sweep(t.Context()) })
 	group.Wait()
-	return crashed
+	return at, crashed
 }
 
 // A proxy stalls at a message for so long that a janitor takes it for dead, and then goes on: it must follow the janitor, or the
 // janitor it.
 func TestStalledProxyAndJanitorAgree(t *testing.T) {
 	c := newCluster(t, pgtest.Start(t, 3)...)
+	points := tally{}
 	for _, shards := range [][]ring.ShardID{c.shards[:2], c.shards} {
 		for n, stalled := 0, true; stalled; n++ {
 			tx := c.open(t, kinds()[0], shards...)
@@ -121,8 +130,12 @@ func TestStalledProxyAndJanitorAgree(t *testing.T) {
 			if at.Message() == "prepare" && at.When() == string(saga.Answered) && before == len(shards)-1 {
 				mustAbort(t, err, "s1", "40001")
 			}
+			if stalled {
+				points[at.Message()]++
+			}
 		}
 	}
+	points.log(t, "points at which the proxy stalled")
 }
 
 // A fence must hold for as long as its proxy could still decide, however old it is; then it goes.
@@ -160,17 +173,21 @@ func TestShardDiesAtEveryMessage(t *testing.T) {
 		t.Run(string(victim), func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, pgtest.Start(t, 3)...)
+			points := tally{}
 			for n, killed := 0, true; killed; n++ {
-				killed = c.killAt(t, victim, n)
+				var at saga.Point
+				if at, killed = c.killAt(t, victim, n); killed {
+					points[at.Message()]++
+				}
 			}
+			points.log(t, "points at which the shard was killed")
 		})
 	}
 }
 
-func (c *cluster) killAt(t *testing.T, victim ring.ShardID, n int) (killed bool) {
+func (c *cluster) killAt(t *testing.T, victim ring.ShardID, n int) (at saga.Point, killed bool) {
 	t.Helper()
 	tx := c.open(t, kinds()[0], c.shards...)
-	var at saga.Point
 	seen := 0
 	impatient := func(cfg *saga.Config) { cfg.SetPatience(500 * time.Millisecond) } // home stays down until Commit returns
 	err := c.coordinator(t, impatient, hook(func(p saga.Point) {
@@ -190,7 +207,7 @@ func (c *cluster) killAt(t *testing.T, victim ring.ShardID, n int) (killed bool)
 	if !errors.As(err, &unknown) && all != (err == nil) {
 		t.Errorf("%s killed %s: all is %t, but Commit returned %v", victim, at, all, err)
 	}
-	return killed
+	return at, killed
 }
 
 // Home is killed while it commits and is back before the proxy gives up asking: the proxy then knows.

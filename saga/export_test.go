@@ -34,6 +34,9 @@ func (p point) Shard() ring.ShardID { return p.shard }
 // SetHook has f called at every point.
 func (c *Config) SetHook(f func(Point)) { c.hook = f }
 
+// LearnFrom has a coordinator know what another one knows of the shards.
+func (c *Coordinator) LearnFrom(other *Coordinator) { c.facts = other.facts }
+
 // SetGrace changes after what time prepared transactions are settled.
 func (c *Config) SetGrace(d time.Duration) { c.grace = d }
 

@@ -30,7 +30,8 @@ func newBank(t *testing.T, servers ...*pgtest.Server) *cluster {
 			CREATE TABLE checked (key bigint REFERENCES work DEFERRABLE INITIALLY DEFERRED);
 			GRANT ALL ON audit, checked TO client`)
 	}
-	c.coordinator(t).Sweep(t.Context()) // installs
+	c.known = c.coordinator(t)
+	c.known.Sweep(t.Context()) // installs
 	return c
 }
 

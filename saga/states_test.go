@@ -239,12 +239,17 @@ func TestSettledSagasAreForgotten(t *testing.T) {
 func TestForgettingDiesAtEveryMessage(t *testing.T) {
 	c := newBank(t, pgtest.Start(t, 2)...)
 	short := func(cfg *saga.Config) { cfg.KeepFinished = 1; cfg.SetKeep(1) }
+	points := tally{}
 	for n, crashed := 0, true; crashed; n++ {
 		tx, s := c.openSaga(t, shapes()[n%3], c.shards...)
 		id, told := c.coordinator(t, impatient).CommitSaga(t.Context(), s)
 		tx.release(t)
 		c.recoverAll(t)
-		crashed = c.crashJanitor(t, n, short)
+		var at saga.Point
+		at, crashed = c.crashJanitor(t, n, short)
+		if crashed {
+			points[at.Message()]++
+		}
 		if report, err := c.coordinator(t).Verify(t.Context()); err != nil || len(report.Problems) > 0 {
 			t.Errorf("died at point %d: %+v, %v", n, report, err)
 		}
@@ -256,6 +261,7 @@ func TestForgettingDiesAtEveryMessage(t *testing.T) {
 		}
 		c.coordinator(t, short).Sweep(t.Context())
 	}
+	points.log(t, "points at which a cleaning janitor died")
 }
 
 // What a shard has lost is found by Verify.
