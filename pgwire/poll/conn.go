@@ -52,7 +52,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if err := c.begin(&c.in, true); err != nil {
 			return 0, err
 		}
-		n, err := syscall.Read(c.fd, p)
+		n, err := readNow(c.fd, p)
 		// On a stream less than was asked for means that nothing is left (epoll(7)): what comes later is an event of its own.
 		c.finish(&c.in, err == syscall.EAGAIN || (err == nil && n < len(p)))
 		switch {
@@ -75,7 +75,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err := c.begin(&c.out, true); err != nil {
 			return written, err
 		}
-		n, err := syscall.Write(c.fd, p[written:])
+		n, err := writeNow(c.fd, p[written:])
 		c.finish(&c.out, err == syscall.EAGAIN)
 		written += max(n, 0)
 		if err != nil && err != syscall.EINTR && err != syscall.EAGAIN {

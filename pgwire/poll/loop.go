@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,6 +31,10 @@ const (
 // it up, watch has another one go on from there.
 type loop struct {
 	epoll   int
+	file    *os.File        // epoll, known to Go's poller: its goroutine waits there without holding a thread
+	raw     syscall.RawConn // of file
+	taken   func(fd uintptr) bool
+	got     int // how many events taken has found
 	bell    int // an eventfd, rung to end a wait for events
 	events  []syscall.EpollEvent
 	hits    []hit
@@ -62,6 +67,9 @@ func newLoop() (*loop, error) {
 		return nil, errors.Join(fmt.Errorf("create eventfd: %w", errno), syscall.Close(epoll))
 	}
 	l := &loop{epoll: epoll, bell: int(bell), events: make([]syscall.EpollEvent, 256), conns: map[int32]*Conn{}}
+	if err := l.register(); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | edgeTriggered, Fd: int32(l.bell)}
 	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, l.bell, &event); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch eventfd: %w", err), l.close())
@@ -69,7 +77,40 @@ func newLoop() (*loop, error) {
 	return l, nil
 }
 
-func (l *loop) close() error { return errors.Join(syscall.Close(l.bell), syscall.Close(l.epoll)) }
+// register makes the epoll instance known to Go's poller, which can wait for it as for any descriptor (epoll(7): an instance is readable
+// when it has events).
+func (l *loop) register() error {
+	if err := syscall.SetNonblock(l.epoll, true); err != nil {
+		return fmt.Errorf("prepare epoll instance: %w", err)
+	}
+	l.file = os.NewFile(uintptr(l.epoll), "epoll")
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("watch epoll instance: %w", err)
+	}
+	l.raw = raw
+	l.taken = func(uintptr) bool {
+		l.got = l.poll()
+		return l.got > 0
+	}
+	return nil
+}
+
+func (l *loop) close() error {
+	if l.file == nil {
+		return errors.Join(syscall.Close(l.bell), syscall.Close(l.epoll))
+	}
+	return errors.Join(syscall.Close(l.bell), l.file.Close())
+}
+
+// poll takes the events that have come.
+func (l *loop) poll() int {
+	n, err := eventsNow(l.epoll, l.events)
+	if err != nil {
+		return 0 // EINTR; there is no other error for a valid descriptor
+	}
+	return n
+}
 
 // watch has the loop run until ctx has ended and nothing is left on it. When a task holds it up, another goroutine goes on.
 func (l *loop) watch(ctx context.Context) {
@@ -178,17 +219,14 @@ func (l *loop) ring() {
 // wait takes the events that have come; with no task ready it waits for one.
 func (l *loop) wait() {
 	l.mu.Lock()
-	timeout := 0
-	if l.head == len(l.ready) {
-		timeout, l.asleep = -1, true
-	}
-	if l.ending && l.tasks == 0 && len(l.conns) == 0 {
-		timeout = 0
-	}
+	idle := l.head == len(l.ready) && (!l.ending || l.tasks > 0 || len(l.conns) > 0)
+	l.asleep = idle
 	l.mu.Unlock()
-	n, err := syscall.EpollWait(l.epoll, l.events, timeout)
-	if err != nil {
-		n = 0 // EINTR; there is no other error for a valid descriptor
+	n := 0
+	if !idle {
+		n = l.poll()
+	} else if err := l.raw.Read(l.taken); err == nil { // an error: the loop is being closed
+		n = l.got
 	}
 	l.hits = l.hits[:0]
 	l.mu.Lock()
