@@ -166,10 +166,8 @@ func (d *driver) freeze(ctx context.Context) error {
 // come while it waits queue behind it.
 func (d *driver) closeSource(ctx context.Context, marker string) error {
 	err := pgx.BeginFunc(ctx, d.source, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", freezeLimit.Milliseconds())); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1, $2)", lockClass, int32(d.move.ID)); err != nil {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_advisory_xact_lock(%d, %d)",
+			freezeLimit.Milliseconds(), lockClass, int32(d.move.ID))); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, "UPDATE pgring.guards SET state = 'frozen' WHERE move = $1 AND term = $2 AND state = 'open'", d.move.ID, d.term)

@@ -23,11 +23,39 @@ func (t *Topology) change(ctx context.Context, decide edit) (*Snapshot, error) {
 	if t.Current() == nil {
 		return nil, ErrNotStarted
 	}
-	conn, err := t.connect(ctx)
+	conn, err := t.borrow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer hangUp(ctx, conn)
+	defer t.giveBack(ctx, conn)
+	return t.changeOn(ctx, conn, decide)
+}
+
+// changeKnown is change for when clients wait: it takes the present snapshot's facts for those of the control database, which the
+// swap proves or refutes, and reads them only if it has to, or if nothing is to be changed by them or it is refused.
+func (t *Topology) changeKnown(ctx context.Context, decide edit) (*Snapshot, error) {
+	known := t.state.Load()
+	if known == nil {
+		return nil, ErrNotStarted
+	}
+	conn, err := t.borrow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.giveBack(ctx, conn)
+	if next, err := decide(ctx, known.facts, nil); err == nil && !next.sameAs(known.facts) {
+		err := inTransaction(ctx, conn, func(tx pgx.Tx) error { return compareAndSwap(ctx, tx, known.facts, next) })
+		switch {
+		case err == nil:
+			return t.publish(next, nil), nil
+		case !errors.Is(err, ErrConflict):
+			return nil, err
+		}
+	}
+	return t.changeOn(ctx, conn, decide)
+}
+
+func (t *Topology) changeOn(ctx context.Context, conn *pgx.Conn, decide edit) (*Snapshot, error) {
 	var pause backoff
 	for attempt := 1; ; attempt++ {
 		snap, err := t.changeOnce(ctx, conn, decide)

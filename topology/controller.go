@@ -126,11 +126,11 @@ func (e *LaggingError) Error() string { return "waiting for proxy " + strings.Jo
 // CheckProxies returns a [LaggingError] when some proxy has not reached a stage of an epoch. Proxies that started later have, by what
 // they load.
 func (t *Topology) CheckProxies(ctx context.Context, stage Stage, epoch int64) error {
-	conn, err := t.connect(ctx)
+	conn, err := t.borrow(ctx)
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn)
+	defer t.giveBack(ctx, conn)
 	return checkProxies(ctx, conn, stage, epoch)
 }
 
@@ -151,11 +151,11 @@ func checkProxies(ctx context.Context, conn *pgx.Conn, stage Stage, epoch int64)
 
 // AwaitProxies waits until CheckProxies finds nobody; when ctx ends first, the error is the last [LaggingError].
 func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) error {
-	conn, err := t.connect(ctx)
+	conn, err := t.borrow(ctx)
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, conn)
+	defer t.giveBack(ctx, conn)
 	pause := time.Millisecond
 	var last *LaggingError
 	for {

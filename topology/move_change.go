@@ -111,7 +111,7 @@ func (t *Topology) StopMove(ctx context.Context, m Move, problem string) (*Snaps
 }
 
 func (t *Topology) changeMove(ctx context.Context, id int64, edit func(*facts, *Move) error) (*Snapshot, error) {
-	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+	return t.changeKnown(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		m, found := present.move(id)
 		if !found {
 			return nil, ErrMoveLost

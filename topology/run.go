@@ -29,6 +29,7 @@ func (t *Topology) Run(ctx context.Context) error {
 	// owner: Run; ends when ctx ends.
 	group.Go(func() error { return t.watchCatalog(ctx) })
 	err := group.Wait()
+	t.closeKept(ctx, true)
 	t.disappear(ctx)
 	return err
 }

@@ -18,40 +18,38 @@ const channel = "pgring_topology"
 // compareAndSwap: either makes sure that what was read is of one epoch. Nil means that no cluster is there yet.
 func readFacts(ctx context.Context, tx pgx.Tx) (*facts, error) {
 	f := &facts{}
-	err := tx.QueryRow(ctx, `SELECT id::text, epoch, home, virtual_nodes, load_bound, next_number FROM pgring.cluster`).
-		Scan(&f.cluster, &f.epoch, (*string)(&f.home), &f.ring.VirtualNodes, &f.ring.LoadBound, &f.nextNumber)
-	if errors.Is(err, pgx.ErrNoRows) {
+	none := false
+	batch := &pgx.Batch{} // clients may be waiting: one exchange
+	batch.Queue(`SELECT id::text, epoch, home, virtual_nodes, load_bound, next_number FROM pgring.cluster`).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&f.cluster, &f.epoch, (*string)(&f.home), &f.ring.VirtualNodes, &f.ring.LoadBound, &f.nextNumber)
+		none = errors.Is(err, pgx.ErrNoRows)
+		if none {
+			return nil
+		}
+		return err
+	})
+	queueRows(batch, "SELECT id, number, host, port, weight, state FROM pgring.shards ORDER BY number", scanShard, &f.shards)
+	queueRows(batch, `SELECT name, strategy, key_type, placement::text, epoch FROM pgring.groups ORDER BY name COLLATE "C"`, scanGroup, &f.groups)
+	queueRows(batch, `SELECT table_schema, table_name, kind, key_columns, coalesce(group_name, ''), coalesce(shard, '')
+FROM pgring.tables ORDER BY table_schema COLLATE "C", table_name COLLATE "C"`, scanDeclaration, &f.tables)
+	queueRows(batch, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused FROM pgring.moves
+WHERE finished IS NULL ORDER BY id`, scanMove, &f.moves)
+	batch.Queue("SELECT coalesce(max(id), 0) + 1 FROM pgring.moves").QueryRow(func(row pgx.Row) error { return row.Scan(&f.nextMove) })
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read schema pgring: %w", err)
+	}
+	if none {
 		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read pgring.cluster: %w", err)
-	}
-	if f.shards, err = readRows(ctx, tx, "SELECT id, number, host, port, weight, state FROM pgring.shards ORDER BY number", scanShard); err != nil {
-		return nil, fmt.Errorf("read pgring.shards: %w", err)
-	}
-	if f.groups, err = readRows(ctx, tx, `SELECT name, strategy, key_type, placement::text, epoch FROM pgring.groups ORDER BY name COLLATE "C"`, scanGroup); err != nil {
-		return nil, fmt.Errorf("read pgring.groups: %w", err)
-	}
-	if f.tables, err = readRows(ctx, tx, `SELECT table_schema, table_name, kind, key_columns, coalesce(group_name, ''), coalesce(shard, '')
-FROM pgring.tables ORDER BY table_schema COLLATE "C", table_name COLLATE "C"`, scanDeclaration); err != nil {
-		return nil, fmt.Errorf("read pgring.tables: %w", err)
-	}
-	if f.moves, err = readRows(ctx, tx, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused FROM pgring.moves
-WHERE finished IS NULL ORDER BY id`, scanMove); err != nil {
-		return nil, fmt.Errorf("read pgring.moves: %w", err)
-	}
-	if err := tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) + 1 FROM pgring.moves").Scan(&f.nextMove); err != nil {
-		return nil, fmt.Errorf("read pgring.moves: %w", err)
 	}
 	return f, nil
 }
 
-func readRows[T any](ctx context.Context, tx pgx.Tx, sql string, scan pgx.RowToFunc[T]) ([]T, error) {
-	rows, err := tx.Query(ctx, sql)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, scan)
+func queueRows[T any](batch *pgx.Batch, sql string, scan pgx.RowToFunc[T], into *[]T) {
+	batch.Queue(sql).Query(func(rows pgx.Rows) error {
+		all, err := pgx.CollectRows(rows, scan)
+		*into = all
+		return err
+	})
 }
 
 func scanShard(row pgx.CollectableRow) (Shard, error) {

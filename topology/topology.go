@@ -49,6 +49,7 @@ type Topology struct {
 	uses    uses
 	control health
 	home    health
+	kept    kept
 }
 
 // New checks the configuration. It connects to nothing.
