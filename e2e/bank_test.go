@@ -40,6 +40,7 @@ type bank struct {
 	*cluster
 	proxies  []*pgring
 	accounts []int64
+	begun    time.Time
 	numbers  atomic.Int64 // of transfers; each leaves an order of its number with both accounts
 
 	mu        sync.Mutex
@@ -48,12 +49,12 @@ type bank struct {
 	unsettled map[int64]string // told the saga's id
 	unknown   int              // the connection broke
 	codes     map[string]int
-	problems  []string
+	history   []event
 }
 
 func TestBankKeepsItsMoneyWhileProxiesAndShardsDie(t *testing.T) {
 	c := start(t, layout{})
-	b := &bank{cluster: c, proxies: []*pgring{c.pgring, c.startProxy(t)}, unsettled: map[int64]string{}, codes: map[string]int{}}
+	b := &bank{cluster: c, proxies: []*pgring{c.pgring, c.startProxy(t)}, begun: time.Now(), unsettled: map[int64]string{}, codes: map[string]int{}}
 	conn := c.connect(t)
 	for server := range c.servers {
 		b.accounts = append(b.accounts, c.customersOn(t, server, 1, 4)...)
@@ -72,6 +73,7 @@ func TestBankKeepsItsMoneyWhileProxiesAndShardsDie(t *testing.T) {
 	_ = clients.Wait() // they only end when told to
 	b.settle(t)
 	b.audit(t)
+	b.checkHistory(t)
 	t.Logf("%d transfers: %d committed, %d without effect, %d unsettled at first, %d of unknown outcome; %d kills; SQLSTATEs %v",
 		b.numbers.Load(), len(b.committed), len(b.failed), len(b.unsettled), b.unknown, kills, b.codes)
 }
@@ -112,6 +114,7 @@ func (b *bank) serve(ctx context.Context, dsn string) error {
 		}
 		for ctx.Err() == nil && !conn.IsClosed() {
 			b.transfer(ctx, conn)
+			b.look(ctx, conn)
 		}
 		_ = conn.Close(context.WithoutCancel(ctx))
 	}
@@ -126,9 +129,13 @@ func (b *bank) transfer(ctx context.Context, conn *pgx.Conn) {
 		return
 	}
 	number, amount := b.numbers.Add(1), int64(1+rand.IntN(300))
-	err := move(context.WithoutCancel(ctx), conn, number, from, to, amount)
+	e := event{number: number, accounts: [2]int64{from, to}, amount: amount, call: b.now()}
+	var err error
+	e.after, err = move(context.WithoutCancel(ctx), conn, number, from, to, amount)
+	e.told = b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer func() { b.history = append(b.history, e) }()
 	var told *pgconn.PgError
 	switch {
 	case err == nil:
@@ -137,8 +144,10 @@ func (b *bank) transfer(ctx context.Context, conn *pgx.Conn) {
 		b.failed = append(b.failed, number)
 	case !errors.As(err, &told) || told.Severity == "FATAL" || told.Code == "08007":
 		b.unknown++
+		e.told = never
 	case told.Code == "40003":
 		b.codes[told.Code]++
+		e.told = never
 		_, rest, _ := strings.Cut(told.Hint, "'")
 		id, _, _ := strings.Cut(rest, "'")
 		b.unsettled[number] = id
@@ -150,38 +159,46 @@ func (b *bank) transfer(ctx context.Context, conn *pgx.Conn) {
 
 var errPoor = errors.New("not enough money")
 
-// move is one transfer: each account gets a row of its number too.
-func move(ctx context.Context, conn *pgx.Conn, number, from, to, amount int64) error {
+// move is one transfer, and returns the balances that it has seen. Each account gets a row of its number too, which stays without
+// an item if it is undone.
+func move(ctx context.Context, conn *pgx.Conn, number, from, to, amount int64) (after [2]balance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return err
+		return after, err
 	}
 	defer tx.Rollback(ctx)
 	if _, err := tx.Exec(ctx, "SET LOCAL pgring.cross_shard = 'saga'"); err != nil {
-		return err
+		return after, err
 	}
-	tag, err := tx.Exec(ctx, "UPDATE customers SET balance = balance - $2 WHERE id = $1 AND balance >= $2 "+
-		"/* compensate: UPDATE customers SET balance = balance + $2 WHERE id = $1 */", from, amount)
+	const (
+		take = "UPDATE customers SET balance = balance - $2 WHERE id = $1 AND balance >= $2 RETURNING balance" +
+			" /* compensate: UPDATE customers SET balance = balance + $2 WHERE id = $1 */"
+		give = "UPDATE customers SET balance = balance + $2 WHERE id = $1 RETURNING balance" +
+			" /* compensate: UPDATE customers SET balance = balance - $2 WHERE id = $1 */"
+		book = "INSERT INTO orders (customer_id, id, item) VALUES ($1, $2, $3)" +
+			" /* compensate: UPDATE orders SET item = NULL WHERE customer_id = $1 AND id = $2 */"
+	)
+	err = tx.QueryRow(ctx, take, from, amount).Scan(&after[0].is)
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return after, errPoor
 	case err != nil:
-		return err
-	case tag.RowsAffected() == 0:
-		return errPoor
+		return after, err
 	}
-	const book = "INSERT INTO orders (customer_id, id, item) VALUES ($1, $2, $3) /* compensate: DELETE FROM orders WHERE customer_id = $1 AND id = $2 */"
+	after[0].known = true
 	if _, err := tx.Exec(ctx, book, from, number, fmt.Sprintf("-%d", amount)); err != nil {
-		return err
+		return after, err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE customers SET balance = balance + $2 WHERE id = $1 "+
-		"/* compensate: UPDATE customers SET balance = balance - $2 WHERE id = $1 */", to, amount); err != nil {
-		return err
+	if err := tx.QueryRow(ctx, give, to, amount).Scan(&after[1].is); err != nil {
+		return after, err
 	}
+	after[1].known = true
 	if _, err := tx.Exec(ctx, book, to, number, fmt.Sprintf("+%d", amount)); err != nil {
-		return err
+		return after, err
 	}
-	return tx.Commit(ctx)
+	return after, tx.Commit(ctx)
 }
 
 // settle waits until no saga is under way and nothing of dead processes is left.
@@ -215,7 +232,7 @@ func (b *bank) audit(t *testing.T) {
 			"(SELECT coalesce(sum(item::bigint), 0) FROM orders o WHERE o.customer_id = c.id)", bankSavings)); wrong > 0 {
 			t.Errorf("%s: %d accounts differ from their transfers", shardName(i), wrong)
 		}
-		rows, err := conn.Query(t.Context(), "SELECT id FROM orders")
+		rows, err := conn.Query(t.Context(), "SELECT id FROM orders WHERE item IS NOT NULL")
 		must(t, err)
 		numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 		must(t, err)

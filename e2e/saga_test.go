@@ -13,7 +13,8 @@ func TestTransferOfTheManual(t *testing.T) {
 	conn := c.connect(t)
 	from, to := c.customersOn(t, 1, 1, 1)[0], c.customersOn(t, 2, 1, 1)[0]
 	execute(t, conn, "INSERT INTO customers (id, name, balance) VALUES ($1, 'a', 100), ($2, 'b', 100)", from, to)
-	must(t, move(t.Context(), conn, 1, from, to, 10))
+	_, err := move(t.Context(), conn, 1, from, to, 10)
+	must(t, err)
 	id := one[string](t, conn, "SHOW pgring.last_saga_id")
 	if status := one[string](t, conn, "SELECT pgring.saga_status($1)", id); status != "COMMITTED" {
 		t.Errorf("status %s", status)
