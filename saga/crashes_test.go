@@ -136,7 +136,7 @@ func TestSagasShardDiesAtEveryMessage(t *testing.T) {
 func (c *cluster) killSagaAt(t *testing.T, what shape, victim ring.ShardID, n int) (at saga.Point, killed bool) {
 	t.Helper()
 	tx, s := c.openSaga(t, what, c.shards...)
-	s.Timeout = 300 * time.Millisecond
+	s.Timeout = time.Second
 	seen := 0
 	id, err := c.coordinator(t, impatient, hook(func(p saga.Point) {
 		if seen++; seen == n+1 {
