@@ -113,7 +113,14 @@ func (r *rig) background(t *testing.T, run func(context.Context) error) (stop fu
 
 func (r *rig) controller(t *testing.T, topo *topology.Topology) *rebalance.Controller {
 	t.Helper()
-	c, err := rebalance.New(rebalance.Config{Topology: topo, Control: r.control, Dial: r.dial, Poll: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
+	return controllerOf(t, topo, r.control, r.dial)
+}
+
+func controllerOf(t *testing.T, topo *topology.Topology, control func(context.Context) (*pgx.Conn, error),
+	dial func(context.Context, topology.Shard) (*pgx.Conn, error),
+) *rebalance.Controller {
+	t.Helper()
+	c, err := rebalance.New(rebalance.Config{Topology: topo, Control: control, Dial: dial, Poll: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -251,6 +258,17 @@ func (c *client) write(ctx context.Context, user int64, sql string, args ...any)
 		}
 		c.fenced.Add(1)
 	}
+}
+
+// counts counts the rows of table orders again and again until ctx ends: their number never changes. It returns how often.
+func (c *client) counts(ctx context.Context, t *testing.T, rows int64) (times int) {
+	for ; ctx.Err() == nil; times++ {
+		if n, err := c.count(context.WithoutCancel(ctx), "orders"); err != nil || n != rows {
+			t.Errorf("a statement on all shards sees %d rows: %v", n, err)
+			break
+		}
+	}
+	return times
 }
 
 // count counts a table's rows as a statement on several shards would: without those that are hidden.

@@ -40,11 +40,15 @@ func (d *driver) openStream(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the progress: %w", err)
 	}
+	name := slotName(d.topology().Current().ClusterID, d.move.ID)
+	// A controller that was overtaken may still be connected: it stands still, or the network between is cut.
+	if _, err := d.source.Exec(ctx, "SELECT pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = $1 AND active", name); err != nil {
+		return fmt.Errorf("look at slot %s: %w", name, err)
+	}
 	conn, err := d.replicate(ctx)
 	if err != nil {
 		return err
 	}
-	name := slotName(d.topology().Current().ClusterID, d.move.ID)
 	err = pglogrepl.StartReplication(ctx, conn, name, lsn, pglogrepl.StartReplicationOptions{PluginArgs: []string{
 		"proto_version '1'", "publication_names '" + publicationName(d.move.ID) + "'", "messages 'true'"}})
 	if err != nil {
