@@ -230,7 +230,11 @@ func TestNetworkCutAfterAnyNumberOfBytes(t *testing.T) {
 	script := w.keyed("P u UPDATE users SET age = age + 1 WHERE id = $1 RETURNING 'raised' | P s SELECT name FROM users WHERE id = $1 | S")
 	for range 70 {
 		var f *frames
-		waitFor(t, "a client", func() bool { f = w.frames(); return f.ask(script) == "1 1 Z:I" })
+		waitFor(t, "a client", func() bool {
+			var err error
+			f, err = tryFrames(t, w.dsn())
+			return err == nil && f.ask(script) == "1 1 Z:I"
+		})
 		net, direction := nets[r.IntN(2)], faultnet.Direction(r.IntN(2))
 		net.CutAfter(direction, r.IntN(900))
 		for _, step := range []struct{ script, want string }{

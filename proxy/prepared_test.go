@@ -36,12 +36,21 @@ type frames struct {
 
 func openFrames(t testing.TB, dsn string) *frames {
 	t.Helper()
-	pg, err := pgconn.Connect(background, dsn)
+	f, err := tryFrames(t, dsn)
 	must(t, err)
+	return f
+}
+
+// tryFrames gives the error when the client is refused, as it may be while shards cannot be reached.
+func tryFrames(t testing.TB, dsn string) (*frames, error) {
+	pg, err := pgconn.Connect(background, dsn)
+	if err != nil {
+		return nil, err
+	}
 	h, err := pg.Hijack()
 	must(t, err)
 	t.Cleanup(func() { _ = h.Conn.Close() })
-	return &frames{t: t, conn: h.Conn, front: h.Frontend, pid: h.PID, key: h.SecretKey}
+	return &frames{t: t, conn: h.Conn, front: h.Frontend, pid: h.PID, key: h.SecretKey}, nil
 }
 
 func (c *cluster) frames() *frames {
