@@ -9,7 +9,7 @@ ARGS ?=
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz difftest bench demo demo-clean lint clean deps-build deps-demo deps-test deps-bench
+.PHONY: help build test test-short fuzz difftest bench bench-transfers demo demo-clean lint clean deps-build deps-demo deps-test deps-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -35,6 +35,9 @@ difftest: deps-demo ## compare random statements with one PostgreSQL for TIME (3
 
 bench: deps-bench ## compare with direct connections and pgbouncer by pgbench
 	go run ./cmd/pgring bench $(ARGS)
+
+bench-transfers: deps-demo ## transfers per second on one shard, and on two by 2pc and by a saga
+	go test -count=1 -run '^$$' -bench Transfers -benchtime 5x $(ARGS) ./e2e
 
 demo: deps-demo build ## start four servers, pgring and a small shop; Ctrl-C ends it
 	$(BIN) demo $(ARGS)

@@ -49,6 +49,7 @@ type layout struct {
 	clients  int    // limits.max_clients; 0: 5000
 	binary   string // variable with the name of the program; empty: binaryVariable
 	pool     string // further lines of section pool
+	durable  bool   // the servers flush what they commit
 	spare    int    // of the four servers: the last ones, which the configuration does not name
 }
 
@@ -67,7 +68,11 @@ func start(t testing.TB, l layout) *cluster {
 		l.schema += shopSchema
 		l.home += homeSchema
 	}
-	c := &cluster{layout: l, servers: pgtest.Start(t, 4)}
+	var options []pgtest.Option
+	if l.durable {
+		options = append(options, pgtest.Durable())
+	}
+	c := &cluster{layout: l, servers: pgtest.Start(t, 4, options...)}
 	for i, s := range c.servers {
 		s.CreateUser(t, appLogin, appSecret)
 		s.CreateDatabase(t, database, appLogin)
