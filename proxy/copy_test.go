@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ func TestCopyAnswersAsPostgres(t *testing.T) {
 		{"out", "Q COPY things TO STDOUT | Q COPY (SELECT y FROM things ORDER BY x DESC) TO STDOUT WITH (FORMAT csv)"},
 		{"out, failing", "Q COPY (SELECT 1/(x-2) FROM things ORDER BY x) TO STDOUT | Q SELECT 1"},
 		{"out, extended", "P . COPY things TO STDOUT | DS . | B . . | E . | S | Q SELECT 1"},
+		{"a query out of shards", "Q COPY (SELECT avg(age), count(*) FROM users) TO STDOUT | Q COPY (SELECT n, count(*) FROM notes GROUP BY n ORDER BY n) TO STDOUT (FORMAT csv, HEADER) | Q COPY (SELECT name FROM users ORDER BY name LIMIT 2) TO STDOUT (FORMAT binary) | Q COPY (TABLE users ORDER BY name DESC) TO STDOUT"},
+		{"out of shards, failing", "Q COPY users TO STDOUT (FORMAT wrong) | Q COPY (SELECT 1/(age-1) FROM users ORDER BY age) TO STDOUT | Q COPY (SELECT wrong FROM users ORDER BY 1) TO STDOUT | Q COPY (SELECT wrong FROM users) TO STDOUT | Q COPY users (wrong) TO STDOUT | Q SELECT avg(age) FROM users"},
+		{"out of shards, extended", "P . COPY (SELECT avg(age) FROM users) TO STDOUT | B . . | DP . | E . | S | P c COPY (SELECT name FROM users WHERE age IN (2, 4)) TO STDOUT CSV | DS c | B . c | DP . | E . | B . c | E . | S"},
+		{"out of shards in a block", "Q BEGIN | Q UPDATE users SET age = 9 WHERE id = {b} | Q COPY (SELECT name FROM users WHERE age = 9) TO STDOUT | Q COPY (SELECT sum(DISTINCT age) FROM users) TO STDOUT | Q ROLLBACK | Q BEGIN | Q COPY (SELECT 1/(age-age) FROM users) TO STDOUT CSV | Q SELECT 1 | Q ROLLBACK | Q SELECT 2; COPY (SELECT name FROM users WHERE age > 2) TO STDOUT; SELECT 3"},
 		{"out in a block", "Q BEGIN | Q COPY things TO STDOUT | Q COMMIT"},
 		{"stray frames", "d 1	x | c | Q SELECT 1 | f x | P . SELECT 2 | B . . | d x | E . | S"},
 	})
@@ -239,4 +244,51 @@ func watchMemory(t *testing.T) func() uint64 {
 	}()
 	t.Log("heap in use before:", before.HeapInuse>>10, "KiB")
 	return func() uint64 { close(stop); return <-done }
+}
+
+// TestCopyOutOfShards compares the lines, whose order is free, and has PostgreSQL read the binary data.
+func TestCopyOutOfShards(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	w.reset(t)
+	through, plain := w.connect(), w.direct[len(w.direct)-1]
+	run(t, plain, "CREATE TABLE again (LIKE notes)")
+	for _, empty := range []bool{false, true} {
+		for _, sql := range []string{
+			"COPY users TO STDOUT", "COPY users (name, id) TO STDOUT CSV HEADER", "COPY users TO STDOUT (FORMAT text, HEADER)",
+			"COPY users TO STDOUT WITH (FORMAT csv, HEADER false, FORCE_QUOTE *)", "COPY notes TO STDOUT CSV HEADER",
+			"COPY (SELECT name, repeat(name, 10000) FROM users WHERE age < 10) TO STDOUT (FORMAT csv, HEADER on)",
+		} {
+			want, got := copiedLines(t, plain, sql), copiedLines(t, through, sql)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s\n      pgring %q\n  PostgreSQL %q", sql, got, want)
+			}
+		}
+		var data bytes.Buffer
+		_, err := through.PgConn().CopyTo(background, &data, "COPY notes TO STDOUT (FORMAT binary)")
+		must(t, err)
+		_, err = plain.PgConn().CopyFrom(background, &data, "COPY again FROM STDIN (FORMAT binary)")
+		must(t, err)
+		wantValue(t, plain, "SELECT count(*) FROM (TABLE again EXCEPT TABLE notes UNION ALL (TABLE notes EXCEPT TABLE again)) x", "0")
+		wantValue(t, plain, "SELECT count(*) FROM again", map[bool]string{false: "15", true: "0"}[empty])
+		for _, conn := range []*pgx.Conn{through, plain} {
+			run(t, conn, "TRUNCATE users, notes")
+		}
+		run(t, plain, "TRUNCATE again")
+	}
+}
+
+// copiedLines returns the lines of COPY TO, those behind the header sorted, and the tag.
+func copiedLines(t *testing.T, conn *pgx.Conn, sql string) []string {
+	t.Helper()
+	var out bytes.Buffer
+	tag, err := conn.PgConn().CopyTo(background, &out, sql)
+	must(t, err)
+	lines := strings.SplitAfter(out.String(), "\n")
+	if strings.Contains(sql, "HEADER") && !strings.Contains(sql, "false") {
+		slices.Sort(lines[1:])
+	} else {
+		slices.Sort(lines)
+	}
+	return append(lines, tag.String())
 }

@@ -30,6 +30,9 @@ type gathering struct {
 
 // gather runs the statement on its shards and streams the merged rows. Each server is read only as fast as its rows are needed.
 func (c *session) gather(ctx context.Context, g *gathering) error {
+	if g.plan.Out != nil {
+		return c.copyOut(ctx, g)
+	}
 	if g.merge.Unsure {
 		if fits, err := c.fitsMerge(ctx, g); err != nil || !fits {
 			return c.pullInstead(ctx, g, err)
@@ -54,6 +57,11 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 		c.out = pgwire.AppendText(c.out[:0], pgwire.CommandComplete, "SELECT "+strconv.FormatInt(rows, 10))
 		return c.write(c.out)
 	}
+	return c.failGather(sources, err)
+}
+
+// failGather tells why a statement that has begun failed.
+func (c *session) failGather(sources []*shardRows, err error) error {
 	if client := clientError(err); client != nil {
 		return client
 	}
@@ -62,7 +70,7 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 
 // fitsMerge asks a shard for the types of the columns and reports whether rows can be merged by them.
 func (c *session) fitsMerge(ctx context.Context, g *gathering) (bool, error) {
-	p, err := c.usePlain(ctx, g.plan.Shards[0])
+	p, err := c.usePlain(ctx, g.plan.Shards[0], false)
 	if err != nil {
 		return false, err
 	}
@@ -101,7 +109,7 @@ func (c *session) pullInstead(ctx context.Context, g *gathering, told error) err
 	if plan.Kind != router.Pull {
 		return c.reject(errUnsupported("statement cannot be answered from several shards", "Add a condition on the shard key."))
 	}
-	return c.pull(ctx, &pull{plan: &plan, text: g.client, bind: g.bind, oids: g.oids, describe: g.describe})
+	return c.pull(ctx, &pull{stmt: stmt, plan: &plan, text: g.client, bind: g.bind, oids: g.oids, describe: g.describe})
 }
 
 // clientError returns err if it means that the client is gone.

@@ -35,7 +35,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 		return c.gather(ctx, &gathering{stmt: p.stmt, plan: &p.plan, client: p.text, text: textOf(&p.plan, []byte(p.text)), bind: p.values,
 			oids: p.owner.shared.oids, merge: p.plan.Merge})
 	case router.Pull:
-		return c.pull(ctx, &pull{plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
+		return c.pull(ctx, &pull{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Split:
@@ -51,7 +51,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 
 // executeAgain answers for a portal that has been run to its end, as PostgreSQL does: a query has no more rows.
 func (c *session) executeAgain(p *portal) error {
-	if p.plan.Kind == router.Gather || p.plan.Kind == router.Pull {
+	if p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull) {
 		return c.replyTag("SELECT 0")
 	}
 	if p.again != "" {
@@ -84,7 +84,10 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 	if err := c.drain(); err != nil {
 		return err
 	}
-	if p.plan.Kind != router.Gather {
+	switch {
+	case p.plan.Out != nil:
+		return c.describeAt(ctx, p.plan.Shards[0], p.text, p.values, p.owner.shared.oids)
+	case p.plan.Kind != router.Gather:
 		return c.describeOn(ctx, p)
 	}
 	g := &gathering{plan: &p.plan, text: textOf(&p.plan, []byte(p.text)), bind: p.values.widen(p.plan.Merge.Hidden), oids: p.owner.shared.oids}

@@ -74,6 +74,33 @@ func TestCursorsAnswerAsPostgres(t *testing.T) {
 	})
 }
 
+// TestCursorsOverShardsAnswerAsPostgres fetches expressions: of what a cursor over several shards returns it is not told which
+// column of which table it is.
+func TestCursorsOverShardsAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 1}})
+	declare := "Q DECLARE c CURSOR FOR SELECT n + 0 AS n, body || '' FROM notes ORDER BY n DESC, user_id"
+	hold := "Q DECLARE c CURSOR WITH HOLD FOR SELECT upper(name) FROM users ORDER BY name"
+	sameAll(t, w, [][2]string{
+		{"declare, fetch, move, close", "Q BEGIN | " + declare + " | Q FETCH 2 FROM c | Q MOVE 3 FROM c | Q FETCH NEXT FROM c | Q FETCH ALL FROM c | Q FETCH c | Q CLOSE c | Q FETCH c | Q ROLLBACK"},
+		{"outside of a block", declare + " | Q DECLARE c CURSOR FOR SELECT wrong FROM users | Q SELECT 1"},
+		{"wrong", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT wrong FROM users | Q ROLLBACK | Q BEGIN | Q DECLARE c CURSOR FOR SELECT 1/(age-2) FROM users ORDER BY age | Q FETCH 1 FROM c | Q FETCH 1 FROM c | Q ROLLBACK"},
+		{"several, and pulls beside them", "Q BEGIN | " + declare + " | Q SELECT avg(age) FROM users | Q DECLARE d CURSOR FOR SELECT avg(n), user_id = {a} FROM notes GROUP BY 2 ORDER BY 2 | Q FETCH 1 FROM c | Q FETCH 1 FROM d | Q SELECT count(*), count(DISTINCT n) FROM notes | Q FETCH 1 FROM c | Q FETCH ALL FROM d | Q COMMIT | Q FETCH c"},
+		{"sees what was there when it was declared", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT age + 0 FROM users ORDER BY age | Q UPDATE users SET age = 50 WHERE id = {a} | Q FETCH ALL FROM c | Q COMMIT"},
+		{"sees the block's writes", "Q BEGIN | Q UPDATE users SET age = 50 WHERE id = {b} | Q DECLARE c CURSOR FOR SELECT age + 0 FROM users ORDER BY age | Q FETCH ALL FROM c | Q ROLLBACK"},
+		{"scroll", "Q BEGIN | Q DECLARE c SCROLL CURSOR FOR SELECT upper(name) FROM users ORDER BY age | Q FETCH LAST FROM c | Q FETCH PRIOR FROM c | Q FETCH ABSOLUTE 1 FROM c | Q FETCH BACKWARD 1 FROM c | Q COMMIT"},
+		{"not scroll", "Q BEGIN | Q DECLARE c NO SCROLL CURSOR FOR SELECT upper(name) FROM users ORDER BY age | Q FETCH 2 FROM c | Q FETCH PRIOR FROM c | Q COMMIT"},
+		{"binary", "Q BEGIN | Q DECLARE c BINARY CURSOR FOR SELECT age + 0 FROM users ORDER BY age | Q FETCH 2 FROM c | Q COMMIT"},
+		{"in the extended protocol", "Q BEGIN | P . DECLARE c CURSOR FOR SELECT n + 0 FROM notes WHERE n > $1 ORDER BY n, user_id | DS . | B . . 3 | DP . | E . | S | P f FETCH 2 FROM c | DS f | B . f | DP . | E . | B . f | E . | S | Q COMMIT"},
+		{"with hold", "Q BEGIN | " + hold + " | Q FETCH 1 FROM c | Q COMMIT | Q FETCH 1 FROM c | Q SELECT name FROM users WHERE id = {a} | Q SELECT avg(age) FROM users | Q FETCH 1 FROM c | Q CLOSE c | Q FETCH 1 FROM c"},
+		{"with hold, no block", hold + " | Q FETCH 2 FROM c | Q SELECT avg(age) FROM users | Q FETCH 2 FROM c | Q CLOSE c"},
+		{"with hold, rolled back", "Q BEGIN | " + hold + " | Q ROLLBACK | Q FETCH 1 FROM c"},
+		{"rolled back with a savepoint", "Q BEGIN | Q SAVEPOINT s | " + declare + " | Q ROLLBACK TO s | Q FETCH 1 FROM c | Q ROLLBACK TO s | " + declare + " | Q FETCH 1 FROM c | Q COMMIT"},
+		{"in one message", "Q BEGIN; DECLARE c CURSOR FOR SELECT upper(name) FROM users ORDER BY name; FETCH 2 FROM c; COMMIT"},
+		{"declare twice", "Q BEGIN | " + declare + " | " + declare + " | Q ROLLBACK"},
+	})
+}
+
 func TestHeldCursorDoesNotLeak(t *testing.T) {
 	t.Parallel()
 	w := startTwin(t, options{pool: backend.Config{Size: 1}})

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 //
 // Each source is asked once, and the final server reads its own rows in the client's statement itself: one snapshot each.
 type pull struct {
+	stmt     *router.Statement
 	plan     *router.Plan
 	text     string       // the client's
 	bind     *bindMessage // nil: simple protocol
@@ -66,7 +68,7 @@ func (c *session) takePull(ctx context.Context, g *pull) error {
 	}
 	slices.Sort(shards)
 	for _, shard := range shards {
-		if _, err := c.usePlain(ctx, shard); err != nil {
+		if _, err := c.usePlain(ctx, shard, shard == g.plan.Shard && g.stmt.Access != router.Read); err != nil {
 			return err
 		}
 	}
@@ -77,8 +79,8 @@ func (c *session) takePull(ctx context.Context, g *pull) error {
 
 // usePlain is use for statements of the session's own: what was sent before has been answered, and outside of the client's
 // pipelines the server waits for a Query.
-func (c *session) usePlain(ctx context.Context, shard ring.ShardID) (*participant, error) {
-	p, err := c.use(ctx, shard, false)
+func (c *session) usePlain(ctx context.Context, shard ring.ShardID, writes bool) (*participant, error) {
+	p, err := c.use(ctx, shard, writes)
 	if err != nil {
 		return nil, c.reject(err)
 	}
@@ -95,6 +97,9 @@ func (c *session) usePlain(ctx context.Context, shard ring.ShardID) (*participan
 
 // preparePull makes the temporary table and sends the statements to the sources.
 func (c *session) preparePull(ctx context.Context, g *pull) error {
+	if g.stmt.Verb == router.Declare && !g.stmt.Hold && !c.tx.active {
+		return g.outsideBlock()
+	}
 	g.own = !g.final.began && !g.final.unsynced
 	if g.own {
 		if _, err := g.final.run("BEGIN READ WRITE"); err != nil {
@@ -106,13 +111,13 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	if err != nil {
 		return err
 	}
-	seen, err := g.final.inspect(g.text, oids)
+	seen, err := g.look(oids)
 	if err != nil {
 		return err
 	}
 	g.fields, g.oids = seen.fields, seen.types
-	g.final.types.describe(g.fields)
-	if g.describe {
+	if g.describe && g.fields != nil && g.stmt.Verb == router.Plain {
+		g.final.types.describe(g.fields)
 		if err := c.write(g.fields); err != nil {
 			return err
 		}
@@ -132,6 +137,35 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	}
 	c.awaitAnswers(ctx, g.sources)
 	return nil
+}
+
+// look describes the client's text over the tables themselves: its errors have its positions. A portal is described as it is
+// planned, which may tell more of a type than the statement does.
+func (g *pull) look(oids []uint32) (outcome, error) {
+	text := cmp.Or(g.plan.Copy.Look, g.text)
+	if !g.describe {
+		return g.final.inspect(text, oids)
+	}
+	bind := g.bind
+	if bind == nil {
+		bind = &bindMessage{rest: make([]byte, 6)} // no formats, no parameters, no formats of results
+	}
+	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", text, oids), pgwire.Describe, 'S', "")
+	described := 0
+	return g.final.exchange(appendOwnPortal(b, bind), func(typ byte) bool {
+		if typ == pgwire.NoData || typ == pgwire.RowDescription {
+			described++
+		}
+		return described == 2
+	})
+}
+
+// outsideBlock is the error of a cursor that would end with its statement.
+func (g *pull) outsideBlock() error {
+	if _, err := g.final.inspect(g.text, nil); err != nil {
+		return err
+	}
+	return &pgwire.Error{Code: "25P01", Message: "DECLARE CURSOR can only be used in transaction blocks"}
 }
 
 // binaryRows is a Bind with the client's parameters that asks for binary results.
@@ -278,11 +312,12 @@ func (c *session) answerPull(g *pull) error {
 func (c *session) sendPull(g *pull) error {
 	c.turn.part = g.final
 	g.final.unnamed = 0
+	noted := note(c, g.stmt, g.text, g.bind)
 	steps := []step{
 		{kind: stepClose, hidden: true, id: rewrittenID},
 		{kind: stepParse, hidden: true, id: rewrittenID},
 		{kind: stepBind, hidden: true},
-		{kind: stepExecute},
+		{kind: stepExecute, noted: noted},
 		{kind: stepClose, hidden: true, id: rewrittenID}, // or the table could not be dropped
 	}
 	if !c.unit.open {
@@ -341,6 +376,10 @@ func (c *session) endPull(g *pull, answered bool) {
 		_, err = g.final.run("COMMIT")
 	case g.own:
 		err = c.rollbackPart(g.final)
+	case answered && g.stmt.Verb == router.Declare: // the cursor reads the table as long as the transaction lasts
+		c.kept++
+		_, err = g.final.run(fmt.Sprintf("ALTER TABLE pg_temp.%s RENAME TO pgring_kept_%d", copyTarget(g.plan.Copy), c.kept))
+		c.tx.failed = c.tx.failed || err != nil
 	case answered:
 		_, err = g.final.run(g.plan.Copy.Drop)
 		c.tx.failed = c.tx.failed || c.tx.active && err != nil

@@ -48,6 +48,7 @@ type session struct {
 	hasCurrent bool
 	hears      bool // a connection has LISTENs
 	cursors    map[string]ring.ShardID
+	kept       int // temporary tables that cursors read, so far: for their names
 	bind       bindMessage
 	oids       []uint32 // scratch of Parse
 	owed       int      // bytes still to come of a message that is dropped

@@ -71,7 +71,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, client: string(b.Text), text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
 	case router.Pull:
-		return c.pull(ctx, &pull{plan: &plan, text: string(b.Text), describe: true})
+		return c.pull(ctx, &pull{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 	case router.Split:

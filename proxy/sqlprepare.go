@@ -111,7 +111,7 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 			oids: s.shared.oids, merge: plan.Merge, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Pull:
-		err := c.pull(ctx, &pull{plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		err := c.pull(ctx, &pull{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Broadcast:
 		err := c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})

@@ -106,6 +106,48 @@ func (c *cutter) list(from int) []string {
 	return out
 }
 
+// cutCopy finds the query of COPY (query) TO: what is in the first parentheses.
+func cutCopy(text []byte) (start, end int) {
+	c := cutter{sql.Scanner{Text: text}}
+	depth := 0
+	for {
+		tok := c.next()
+		switch {
+		case tok.Kind == sql.EOF:
+			return 0, 0
+		case tok.Kind != sql.Punct:
+		case text[tok.Start] == '(':
+			if depth++; depth == 1 {
+				start = tok.End
+			}
+		case text[tok.Start] == ')':
+			if depth--; depth == 0 {
+				return start, tok.Start
+			}
+		}
+	}
+}
+
+// cutTableAs finds the query of CREATE TABLE AS: between AS and WITH DATA or WITH
+// NO DATA, if that is said.
+func cutTableAs(text []byte, noData bool) (start, end int) {
+	c := cutter{sql.Scanner{Text: text}}
+	rest := c.after("as")
+	start = bytes.LastIndex(text, rest) // nothing but space follows it
+	c = cutter{sql.Scanner{Text: text, Pos: start}}
+	last := make([]sql.Token, 3) // newest first
+	for tok := c.next(); tok.Kind != sql.EOF; tok = c.next() {
+		last[2], last[1], last[0] = last[1], last[0], tok
+	}
+	switch {
+	case noData:
+		return start, last[2].Start
+	case c.is(last[0], "data") && c.is(last[1], "with"):
+		return start, last[1].Start
+	}
+	return start, len(text)
+}
+
 // cutDeclare returns the query of a DECLARE CURSOR.
 func cutDeclare(text []byte) []byte {
 	c := cutter{sql.Scanner{Text: text}}

@@ -15,7 +15,7 @@ func (a *analysis) queryStatement(n *pg.Node) bool {
 	case *pg.Node_CopyStmt:
 		a.copy(s.CopyStmt)
 	case *pg.Node_CreateTableAsStmt:
-		a.createFromQuery(s.CreateTableAsStmt.Query, s.CreateTableAsStmt.Into)
+		a.createTableAs(s.CreateTableAsStmt)
 	case *pg.Node_ViewStmt:
 		a.view(s.ViewStmt)
 	case *pg.Node_RefreshMatViewStmt:
@@ -137,13 +137,16 @@ func readsOf(t *topology.Table) []*topology.Table {
 	return t.Reads
 }
 
-// copySharded plans COPY of a sharded table: now only where one shard has all
-// of it.
+// copySharded plans COPY of a sharded table to the client, or with a server's
+// file.
 func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 	a.st.route = routeRows
 	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), column: keyName(t)})
-	what := "COPY out of a sharded table is not supported yet"
-	hint := "COPY (SELECT … WHERE " + quoteIdent(keyName(t)) + " = …) TO STDOUT, or SELECT."
+	if a.st.Verb == CopyOut {
+		a.st.out = outOf(s.Options)
+		return
+	}
+	what, hint := "COPY of a sharded table into a server's file is not supported", "Use COPY … TO STDOUT."
 	if s.IsFrom {
 		what, hint = "COPY of a server's file into a sharded table is not supported", "Use COPY … FROM STDIN."
 	}
@@ -151,10 +154,27 @@ func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 		Detail: "The rows of " + quoteIdent(whole(t)) + " are on several shards.", Hint: hint})
 }
 
+// outOf reads the options of COPY TO that matter where data are put together.
+// What is wrong with them each shard tells.
+func outOf(options []*pg.Node) *Out {
+	out := &Out{}
+	for _, n := range options {
+		switch d := n.GetDefElem(); d.GetDefname() {
+		case "format":
+			out.Binary = optionText(d.Arg) == "binary"
+		case "header":
+			text := optionText(d.Arg)
+			out.Header = text == "" || isOn(text)
+		}
+	}
+	return out
+}
+
 // copyQuery plans COPY (query) TO.
 func (a *analysis) copyQuery(s *pg.CopyStmt) {
 	verb, access := a.st.Verb, a.st.Access
-	if sel := s.Query.GetSelectStmt(); sel != nil {
+	sel := s.Query.GetSelectStmt()
+	if sel != nil {
 		a.selectStatement(sel)
 	} else {
 		a.writeStatement(s.Query)
@@ -163,11 +183,53 @@ func (a *analysis) copyQuery(s *pg.CopyStmt) {
 	if a.st.route == routeBroadcast {
 		a.unsupported("COPY of a write to a reference table is not supported", "It is written on every shard.", "Use the statement itself.")
 	}
+	if sel != nil && verb == CopyOut && (a.st.gather != nil || a.st.pull != nil) {
+		a.copyOut(s, sel)
+		return
+	}
 	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
 		a.st.gather, a.st.pull, a.st.splits = nil, nil, false
-		a.st.spread = &Refusal{Reason: Unsupported, Message: "COPY of a query on several shards is not supported yet",
-			Detail: "The rows of the query are on several shards.", Hint: "Give the query a shard key, or use SELECT."}
+		a.st.spread = &Refusal{Reason: Unsupported, Message: "COPY of this statement over several shards is not supported",
+			Detail: "Its rows are on several shards.", Hint: "Give it a shard key, or use COPY of a query TO STDOUT."}
 	}
+}
+
+// copyOut plans COPY (SELECT …) TO STDOUT over several shards: each answers for
+// itself where the rows need only be put together, else one shard does over
+// copied rows.
+func (a *analysis) copyOut(s *pg.CopyStmt, sel *pg.SelectStmt) {
+	if g := a.st.gather; g != nil {
+		if g.concatenates() {
+			a.st.out = outOf(s.Options)
+			return
+		}
+		a.st.gather = nil
+		if a.st.pull, a.st.spread = a.planPull(sel); a.st.pull == nil {
+			return
+		}
+		a.st.pull.why = "COPY over several shards has rows put in order or counted by one."
+	}
+	start, end := cutCopy(a.src.text)
+	a.wrap(sel, start, end)
+	if a.st.pull != nil {
+		a.st.pull.around.look = blank(a.src.text[:start]) + string(a.src.text[start:end])
+	}
+}
+
+// createTableAs analyses CREATE TABLE AS and CREATE MATERIALIZED VIEW.
+func (a *analysis) createTableAs(s *pg.CreateTableAsStmt) {
+	a.createFromQuery(s.Query, s.Into)
+	if a.st.pull == nil {
+		return
+	}
+	if s.Objtype != pg.ObjectType_OBJECT_TABLE {
+		a.st.pull = nil
+		a.st.spread = &Refusal{Reason: Unsupported, Message: "a materialized view of the rows of several shards is not supported",
+			Detail: "Its query would be run again on one shard whenever it is refreshed.", Hint: "Use CREATE TABLE AS."}
+		return
+	}
+	start, end := cutTableAs(a.src.text, s.Into.SkipData)
+	a.wrap(s.Query.GetSelectStmt(), start, end)
 }
 
 // createFromQuery analyses CREATE TABLE AS, CREATE MATERIALIZED VIEW and SELECT
@@ -193,10 +255,11 @@ func (a *analysis) createFromQuery(query *pg.Node, into *pg.IntoClause) {
 	}
 	a.home(a.snap.Home)
 	a.st.homes = a.homes
-	a.st.spread = &Refusal{
-		Reason: Unsupported, Message: "a table cannot be created from the rows of several shards",
-		Detail: "The new table is on the home shard, and the rows of the query are elsewhere.",
-		Hint:   "Create the table first, then insert the rows.",
+	if a.st.route != routeRows {
+		return
+	}
+	if a.st.pull, a.st.spread = a.planPull(sel); a.st.pull != nil {
+		a.st.pull.why = "The new table is there."
 	}
 }
 

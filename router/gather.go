@@ -293,6 +293,14 @@ func (w *gathering) finish() {
 	w.g.sql = text
 }
 
+// concatenates says whether the shards' rows need only be put behind each other,
+// as they answer the client's text.
+func (g *gather) concatenates() bool {
+	m := &g.merge
+	return g.sql == "" && len(m.Order) == 0 && len(m.Aggregates) == 0 && m.Hidden == 0 &&
+		g.limit.kind == operandUnset && g.offset.kind == operandUnset
+}
+
 // fill completes a plan with the values of one execution.
 func (g *gather) fill(p *Plan, in *input) *Refusal {
 	merge := g.merge

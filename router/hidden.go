@@ -64,7 +64,7 @@ func (p *planner) hideRows(group string) *Refusal {
 		if slots.Len() == 0 {
 			continue
 		}
-		if p.s.gather.anchor == (anchor{}) {
+		if p.s.gather == nil || p.s.gather.anchor == (anchor{}) {
 			return moving()
 		}
 		p.plan.Hidden = append(p.plan.Hidden, Hidden{Shard: shard, Slots: slots, KeyType: p.snap.Group(group).KeyType})

@@ -41,6 +41,7 @@ type core struct {
 	insertion *insertion // an INSERT whose rows say where it runs; replaces needs
 	rows      *sql.Rows  // of insertion, where they are not the message's
 	copying   *copying   // COPY … FROM STDIN into a table that is on several shards
+	out       *Out       // COPY … TO STDOUT that every shard answers for itself
 	parts     []part     // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
@@ -124,7 +125,7 @@ func (p *planner) run() *Refusal {
 // writable refuses a write on a shard that takes none.
 func (p *planner) writable() *Refusal {
 	switch p.plan.Kind {
-	case One, Home, Reference:
+	case One, Home, Reference, Pull:
 		return readOnly(p.snap, p.plan.Shard)
 	case Broadcast, Split:
 		for _, shard := range p.plan.Shards {
@@ -137,7 +138,7 @@ func (p *planner) writable() *Refusal {
 				return refusal
 			}
 		}
-	case KindUnset, Gather, Pull:
+	case KindUnset, Gather:
 	}
 	return nil
 }
@@ -372,6 +373,10 @@ func (p *planner) several() *Refusal {
 	case p.s.splits:
 		slices.Sort(p.shards)
 		p.plan.Kind, p.plan.Shards = Split, p.shards
+		return nil
+	case p.s.out != nil:
+		slices.Sort(p.shards)
+		p.plan.Kind, p.plan.Shards, p.plan.Out = Gather, p.shards, p.s.out
 		return nil
 	case p.s.pull != nil:
 		return p.pull()

@@ -37,6 +37,7 @@ type Plan struct {
 	SQL   string
 	Parts []Part // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
 	Merge *Merge // Gather: how to combine
+	Out   *Out   // Gather: COPY TO, whose data of one shard follow those of another; replaces Merge
 	Copy  *Copy  // Pull: where they are copied to, before SQL runs on Shard
 
 	// HasKey: exactly one shard key decides where the statement runs, and Key is
@@ -71,6 +72,13 @@ type Part struct {
 	SQL   string // empty: the client's text
 
 	division *division // Split: which of the client's rows are in SQL; nil: it is not by rows
+}
+
+// Out says what to leave out where the data of COPY TO of several shards are put
+// behind each other.
+type Out struct {
+	Binary bool // each shard's data have a header and a trailer (PostgreSQL manual, COPY)
+	Header bool // each shard's data begin with a header line
 }
 
 // Merge says how the rows of several shards become one result. All columns are

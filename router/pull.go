@@ -30,6 +30,7 @@ type pull struct {
 	columns int          // of all fetches
 	params  []int        // in the conditions of the fetches, from 0
 	why     string       // gather does not do
+	around  wrapping     // the statement that the query is in; zero: it is the statement itself
 }
 
 // mark is one place in the statement where a relation stood.
@@ -86,7 +87,7 @@ func (w *pulling) judge() {
 		w.why = w.a.alone
 	case w.a.survey.locking:
 		w.no("Row locks over several shards are not supported.")
-	case w.a.st.Access != Read:
+	case w.a.hasEffects():
 		w.no("It may have side effects.")
 	case w.a.survey.samples > 0:
 		w.no("TABLESAMPLE over several shards is not supported.")

@@ -15,6 +15,7 @@ type Copy struct {
 	Create string // makes the table; it is gone with the transaction
 	Into   string // COPY … FROM STDIN in binary format
 	Drop   string
+	Look   string // what to ask for errors first, as PostgreSQL looks at it only when it runs; empty: the client's text
 }
 
 // pull plans the statement by copying rows to one shard.
@@ -49,12 +50,13 @@ func (p *planner) pull() *Refusal {
 	for _, m := range pl.marks {
 		text = strings.Replace(text, m.name, pl.relation(m.fetch, here[m.fetch], there[m.fetch]), 1)
 	}
-	p.plan.Kind, p.plan.Shard, p.plan.SQL = Pull, final, text
+	p.plan.Kind, p.plan.Shard, p.plan.SQL = Pull, final, pl.around.before+text+pl.around.after
 	for shard, list := range asked {
 		p.plan.Parts = append(p.plan.Parts, Part{Shard: shard, SQL: pl.source(list, want)})
 	}
 	slices.SortFunc(p.plan.Parts, func(a, b Part) int { return strings.Compare(string(a.Shard), string(b.Shard)) })
-	p.plan.Copy = &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable}
+	p.plan.Copy = &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable,
+		Look: pl.around.look}
 	return nil
 }
 

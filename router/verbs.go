@@ -213,7 +213,7 @@ func (a *analysis) declare(s *pg.DeclareCursorStmt) {
 	if s.Options&hold != 0 {
 		a.st.Hold, a.st.Pin = true, PinCursor
 	}
-	a.inner(cutDeclare(a.src.text))
+	a.declared(cutDeclare(a.src.text))
 	if a.st.Inner == nil {
 		return
 	}
@@ -235,6 +235,9 @@ func (a *analysis) adopt(inner *Statement, spread *Refusal) {
 	a.st.Pin = max(a.st.Pin, inner.Pin)
 	a.st.Params = inner.Params
 	a.st.Tables = inner.Tables
+	if a.st.Verb == Declare && a.st.pull != nil {
+		return
+	}
 	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
 		a.st.gather, a.st.pull, a.st.splits, a.st.spread = nil, nil, false, spread
 	}

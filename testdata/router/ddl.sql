@@ -532,9 +532,9 @@ CREATE MATERIALIZED VIEW m AS SELECT * FROM settings;
 --> home on s1
 CREATE MATERIALIZED VIEW m AS SELECT * FROM orders;
 --> defines
---> refused (unsupported): a table cannot be created from the rows of several shards
--->   detail: The new table is on the home shard, and the rows of the query are elsewhere.
--->   hint: Create the table first, then insert the rows.
+--> refused (unsupported): a materialized view of the rows of several shards is not supported
+-->   detail: Its query would be run again on one shard whenever it is refreshed.
+-->   hint: Use CREATE TABLE AS.
 REFRESH MATERIALIZED VIEW orders_stored;
 --> writes
 --> refused (unsupported): a materialized view over sharded tables cannot be refreshed

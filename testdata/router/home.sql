@@ -125,19 +125,22 @@ SELECT * INTO copied FROM settings;
 --> home on s1
 SELECT * INTO copied FROM orders WHERE user_id = 1;
 --> defines
---> refused (unsupported): a table cannot be created from the rows of several shards
--->   detail: The new table is on the home shard, and the rows of the query are elsewhere.
--->   hint: Create the table first, then insert the rows.
+--> pull in parts on s4 for s1
+--> sends SELECT * INTO copied FROM (SELECT c1 AS "id", c2 AS "user_id", c3 AS "total", c4 AS "status", c5 AS "created", c6 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders WHERE user_id = 1
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."id" AS c1, (NULL::"public"."orders")."user_id" AS c2, (NULL::"public"."orders")."total" AS c3, (NULL::"public"."orders")."status" AS c4, (NULL::"public"."orders")."created" AS c5, (NULL::"public"."orders")."product_id" AS c6 WITH NO DATA
+--> s4 gets SELECT 0::pg_catalog.int2, "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" AS "orders" WHERE (user_id = 1) AND "orders"."user_id" OPERATOR(pg_catalog.=) ANY ('{1}'::pg_catalog.int8[])
 SELECT * INTO copied FROM orders WHERE user_id = 42;
 --> defines
---> refused (unsupported): a table cannot be created from the rows of several shards
--->   detail: The new table is on the home shard, and the rows of the query are elsewhere.
--->   hint: Create the table first, then insert the rows.
+--> pull in parts on s3 for s1
+--> sends SELECT * INTO copied FROM (SELECT c1 AS "id", c2 AS "user_id", c3 AS "total", c4 AS "status", c5 AS "created", c6 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders WHERE user_id = 42
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."id" AS c1, (NULL::"public"."orders")."user_id" AS c2, (NULL::"public"."orders")."total" AS c3, (NULL::"public"."orders")."status" AS c4, (NULL::"public"."orders")."created" AS c5, (NULL::"public"."orders")."product_id" AS c6 WITH NO DATA
+--> s3 gets SELECT 0::pg_catalog.int2, "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" AS "orders" WHERE (user_id = 42) AND "orders"."user_id" OPERATOR(pg_catalog.=) ANY ('{42}'::pg_catalog.int8[])
 SELECT * INTO copied FROM orders;
 --> defines
---> refused (unsupported): a table cannot be created from the rows of several shards
--->   detail: The new table is on the home shard, and the rows of the query are elsewhere.
--->   hint: Create the table first, then insert the rows.
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT * INTO copied FROM (SELECT "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "id", c2 AS "user_id", c3 AS "total", c4 AS "status", c5 AS "created", c6 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."id" AS c1, (NULL::"public"."orders")."user_id" AS c2, (NULL::"public"."orders")."total" AS c3, (NULL::"public"."orders")."status" AS c4, (NULL::"public"."orders")."created" AS c5, (NULL::"public"."orders")."product_id" AS c6 WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "user_id", "total", "status", "created", "product_id" FROM "public"."orders"
 CREATE TABLE copied AS SELECT * FROM countries;
 --> defines
 --> home on s1

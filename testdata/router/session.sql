@@ -259,9 +259,10 @@ DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT * FROM settings;
 --> home on s1
 DECLARE c CURSOR FOR SELECT * FROM customers;
 --> verb declare, name c, inner SELECT * FROM customers
---> refused (unsupported): cursor over several shards is not supported
--->   detail: The rows of its query are on several shards.
--->   hint: Run the query itself, or give it a shard key.
+--> pull in parts on s1 s3 s4 for s2
+--> sends DECLARE c CURSOR FOR SELECT * FROM (SELECT "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers" UNION ALL SELECT c1 AS "id", c2 AS "name", c3 AS "email", c4 AS "code", c5 AS "balance", c6 AS "score", c7 AS "country", c8 AS "created" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."id" AS c1, (NULL::"public"."customers")."name" AS c2, (NULL::"public"."customers")."email" AS c3, (NULL::"public"."customers")."code" AS c4, (NULL::"public"."customers")."balance" AS c5, (NULL::"public"."customers")."score" AS c6, (NULL::"public"."customers")."country" AS c7, (NULL::"public"."customers")."created" AS c8 WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "id", "name", "email", "code", "balance", "score", "country", "created" FROM "public"."customers"
 DECLARE "for" NO SCROLL CURSOR FOR SELECT 'for' FROM customers WHERE id = 42 FOR UPDATE;
 --> verb declare, name for, inner SELECT 'for' FROM customers WHERE id = 42 FOR UPDATE, writes
 --> one on s3
@@ -293,9 +294,7 @@ COPY customers FROM STDIN;
 --> split on s1 s2 s3 s4
 COPY customers TO STDOUT;
 --> verb copy out
---> refused (unsupported): COPY out of a sharded table is not supported yet
--->   detail: The rows of "customers" are on several shards.
--->   hint: COPY (SELECT … WHERE "id" = …) TO STDOUT, or SELECT.
+--> gather on s1 s2 s3 s4
 COPY solo_events FROM STDIN;
 --> verb copy in, writes
 --> one on s2
@@ -310,9 +309,7 @@ COPY (SELECT * FROM customers WHERE id = 42) TO STDOUT;
 --> one on s3
 COPY (SELECT * FROM customers) TO STDOUT;
 --> verb copy out
---> refused (unsupported): COPY of a query on several shards is not supported yet
--->   detail: The rows of the query are on several shards.
--->   hint: Give the query a shard key, or use SELECT.
+--> gather on s1 s2 s3 s4
 COPY settings FROM '/tmp/x';
 --> writes
 --> home on s1

@@ -677,14 +677,14 @@ EXPLAIN INSERT INTO customers (id) VALUES (42), (43);
 -->   hint: EXPLAIN ROUTE shows what is sent to which shard.
 COPY (UPDATE customers SET name = 'x' RETURNING id) TO STDOUT;
 --> verb copy out, writes
---> refused (unsupported): COPY of a query on several shards is not supported yet
--->   detail: The rows of the query are on several shards.
--->   hint: Give the query a shard key, or use SELECT.
+--> refused (unsupported): COPY of this statement over several shards is not supported
+-->   detail: Its rows are on several shards.
+-->   hint: Give it a shard key, or use COPY of a query TO STDOUT.
 COPY (DELETE FROM customers WHERE id IN (42, 43) RETURNING id) TO STDOUT;
 --> verb copy out, writes
---> refused (unsupported): COPY of a query on several shards is not supported yet
--->   detail: The rows of the query are on several shards.
--->   hint: Give the query a shard key, or use SELECT.
+--> refused (unsupported): COPY of this statement over several shards is not supported
+-->   detail: Its rows are on several shards.
+-->   hint: Give it a shard key, or use COPY of a query TO STDOUT.
 WITH d AS (DELETE FROM customers RETURNING id) SELECT count(*) FROM d;
 --> writes
 --> refused (cross-shard write): data-modifying WITH needs the rows of several shards
