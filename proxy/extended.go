@@ -217,7 +217,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	}
 	record(c, p.text, &p.plan)
 	if p.part == nil || p.stmt.Verb == router.Commit && c.isLocal(p.stmt) {
-		return c.executeLocal(ctx, p, limit)
+		return c.executeLocal(ctx, name, p, limit)
 	}
 	if _, err := c.use(ctx, p.part.shard, false); err != nil {
 		return c.reject(err)

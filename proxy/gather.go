@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pgring/pgring/pgwire"
@@ -33,7 +35,7 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 	if g.plan.Out != nil {
 		return c.copyOut(ctx, g)
 	}
-	if g.merge.Unsure {
+	if g.merge.Unsure || c.writesOddly() && (len(g.merge.Order) > 0 || len(g.merge.Aggregates) > 0) {
 		if fits, err := c.fitsMerge(ctx, g); err != nil || !fits {
 			return c.pullInstead(ctx, g, err)
 		}
@@ -85,7 +87,23 @@ func (c *session) fitsMerge(ctx context.Context, g *gathering) (bool, error) {
 	}
 	fields, _ := pgwire.ParseRowDescription(seen.fields)
 	_, err = merge.New(g.merge, fields)
-	return err == nil, nil
+	return err == nil && !(c.writesOddly() && slices.ContainsFunc(fields, hasStyle)), nil
+}
+
+// writesOddly reports whether the session's settings may write values in a form that does not show their order.
+func (c *session) writesOddly() bool {
+	dates, changed := c.state.settings.Lookup("datestyle")
+	bytes, _ := c.state.settings.Lookup("bytea_output")
+	return changed && !strings.Contains(strings.ToLower(dates), "iso") || strings.Contains(strings.ToLower(bytes), "escape")
+}
+
+// hasStyle reports whether a setting decides how a column's values are written as text.
+func hasStyle(f pgwire.Field) bool {
+	switch f.Type {
+	case 17, 1082, 1114, 1184: // bytea, date, timestamp, timestamptz
+		return true
+	}
+	return false
 }
 
 // pullInstead answers by copying rows what cannot be merged, unless there is an error, which has been told.
@@ -93,23 +111,32 @@ func (c *session) pullInstead(ctx context.Context, g *gathering, told error) err
 	if told != nil {
 		return told
 	}
-	stmt, err := c.srv.router.Pull(c.snap, c.state.env, []byte(g.client))
+	stmt, plan, err := c.planPull(g.client, g.bind)
 	if err != nil {
 		return c.reject(err)
 	}
+	return c.pull(ctx, &pull{stmt: stmt, plan: plan, text: g.client, bind: g.bind, oids: g.oids, describe: g.describe})
+}
+
+// planPull plans as a pull what was planned as a gather.
+func (c *session) planPull(text string, bind *bindMessage) (*router.Statement, *router.Plan, error) {
+	stmt, err := c.srv.router.Pull(c.snap, c.state.env, []byte(text))
+	if err != nil {
+		return nil, nil, err
+	}
 	var values router.Values
-	if g.bind != nil {
-		values = g.bind
+	if bind != nil {
+		values = bind
 	}
 	plan, err := stmt.Plan(c.snap, values)
 	if err != nil {
-		return c.reject(err)
+		return nil, nil, err
 	}
-	record(c, g.client, &plan)
+	record(c, text, &plan)
 	if plan.Kind != router.Pull {
-		return c.reject(errUnsupported("statement cannot be answered from several shards", "Add a condition on the shard key."))
+		return nil, nil, errUnsupported("statement cannot be answered from several shards", "Add a condition on the shard key.")
 	}
-	return c.pull(ctx, &pull{stmt: stmt, plan: &plan, text: g.client, bind: g.bind, oids: g.oids, describe: g.describe})
+	return stmt, &plan, nil
 }
 
 // clientError returns err if it means that the client is gone.
@@ -137,6 +164,7 @@ func (c *session) startGather(ctx context.Context, g *gathering) ([]*shardRows, 
 		if err != nil {
 			return nil, c.reject(err)
 		}
+		p.scratch = p.scratch || g.stmt != nil && g.stmt.Access != router.Read // a lock of a row gives the transaction an id
 		sources = append(sources, &shardRows{session: c, part: p, oids: oids, extended: g.bind != nil, limit: c.policy.MessageLimit})
 	}
 	c.turn.part = nil

@@ -11,7 +11,7 @@ import (
 )
 
 // executeLocal runs a portal that does not live on one server.
-func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error {
+func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limit int) error {
 	if c.isLocal(p.stmt) {
 		return c.control(ctx, p.stmt, p.text, p.values)
 	}
@@ -22,12 +22,20 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 	if err := c.drain(); err != nil {
 		return err
 	}
-	if limit > 0 {
-		return c.reject(errUnsupported("a row limit on a statement of several shards is not supported",
-			"Fetch all rows, or add a condition on the shard key."))
+	if c.tx.failed {
+		return c.reject(errFailedTransaction())
 	}
 	if p.done {
 		return c.executeAgain(p)
+	}
+	switch {
+	case limit == 0:
+	case p.returnsRows():
+		p.done = true
+		return c.openPortal(ctx, name, p, limit)
+	case p.stmt.Returns || p.plan.Kind == router.Gather:
+		return c.reject(errUnsupported("a row limit on this statement of several shards is not supported",
+			"Fetch all rows, or add a condition on the shard key."))
 	}
 	p.done = true
 	switch p.plan.Kind {
@@ -51,7 +59,7 @@ func (c *session) executeLocal(ctx context.Context, p *portal, limit int) error 
 
 // executeAgain answers for a portal that has been run to its end, as PostgreSQL does: a query has no more rows.
 func (c *session) executeAgain(p *portal) error {
-	if p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull) {
+	if p.returnsRows() {
 		return c.replyTag("SELECT 0")
 	}
 	if p.again != "" {

@@ -26,7 +26,7 @@ type participant struct {
 	skips    bool   // after an error it ignores everything up to Sync
 	unsynced bool   // it got extended messages and no Sync since
 	pinned   bool   // session state lives on it
-	scratch  bool   // a temporary table of the session's own was made in the open transaction, which so has an id
+	scratch  bool   // the open transaction has an id without having written: of the session's temporary table, or of row locks
 	opaque   bool   // it ran code that may have changed settings unseen
 	unnamed  uint64 // the session's unnamed statement that is parsed there; 0: none
 }

@@ -1,7 +1,7 @@
 package proxy_test
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 
 	"github.com/pgring/pgring/backend"
@@ -113,14 +113,46 @@ func TestHeldCursorDoesNotLeak(t *testing.T) {
 	}
 }
 
-func TestRowLimitOfAGatherIsRefused(t *testing.T) {
+// TestRowLimitsOverShardsAnswerAsPostgres: a portal that is not read to its end stays open.
+func TestRowLimitsOverShardsAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 1}})
+	sameAll(t, w, [][2]string{
+		{"a gather", "Q BEGIN | P q SELECT name || '' FROM users WHERE age > $1 ORDER BY age | B c q 0 | DP c | E c 1 | S | E c 1 | E c 5 | E c 5 | S | CP c | S | Q COMMIT"},
+		{"a pull", "Q BEGIN | P . SELECT n + 0, count(*) FROM notes GROUP BY n ORDER BY n | B c . | DP c | E c 2 | S | E c 2 | DP c | S | E c 2 | S | Q SELECT 1 | Q COMMIT"},
+		{"two, and statements between", "Q BEGIN | P . SELECT n + 0 FROM notes ORDER BY n, user_id | B c . | E c 2 | S | P . SELECT avg(age) + 0 FROM users GROUP BY age ORDER BY 1 | B d . | E d 1 | S | E c 2 | E d 1 | S | Q SELECT avg(age) FROM users | Q UPDATE users SET age = 7 WHERE id = {a} | E c 1 | E d 5 | S | Q COMMIT | E c 1 | S"},
+		{"without a block, up to Sync", "P . SELECT name || '' FROM users ORDER BY name | B c . | E c 1 | E c 1 | S | E c 1 | S | Q SELECT avg(age) FROM users | P . SELECT name || '' FROM users ORDER BY name | B . . | E . 2 | E . 0 | S"},
+		{"more than there is", "P . SELECT name || '' FROM users ORDER BY name | B . . | E . 100 | S | P . SELECT name FROM users WHERE age > 50 ORDER BY name | B . . | E . 1 | S"},
+		{"closed early", "Q BEGIN | P . SELECT name || '' FROM users ORDER BY name | B c . | E c 1 | CP c | E c 1 | S | Q ROLLBACK"},
+		{"failing", "Q BEGIN | P . SELECT 1/(age-2) FROM users ORDER BY age | B c . | E c 1 | S | E c 1 | S | Q ROLLBACK | P . SELECT 1/(age-1) FROM users ORDER BY age | B c . | E c 1 | S | Q SELECT avg(age) FROM users"},
+		{"binary", "Q BEGIN | P q SELECT age + 0 FROM users ORDER BY age | BB c q | DP c | E c 1 | S | E c 1 | S | Q COMMIT"},
+		{"gone with its savepoint", "Q BEGIN | Q SAVEPOINT s | P . SELECT name || '' FROM users ORDER BY name | B c . | E c 1 | S | Q ROLLBACK TO s | E c 1 | S | Q ROLLBACK"},
+		{"of writes, which it does not matter for", "P . UPDATE users SET age = age + 1 | B . . | E . 1 | S | Q SELECT sum(age) FROM users"},
+	})
+}
+
+// TestRowLocksOverShards: what is locked on every shard stays so until the block ends, and is no write.
+func TestRowLocksOverShards(t *testing.T) {
 	t.Parallel()
 	w := startTwin(t, options{})
+	sameAll(t, w, [][2]string{
+		{"answers", "Q BEGIN | Q SELECT name, age FROM users ORDER BY age DESC FOR UPDATE | Q SELECT name FROM users WHERE age > 1 ORDER BY age FOR SHARE OF users | Q SELECT u.name, n.body FROM users u JOIN notes n ON n.user_id = u.id WHERE n.n = 1 ORDER BY u.age FOR UPDATE OF n SKIP LOCKED | P q SELECT name FROM users WHERE age > $1 ORDER BY age FOR NO KEY UPDATE | B . q 1 | E . | S | Q COMMIT | Q SELECT name FROM users ORDER BY age FOR UPDATE"},
+		{"before a write", "Q BEGIN | Q SELECT name FROM users ORDER BY age FOR UPDATE | Q UPDATE users SET age = 20 WHERE id = {b} | Q COMMIT | Q SELECT age FROM users ORDER BY age"},
+	})
 	w.reset(t)
-	f := w.frames()
-	got := f.ask("P . SELECT id FROM users | B . . | E . 1 | S")
-	if !strings.HasPrefix(got, "1 2 E:0A000:") || !strings.HasSuffix(got, " Z:I") {
-		t.Fatalf("got %s", got)
+	a, b := w.connect(), w.connect()
+	run(t, a, "BEGIN")
+	run(t, a, "SELECT * FROM users WHERE age > 1 FOR UPDATE")
+	for i, key := range w.keys3 {
+		_, err := b.Exec(background, fmt.Sprintf("SELECT * FROM users WHERE id = %d FOR UPDATE NOWAIT", key))
+		if i == 0 {
+			must(t, err)
+			continue
+		}
+		wantCode(t, err, "55P03")
 	}
-	f.want("Q SELECT count(*) FROM users", "T:count/20/-1/0/0 D:3 C:SELECT_1 Z:I")
+	run(t, a, "COMMIT")
+	run(t, b, "SELECT * FROM users FOR UPDATE NOWAIT")
+	refused(t, b, "SELECT * FROM users LIMIT 1 FOR UPDATE", "0A000")
+	refused(t, b, "SELECT * FROM users WHERE age IN (SELECT n FROM notes FOR UPDATE)", "0A000")
 }

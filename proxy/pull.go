@@ -28,6 +28,9 @@ type pull struct {
 	oids     []uint32
 	describe bool // the client expects a RowDescription
 
+	portal []byte // the client's name for the portal that stays open on the final server; nil: none does
+	limit  int    // rows to return of it now
+
 	final   *participant
 	sources []*shardRows
 	fields  []byte // the RowDescription that the client's text has over the tables themselves
@@ -58,6 +61,24 @@ func (c *session) pull(ctx context.Context, g *pull) error {
 		return c.failPull(g, err)
 	}
 	return c.answerPull(g)
+}
+
+// openPortal runs the client's portal with a row limit: the rows that it needs are copied, and it stays open on the final server.
+func (c *session) openPortal(ctx context.Context, name []byte, p *portal, limit int) error {
+	plan := &p.plan
+	stmt := p.stmt
+	if plan.Kind == router.Gather {
+		var err error
+		if stmt, plan, err = c.planPull(p.text, p.values); err != nil {
+			return c.reject(err)
+		}
+	}
+	g := &pull{stmt: stmt, plan: plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, portal: append([]byte{}, name...), limit: limit}
+	if err := c.pull(ctx, g); err != nil {
+		return err
+	}
+	p.part = g.final
+	return nil
 }
 
 // takePull takes the connections, in the order of the shards' names as gather does.
@@ -99,6 +120,9 @@ func (c *session) usePlain(ctx context.Context, shard ring.ShardID, writes bool)
 func (c *session) preparePull(ctx context.Context, g *pull) error {
 	if g.stmt.Verb == router.Declare && !g.stmt.Hold && !c.tx.active {
 		return g.outsideBlock()
+	}
+	if g.portal != nil {
+		g.final.unsynced = true // the portal lives as long as the client's pipeline, or its transaction
 	}
 	g.own = !g.final.began && !g.final.unsynced
 	if g.own {
@@ -320,6 +344,9 @@ func (c *session) sendPull(g *pull) error {
 		{kind: stepExecute, noted: noted},
 		{kind: stepClose, hidden: true, id: rewrittenID}, // or the table could not be dropped
 	}
+	if g.portal != nil {
+		steps = steps[:4]
+	}
 	if !c.unit.open {
 		steps = append(steps, step{kind: stepSync})
 	}
@@ -345,12 +372,19 @@ func (g *pull) message(kind stepKind) []byte {
 		if g.bind == nil {
 			return pgwire.AppendBind(nil, ownPortal, "")
 		}
-		return appendBindTo(nil, &bindMessage{portal: []byte(ownPortal), rest: g.bind.rest}, "")
+		return appendBindTo(nil, &bindMessage{portal: []byte(g.portalName()), rest: g.bind.rest}, "")
 	case stepExecute:
-		return pgwire.AppendExecute(nil, ownPortal, 0)
+		return pgwire.AppendExecute(nil, g.portalName(), uint32(g.limit))
 	default:
 		return pgwire.AppendEmpty(nil, pgwire.Sync)
 	}
+}
+
+func (g *pull) portalName() string {
+	if g.portal != nil {
+		return string(g.portal)
+	}
+	return ownPortal
 }
 
 // failPull reports why the statement failed before it could be answered.
@@ -376,10 +410,10 @@ func (c *session) endPull(g *pull, answered bool) {
 		_, err = g.final.run("COMMIT")
 	case g.own:
 		err = c.rollbackPart(g.final)
-	case answered && g.stmt.Verb == router.Declare: // the cursor reads the table as long as the transaction lasts
+	case answered && (g.stmt.Verb == router.Declare || g.portal != nil): // it reads the table as long as the transaction lasts
 		c.kept++
 		_, err = g.final.run(fmt.Sprintf("ALTER TABLE pg_temp.%s RENAME TO pgring_kept_%d", copyTarget(g.plan.Copy), c.kept))
-		c.tx.failed = c.tx.failed || err != nil
+		c.tx.failed = c.tx.failed || c.tx.active && err != nil
 	case answered:
 		_, err = g.final.run(g.plan.Copy.Drop)
 		c.tx.failed = c.tx.failed || c.tx.active && err != nil

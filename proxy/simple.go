@@ -55,7 +55,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	plan, err := c.plan(stmt, b.Values)
 	if err != nil {
-		return c.reject(err)
+		return c.reject(c.reconsider(ctx, b, err))
 	}
 	record(c, b.Text, &plan)
 	if err := c.admit(ctx, stmt, &plan, b.Values); err != nil {
@@ -79,6 +79,23 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		return err
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
+}
+
+// reconsider returns what to tell of a statement that is refused: if it calls a function that is not known, the home shard's own
+// error, if it has one.
+func (c *session) reconsider(ctx context.Context, b *router.Bound, refused error) error {
+	if !b.Unknown {
+		return refused
+	}
+	c.takeTime()
+	p, err := c.usePlain(ctx, c.home(), false)
+	if err != nil {
+		return err
+	}
+	if _, err := p.inspect(string(b.Text), nil); err != nil {
+		return err
+	}
+	return refused
 }
 
 func textOf(plan *router.Plan, text []byte) string {

@@ -117,6 +117,11 @@ type portal struct {
 	again  string       // the tag of running it again, if it may be
 }
 
+// returnsRows reports whether the portal reads rows of several shards that come as they are asked for.
+func (p *portal) returnsRows() bool {
+	return p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull)
+}
+
 // definition is a change to session.statements that is undone if the server refuses it.
 type definition struct {
 	name string

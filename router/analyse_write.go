@@ -115,6 +115,7 @@ func (a *analysis) delete(s *pg.DeleteStmt, outer *cte) *query {
 
 // returning analyses RETURNING.
 func (a *analysis) returning(q *query, list []*pg.Node) {
+	a.st.Returns = a.st.Returns || len(list) > 0
 	a.expressions(q, list...)
 	q.stmt = &pg.SelectStmt{TargetList: list}
 	q.outputs = a.targets(q)

@@ -87,6 +87,7 @@ func (a *analysis) functions() {
 		if class.user {
 			a.survey.callsUser = true
 		}
+		st.Unknown = st.Unknown || !class.known
 		if class.volatile {
 			a.survey.volatileCalls = true
 		}

@@ -68,17 +68,23 @@ func (w *gathering) shape() {
 		w.no("UNION, INTERSECT and EXCEPT over several shards are not supported.")
 	case len(w.s.ValuesLists) > 0:
 		w.no("A VALUES list with subqueries over several shards is not supported.")
-	case len(w.s.LockingClause) > 0 || w.a.survey.locking:
-		w.no("Row locks over several shards are not supported.")
+	case w.a.survey.locking && !w.locksAll():
+		w.no("Row locks over several shards are taken of all rows of a plain SELECT only, without LIMIT and subqueries.")
 	case w.s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES:
 		w.no("WITH TIES over several shards is not supported.")
 	case distinctOn(w.s):
 		w.no("DISTINCT ON over several shards is not supported.")
 	case len(w.a.st.homes) > 0 || w.a.st.catalogs:
 		w.no("It uses tables that only the home shard has.")
-	case w.a.st.Access != Read:
+	case w.a.hasEffects():
 		w.no("It may have side effects, which would happen on each shard.")
 	}
+}
+
+// locksAll says whether the rows that the statement locks are those that it
+// returns: with a LIMIT each shard would lock more.
+func (w *gathering) locksAll() bool {
+	return len(w.s.LockingClause) > 0 && w.s.LimitCount == nil && w.s.LimitOffset == nil && !w.nested()
 }
 
 // levels checks that only the outermost level reads sharded tables: what the

@@ -55,6 +55,11 @@ func (a *analysis) selectQuery(s *pg.SelectStmt, parent *query, ctes *cte, own *
 	if s.IntoClause != nil {
 		a.claimed[s.IntoClause.Rel] = true
 	}
+	for _, n := range s.LockingClause {
+		for _, of := range n.GetLockingClause().GetLockedRels() { // they are names of the FROM list
+			a.claimed[of.GetRangeVar()] = true
+		}
+	}
 	return q
 }
 

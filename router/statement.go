@@ -94,6 +94,8 @@ type Statement struct {
 	Query         bool        // Set: it is SELECT set_config(…), which answers a row
 	Chain         bool        // COMMIT AND CHAIN, ROLLBACK AND CHAIN
 	Hold          bool        // DECLARE … WITH HOLD
+	Returns       bool        // it is a write with RETURNING
+	Unknown       bool        // it calls a function that neither PostgreSQL nor the snapshot has
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
 	Copies        bool        // INSERT, UPDATE, DELETE or MERGE of a reference table: each shard changes its own copy, all alike
 	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed

@@ -67,6 +67,9 @@ func newAttempt(seed uint64) *attempt {
 	if g.chance(50) {
 		a.bindSeed = g.Uint64() | 1
 	}
+	if g.chance(12) && a.around(g) {
+		return a
+	}
 	count := 1
 	if g.chance(6) {
 		count, a.begun = 2+g.IntN(3), g.chance(80)
@@ -80,6 +83,31 @@ func newAttempt(seed uint64) *attempt {
 		a.steps, a.wholes = append(a.steps, q.tree), append(a.wholes, q.whole)
 	}
 	return a
+}
+
+// around puts a query into a statement: COPY, a cursor, or a new table. The answers to these say nothing of an order or of types, so
+// the query must have neither a LIMIT without one nor floats that are rounded.
+func (a *attempt) around(g *generator) bool {
+	q := g.read()
+	if q.whole != nil || rounding.MatchString(q.tree.String()) {
+		return false
+	}
+	var steps []*tree
+	switch g.IntN(5) {
+	case 0, 1:
+		a.bindSeed = 0 // COPY takes no parameters
+		steps = []*tree{of("", "COPY (%s) TO STDOUT%s", q.tree, pick(g, "", " CSV HEADER", " (FORMAT csv, FORCE_QUOTE *)", " (HEADER)"))}
+	case 2, 3:
+		a.begun = true
+		steps = []*tree{of("", "DECLARE c%s CURSOR FOR %s", pick(g, "", " SCROLL", " NO SCROLL"), q.tree), of("", pick(g, "FETCH ALL FROM c", "FETCH 100000 FROM c"))}
+		if g.chance(30) {
+			steps = append(steps[:1:1], g.read().tree, steps[1])
+		}
+	default:
+		steps = []*tree{of("", "CREATE TEMP TABLE made AS %s", q.tree), of("", "SELECT * FROM made")}
+	}
+	a.steps, a.wholes = steps, make([]*tree, len(steps))
+	return true
 }
 
 // texts are the statements as they are sent.

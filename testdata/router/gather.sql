@@ -435,9 +435,8 @@ WITH o AS (SELECT * FROM orders) SELECT * FROM o;
 -- What is refused.
 SELECT * FROM customers FOR UPDATE;
 --> writes
---> refused (unsupported): statement cannot be answered from several shards
--->   detail: Row locks over several shards are not supported.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> gather on s1 s2 s3 s4
+--> merge: concatenated
 SELECT id FROM customers UNION ALL SELECT user_id FROM orders;
 --> pull in parts on s2 s3 s4 for s1
 --> sends SELECT id FROM (SELECT "id" FROM "public"."customers" UNION ALL SELECT c1 AS "id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers UNION ALL SELECT user_id FROM (SELECT "id", "user_id" FROM "public"."orders" UNION ALL SELECT c2 AS "id", c3 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 1) orders
