@@ -223,3 +223,22 @@ SELECT typname, typtype FROM pg_type WHERE typname IN ('mood', 'rating', 'point2
 SELECT enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid WHERE typname = 'mood' ORDER BY enumsortorder;
 SELECT enum_range(NULL::mood)::text;
 SELECT to_regclass('people') IS NOT NULL, to_regclass('missing');
+--begin
+CREATE TABLE made AS SELECT mood, count(*) AS n, avg(age) AS a, min(born) AS b FROM people GROUP BY mood;
+SELECT * FROM made ORDER BY mood;
+INSERT INTO made SELECT 'sad', 1, 2, NULL;
+SELECT sum(n) FROM made;
+DROP TABLE made;
+--end
+--begin
+CREATE TABLE IF NOT EXISTS made (a, b) AS SELECT id, stars FROM people WHERE id > 3 WITH DATA;
+SELECT * FROM made ORDER BY a;
+CREATE TABLE IF NOT EXISTS made AS SELECT login FROM accounts;
+DROP TABLE made;
+--end
+--begin
+CREATE TABLE made AS SELECT id, name, height FROM people WITH NO DATA;
+SELECT * FROM made;
+DROP TABLE made;
+--end
+CREATE TABLE made AS SELECT wrong FROM people;

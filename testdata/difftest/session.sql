@@ -317,3 +317,63 @@ SELECT 'unterminated;
 SELECT $1;
 SELECT ;
 SELECT 1 AS "a;b", ';' AS c;
+-- Cursors, tables and locks over several shards.
+--begin
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT id, name, mood FROM people ORDER BY name, id;
+--ordered
+FETCH 3 FROM c;
+--ordered
+FETCH PRIOR FROM c;
+MOVE ABSOLUTE 5 FROM c;
+--ordered
+FETCH RELATIVE 0 FROM c;
+DECLARE d NO SCROLL CURSOR FOR SELECT age, count(*), avg(balance) FROM people GROUP BY age ORDER BY age;
+--ordered
+FETCH 2 FROM d;
+SELECT count(DISTINCT age) FROM people;
+--ordered
+FETCH LAST FROM c;
+--ordered
+FETCH ALL FROM d;
+CLOSE c;
+COMMIT;
+--end
+--begin
+BEGIN;
+UPDATE people SET age = 77 WHERE id = 3;
+DECLARE c CURSOR FOR SELECT id, age FROM people WHERE age > 30 ORDER BY id;
+UPDATE people SET age = 78 WHERE id = 3;
+--ordered
+FETCH ALL FROM c;
+ROLLBACK;
+--end
+--begin
+DECLARE h CURSOR WITH HOLD FOR SELECT p.id, o.item FROM people p LEFT JOIN orders o ON o.person_id = p.boss ORDER BY p.id, o.id;
+--ordered
+FETCH 2 FROM h;
+SELECT count(*) FROM people;
+--ordered
+FETCH 2 FROM h;
+CLOSE h;
+FETCH 1 FROM h;
+--end
+DECLARE c CURSOR FOR SELECT id FROM people;
+--begin
+BEGIN;
+CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT p.id, p.mood, l.amount FROM people p LEFT JOIN lines l ON l.person_id = p.id;
+SELECT mood, count(*), sum(amount) FROM mine GROUP BY mood ORDER BY mood;
+SELECT count(*) FROM mine JOIN people USING (id);
+SELECT * INTO TEMP others FROM (SELECT item, max(qty) AS most FROM orders GROUP BY item) x;
+SELECT * FROM others ORDER BY item;
+COMMIT;
+--end
+--begin
+BEGIN;
+SELECT id, age FROM people WHERE age > 20 ORDER BY id FOR UPDATE;
+SELECT p.id, o.id FROM people p JOIN orders o ON o.person_id = p.id ORDER BY p.id, o.id FOR SHARE OF p NOWAIT;
+UPDATE people SET age = 50 WHERE id = 3;
+ROLLBACK;
+--end
+SELECT k, n FROM bag WHERE n > 0 FOR KEY SHARE SKIP LOCKED;
+SELECT id FROM people p WHERE id = 3 FOR UPDATE OF p;
