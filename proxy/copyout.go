@@ -17,7 +17,7 @@ func (c *session) copyOut(ctx context.Context, g *gathering) error {
 		return err
 	}
 	c.awaitAnswers(ctx, sources)
-	if err = c.relayCopies(g, sources); err != nil {
+	if err = c.streamCopies(g, sources); err != nil {
 		c.abortGather(ctx, sources)
 		return c.failGather(sources, err)
 	}
@@ -30,11 +30,11 @@ func (c *session) copyOut(ctx context.Context, g *gathering) error {
 	return c.write(c.out)
 }
 
-// relayCopies relays the data of all sources, one after another.
-func (c *session) relayCopies(g *gathering, sources []*shardRows) error {
+// streamCopies relays the data of all sources, one after another.
+func (c *session) streamCopies(g *gathering, sources []*shardRows) error {
 	for i, s := range sources {
 		d := copyData{shardRows: s, first: i == 0, last: i == len(sources)-1, begins: true, binary: g.plan.Out.Binary, header: g.plan.Out.Header}
-		if err := c.relayCopy(&d); err != nil {
+		if err := c.streamCopy(&d); err != nil {
 			return err
 		}
 	}
@@ -49,7 +49,7 @@ type copyData struct {
 	binary, header bool
 }
 
-func (c *session) relayCopy(d *copyData) error {
+func (c *session) streamCopy(d *copyData) error {
 	for !d.ended {
 		typ, size, err := d.peek()
 		if err != nil {
@@ -57,7 +57,7 @@ func (c *session) relayCopy(d *copyData) error {
 		}
 		switch typ {
 		case pgwire.CopyData:
-			err = c.relayCopyData(d, size)
+			err = c.streamCopyData(d, size)
 		case pgwire.CopyOutResponse:
 			var frame []byte
 			if frame, err = d.frame(size); err == nil && d.first {
@@ -73,10 +73,10 @@ func (c *session) relayCopy(d *copyData) error {
 	return nil
 }
 
-// relayCopyData relays one message of data, without what only the whole has: a header line before it, or the header and trailer of
+// streamCopyData relays one message of data, without what only the whole has: a header line before it, or the header and trailer of
 // binary data. PostgreSQL sends each row in a message, the header line and the trailer in one of their own; the binary header comes
 // before what is first in the same message.
-func (c *session) relayCopyData(d *copyData, size int) error {
+func (c *session) streamCopyData(d *copyData, size int) error {
 	begins := d.begins
 	d.begins = false
 	const trailer = pgwire.HeaderSize + 2
@@ -88,7 +88,7 @@ func (c *session) relayCopyData(d *copyData, size int) error {
 		if err != nil {
 			return err
 		}
-		return c.relayBinary(d, frame[pgwire.HeaderSize:], begins)
+		return c.streamBinary(d, frame[pgwire.HeaderSize:], begins)
 	}
 	return c.passData(d.shardRows, size)
 }
@@ -110,8 +110,8 @@ func (c *session) passData(s *shardRows, size int) error {
 	return err
 }
 
-// relayBinary relays a message that may have the header of binary data, or be its trailer.
-func (c *session) relayBinary(d *copyData, data []byte, begins bool) error {
+// streamBinary relays a message that may have the header of binary data, or be its trailer.
+func (c *session) streamBinary(d *copyData, data []byte, begins bool) error {
 	const header = 19 // signature, flags, length of the extension, which is empty
 	var out []byte
 	if begins && len(data) >= header {
