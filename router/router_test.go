@@ -280,13 +280,13 @@ func TestSessionsShareTheCache(t *testing.T) {
 func TestOneMessageManyStatements(t *testing.T) {
 	r, snap, env := New(Config{}), newShop().snapshot(1), testEnv()
 	var scratch Scratch
-	text := "BEGIN; INSERT INTO orders (user_id, id) VALUES (42, 1) /* x */; UPDATE customers SET name = 'ü' WHERE id = 7;SELECT id FROM orders FOR UPDATE; COMMIT"
+	text := "BEGIN; INSERT INTO orders (user_id, id) VALUES (42, 1) /* x */; UPDATE customers SET name = 'ü' WHERE id = 7;SELECT id FROM orders LIMIT 1 FOR UPDATE; COMMIT"
 	bounds, err := r.Query(snap, env, []byte(text), &scratch)
 	if err != nil || len(bounds) != 5 {
 		t.Fatal(len(bounds), err)
 	}
 	for i, want := range []string{"BEGIN", "INSERT INTO orders (user_id, id) VALUES (42, 1) /* x */", "UPDATE customers SET name = 'ü' WHERE id = 7",
-		"SELECT id FROM orders FOR UPDATE", "COMMIT"} {
+		"SELECT id FROM orders LIMIT 1 FOR UPDATE", "COMMIT"} {
 		b := &bounds[i]
 		if string(b.Text) != want || !strings.HasPrefix(text[b.Offset:], want) {
 			t.Errorf("statement %d is %q at %d", i, b.Text, b.Offset)
@@ -372,7 +372,7 @@ func TestExplainSaysWhy(t *testing.T) {
 		"EXPLAIN ROUTE SELECT * FROM settings":                                      "1 home settings  s1 | home tables are on s1 | SELECT * FROM settings",
 		"EXPLAIN ROUTE SELECT 1":                                                    "1 home   s1 | needs no table: any shard answers | SELECT 1",
 		"EXPLAIN ROUTE SELECT * FROM countries":                                     "1 reference countries  s1 | reference tables are on every shard | SELECT * FROM countries",
-		"EXPLAIN ROUTE SELECT name FROM customers FOR UPDATE":                       "1 refused customers   | statement cannot be answered from several shards: Row locks over several shards are not supported. | ",
+		"EXPLAIN ROUTE SELECT name FROM customers LIMIT 1 FOR UPDATE":               "1 refused customers   | statement cannot be answered from several shards: Row locks over several shards are not supported. | ",
 		"EXPLAIN ROUTE SELECT count(DISTINCT name) FROM customers":                  "1 pull customers  s1 | customers has no key condition: all 4 owners; rows are copied to s3, which answers: Aggregate count with these arguments cannot be combined from the shards' parts. | SELECT 0::pg_catalog.int2, \"name\" FROM \"public\".\"customers\"",
 		"EXPLAIN ROUTE SELECT id FROM customers WHERE id IN (1, 42) ORDER BY score": "1 gather customers 1, 42 s3 | customers.id = 1 → slot 13123 → s4; customers.id = 42 → slot 7114 → s3; rows are merged from 2 shards | SELECT id, score AS pgring_sort_1 FROM customers WHERE id IN (1, 42) ORDER BY score",
 		"EXPLAIN ROUTE DELETE FROM solo_events":                                     "1 one solo_events  s2 | all rows of solo_events are on s2 | DELETE FROM solo_events",
