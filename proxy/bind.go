@@ -72,9 +72,18 @@ func (c *session) rejectBind(ctx context.Context, err error) error {
 // bindOn sends Bind to the one server of the plan.
 func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []byte) error {
 	b := &c.bind
-	var err error
-	if p.work, err = c.coverBind(ctx, s, p, frame); err != nil {
-		return c.rejectBind(ctx, err)
+	if c.isCovered(p.stmt) {
+		w := &writing{stmt: p.stmt, plan: &p.plan, text: p.text, bind: b.keep(frame), shared: s.shared}
+		err := c.direct(w)
+		if err == nil && w.undo.Kind == router.UndoDerived {
+			return c.bindDerived(ctx, p, w)
+		}
+		if err == nil {
+			p.work, err = c.cover(ctx, w)
+		}
+		if err != nil {
+			return c.rejectBind(ctx, err)
+		}
 	}
 	c.tx.covered = p.work
 	part, err := c.useFor(ctx, &p.plan, p.stmt.Access != router.Read)
@@ -106,12 +115,13 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	return nil
 }
 
-// coverBind is cover for a bound statement.
-func (c *session) coverBind(ctx context.Context, s *statement, p *portal, frame []byte) (*work, error) {
-	if !c.isCovered(p.stmt) {
-		return nil, nil
-	}
-	return c.cover(ctx, &writing{stmt: p.stmt, plan: &p.plan, text: p.text, bind: c.bind.keep(frame), shared: s.shared})
+// bindDerived keeps a write whose undoing is derived: when it is executed, the session looks at its rows.
+func (c *session) bindDerived(ctx context.Context, p *portal, w *writing) error {
+	alone := p.plan
+	w.plan = &alone
+	p.plan = *w.parted()
+	p.values, p.write = w.bind, w
+	return c.bindLocally(ctx, string(w.bind.portal), p)
 }
 
 // appendBindTo builds the client's Bind with the statement's name on the server.

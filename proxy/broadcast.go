@@ -19,8 +19,10 @@ type spread struct {
 	text     string
 	bind     *bindMessage // nil: simple protocol
 	oids     []uint32
+	shared   *shared // nil: simple protocol
 	describe bool
-	returned bool // Split: it has answered with rows
+	returned bool     // Split: it has answered with rows
+	write    *writing // Split: it is on one shard, and its undoing is derived
 }
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.

@@ -48,9 +48,8 @@ const copyChunk = 32 << 10
 // runCopy runs COPY FROM STDIN on several shards, within the transaction that is open.
 func (c *session) runCopy(ctx context.Context, s *spread) (string, error) {
 	parts := s.parts()
-	if err := c.enlistAll(ctx, parts); err != nil {
-		c.syncBegun()
-		return "", c.reject(err)
+	if _, err := c.enlistAll(ctx, s, parts); err != nil {
+		return "", c.rejectBegun(err)
 	}
 	f := &copyFeed{session: c}
 	for _, part := range parts {

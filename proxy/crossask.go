@@ -43,6 +43,11 @@ func (p *participant) query(s *saga.Statement) (outcome, error) {
 
 // exchange sends messages of the extended protocol and reads the answer. In the middle of a pipeline they become part of it.
 func (p *participant) exchange(b []byte, last func(typ byte) bool) (outcome, error) {
+	return p.exchangeRows(b, nil, last)
+}
+
+// exchangeRows is exchange for all rows of an answer; their frames are valid until the next one.
+func (p *participant) exchangeRows(b []byte, row func(frame []byte), last func(typ byte) bool) (outcome, error) {
 	p.unnamed = 0
 	end := byte(pgwire.Sync)
 	if p.unsynced {
@@ -57,13 +62,13 @@ func (p *participant) exchange(b []byte, last func(typ byte) bool) (outcome, err
 		return outcome{}, &lostError{shard: p.shard, err: err}
 	}
 	if !p.unsynced {
-		return readOutcome(p.conn)
+		return readRows(p.conn, row)
 	}
-	return p.readUntil(last)
+	return p.readUntil(row, last)
 }
 
 // readUntil reads the answer to messages that no Sync follows.
-func (p *participant) readUntil(last func(typ byte) bool) (out outcome, err error) {
+func (p *participant) readUntil(row func(frame []byte), last func(typ byte) bool) (out outcome, err error) {
 	for {
 		frame, err := readFrame(p.conn.Wire())
 		if err != nil {
@@ -78,7 +83,9 @@ func (p *participant) readUntil(last func(typ byte) bool) (out outcome, err erro
 		if frame[0] == pgwire.CommandComplete {
 			out.tag = string(body.Text())
 		}
-		out.take(frame)
+		if out.take(frame); row != nil && frame[0] == pgwire.DataRow {
+			row(frame)
+		}
 		if last(frame[0]) {
 			return out, nil
 		}

@@ -30,7 +30,7 @@ func (c *session) otherWriter(shard ring.ShardID) *participant {
 // commitMode is the mode of the open transaction.
 func (c *session) commitMode() CommitMode {
 	if c.tx.wide { // a single statement on several shards
-		return CommitTwoPhase
+		return c.tx.wideMode
 	}
 	return c.state.own.now.mode
 }
@@ -48,7 +48,7 @@ func (c *session) admitWrite(other *participant, shard ring.ShardID, k *work) er
 			return err
 		}
 		if k == nil || k.kind == router.UndoUnset {
-			return errUncovered(shard)
+			return k.uncovered(shard)
 		}
 		return nil
 	case CommitUnset, CommitReject, CommitAuto:
@@ -60,21 +60,26 @@ func (c *session) admitWrite(other *participant, shard ring.ShardID, k *work) er
 func (c *session) uncovered() error {
 	for _, k := range c.tx.works {
 		if k.kind == router.UndoUnset {
-			return errUncovered(k.shard)
+			return k.uncovered(k.shard)
 		}
 	}
 	for _, p := range c.parts {
 		if p.blind {
-			return errUncovered(p.shard)
+			return (*work)(nil).uncovered(p.shard)
 		}
 	}
 	return nil
 }
 
-func errUncovered(shard ring.ShardID) error {
-	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "a transaction on several shards needs a compensation for each of its writes",
+// uncovered is the error that a write cannot be undone; k is nil if it is not known.
+func (k *work) uncovered(shard ring.ShardID) error {
+	e := &pgwire.Error{Code: codeFeatureNotSupported, Message: "a transaction on several shards needs a compensation for each of its writes",
 		Detail: fmt.Sprintf("A write on shard %q has none.", shard),
 		Hint:   "Add a comment to the statement, /* compensate: UPDATE … */ or /* compensate: none */, and set pgring.cross_shard before the first write."}
+	if k != nil && k.why != nil {
+		e.Detail = fmt.Sprintf("No rule undoes a write on shard %q: %s", shard, toWire(k.why).Detail)
+	}
+	return e
 }
 
 func errStatementsRefused() error {
@@ -224,13 +229,10 @@ func (c *session) sagaStep(p *participant) saga.Step {
 			continue
 		}
 		s.Retriable = s.Retriable || k.kind == router.UndoRetriable
-		statement, needed := k.undoing(c)
-		switch {
-		case !needed:
-		case k.kind == router.UndoRetriable:
-			s.Redo = append(s.Redo, statement)
-		default:
-			s.Undo = append(s.Undo, statement)
+		if k.kind == router.UndoRetriable {
+			s.Redo = append(s.Redo, k.undoes(c)...)
+		} else {
+			s.Undo = append(s.Undo, k.undoes(c)...)
 		}
 	}
 	return s

@@ -13,7 +13,7 @@ const (
 	CommitReject                     // it is refused
 	CommitSaga                       // each shard commits; those that did are undone if another cannot
 	CommitTwoPhase                   // all shards prepare, then all commit
-	CommitAuto                       // CommitTwoPhase
+	CommitAuto                       // CommitTwoPhase where all shards can, else CommitSaga
 )
 
 // String gives the word that the configuration and SET use.
@@ -36,9 +36,10 @@ func (m CommitMode) String() string {
 // defaultCommitTimeout is CrossShard.CommitTimeout when it is zero.
 const defaultCommitTimeout = 10 * time.Second
 
-// CrossShard is what a session begins with, as far as writes to several shards are concerned; SET changes the first and the last.
+// CrossShard is what a session begins with, as far as writes to several shards are concerned; SET changes all but Statements.
 type CrossShard struct {
 	Transactions  CommitMode    // pgring.cross_shard: BEGIN … COMMIT; not CommitAuto
 	Statements    CommitMode    // one INSERT, UPDATE or DELETE outside of a transaction block; definitions and TRUNCATE are always let through
+	Derive        bool          // pgring.compensation = auto: writes without a directive are undone by rules
 	CommitTimeout time.Duration // pgring.saga_commit_timeout; zero means 10 s
 }

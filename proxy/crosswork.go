@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
@@ -21,55 +23,88 @@ type work struct {
 	count    int64
 	affected int64   // rows, from its tag; -1: not known
 	settings outcome // the row of settings that it ran under
+	why      error   // UndoUnset: why no rule can undo it; nil: none was asked to
+
+	derived *router.Derivation // UndoDerived: what undoes it is made of the rows before and after
+	before  []image
+	undo    []saga.Statement // made of them
 }
 
 // writing is a write that is about to run on one shard.
 type writing struct {
 	stmt   *router.Statement
-	plan   *router.Plan
-	text   string
-	bind   *bindMessage // nil: a Query message
-	shared *shared      // nil: a Query message
-	types  []uint32     // of the parameters, as the shard numbers them; set by resolveTypes
+	plan   *router.Plan   // for the shard
+	text   string         // the client's
+	bind   *bindMessage   // nil: a Query message
+	shared *shared        // nil: a Query message
+	types  []uint32       // of the parameters, as the shard numbers them; set by resolveTypes
+	all    []ring.ShardID // that the statement writes to, if there are several
+	used   []bool         // the parameters that occur in what the shard gets; nil: all
+
+	undo     router.Undo // set by direct
+	optional bool        // it is UndoDerived because pgring.compensation says so, not the statement
+	why      error       // then: why it cannot be
 }
+
+// sent is the text that the shard gets.
+func (w *writing) sent() string { return textOf(w.plan, []byte(w.text)) }
 
 // isCovered reports whether the statement is a write of a transaction in mode saga.
 func (c *session) isCovered(stmt *router.Statement) bool {
 	return c.tx.active && stmt.Access != router.Read && c.commitMode() == CommitSaga
 }
 
-// cover finds out how such a write is to be undone, before it runs. Afterwards the turn writes to the shard of the write.
+// cover finds out how such a write is to be undone, before it runs and after direct. Afterwards the turn writes to the shard of the
+// write. A derived one has its rows read there by now.
 func (c *session) cover(ctx context.Context, w *writing) (*work, error) {
-	undo, err := c.directive(w)
-	if err != nil {
-		return nil, err
-	}
 	p, err := c.use(ctx, w.plan.Shard, false)
 	if err != nil {
 		return nil, err
 	}
-	k := &work{shard: w.plan.Shard, kind: undo.Kind, rule: undo.Rows, count: undo.Count, affected: -1}
-	switch undo.Kind {
+	k := &work{shard: w.plan.Shard, kind: w.undo.Kind, rule: w.undo.Rows, count: w.undo.Count, affected: -1, why: w.why}
+	switch w.undo.Kind {
 	case router.UndoUnset, router.UndoNothing:
 		return k, nil
 	case router.UndoDerived:
-		err = &pgwire.Error{Code: codeFeatureNotSupported, Message: "compensate: auto is not supported in this version",
-			Hint: "Give the statement that undoes it."}
+		err = c.derive(p, w, k)
+		if err != nil && w.optional && isUnderived(err) {
+			k.kind, k.why = router.UndoUnset, err
+			return k, nil
+		}
 	case router.UndoStatement:
-		k.again, err = c.compensation(p, w, undo.SQL)
+		k.again, err = c.compensation(p, w, w.undo.SQL)
 	case router.UndoRetriable:
 		k.again, err = c.repetition(p, w)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := c.oneKindOnly(k); err != nil {
-		return nil, err
+	if err := c.oneKindOnly(k); err != nil || k.derived != nil {
+		return k, err
 	}
 	return k, c.sendAside(p, c.settingsSQL(), &k.settings)
 }
 
-// directive says how the write is to be undone: by its comment, by pgring.compensate, else by pgring.compensation.
+// direct finds out what is said of how the write is to be undone. What pgring.compensation says is not insisted on: a transaction that
+// stays on one shard needs no undoing.
+func (c *session) direct(w *writing) (err error) {
+	if w.undo, err = c.directive(w); err != nil || w.undo.Kind != router.UndoUnset {
+		return err
+	}
+	if !c.state.own.now.derive && !c.tx.wide {
+		return nil
+	}
+	w.optional = !c.tx.wide
+	w.undo.Kind = router.UndoDerived
+	if w.optional {
+		if _, err := c.srv.router.Derive(c.snap, c.state.env, w.sent()); err != nil {
+			w.undo.Kind, w.why = router.UndoUnset, err
+		}
+	}
+	return nil
+}
+
+// directive is how the write is to be undone by its comment or by pgring.compensate.
 func (c *session) directive(w *writing) (router.Undo, error) {
 	undo, err := router.ReadUndo([]byte(w.text))
 	if err != nil {
@@ -124,10 +159,14 @@ func (c *session) compensation(p *participant, w *writing, sql string) (saga.Sta
 	if err != nil {
 		return saga.Statement{}, inCompensation(err)
 	}
-	if err := sameShard(&plan, w.plan.Shard); err != nil {
+	part, err := undoPart(&plan, w)
+	if err != nil {
 		return saga.Statement{}, err
 	}
-	return w.statement(textOf(&plan, []byte(sql)), used), nil
+	if part.SQL != "" {
+		sql, used = part.SQL, router.UsedParams(part.SQL)
+	}
+	return w.statement(sql, used), nil
 }
 
 // inCompensation marks the router's refusal as one of the compensation.
@@ -137,21 +176,50 @@ func inCompensation(err error) error {
 	return &e
 }
 
-func sameShard(plan *router.Plan, shard ring.ShardID) error {
-	if (plan.Kind == router.One || plan.Kind == router.Home) && plan.Shard == shard {
-		return nil
+// undoPart is what of a compensation undoes the write on its shard. It must write to the shards that the statement writes to: one that
+// is left out would not be undone.
+func undoPart(plan *router.Plan, w *writing) (router.Part, error) {
+	parts := []router.Part{{Shard: plan.Shard, SQL: plan.SQL}}
+	if plan.Kind != router.One && plan.Kind != router.Home {
+		parts = (&spread{plan: plan}).parts()
 	}
-	detail := "It would write to several shards"
-	if plan.Kind == router.One || plan.Kind == router.Home {
-		detail = fmt.Sprintf("It would write to shard %q", plan.Shard)
+	shards, wanted := shardsOf(parts), w.all
+	if len(wanted) == 0 {
+		wanted = []ring.ShardID{w.plan.Shard}
 	}
-	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "a compensation must be on the shard of its statement",
-		Detail: fmt.Sprintf("%s, the statement writes to shard %q.", detail, shard), Hint: "Name the shard key as the statement does."}
+	if slices.Equal(shards, wanted) {
+		return parts[slices.Index(shards, w.plan.Shard)], nil
+	}
+	message := "a compensation must be on the shard of its statement"
+	if len(wanted) > 1 {
+		message = "a compensation must be on the shards of its statement"
+	}
+	return router.Part{}, &pgwire.Error{Code: codeFeatureNotSupported, Message: message,
+		Detail: fmt.Sprintf("It would write to %s, the statement writes to %s.", nameShards(shards), nameShards(wanted)),
+		Hint:   "Name the shard keys as the statement does."}
+}
+
+// shardsOf lists the shards of parts, sorted.
+func shardsOf(parts []router.Part) []ring.ShardID {
+	shards := make([]ring.ShardID, 0, len(parts))
+	for _, part := range parts {
+		shards = append(shards, part.Shard)
+	}
+	slices.Sort(shards)
+	return shards
+}
+
+func nameShards(shards []ring.ShardID) string {
+	var names []string
+	for _, shard := range shards {
+		names = append(names, strconv.Quote(string(shard)))
+	}
+	return "shard " + strings.Join(names, ", ")
 }
 
 // repetition prepares a retriable statement to be run again.
 func (c *session) repetition(p *participant, w *writing) (saga.Statement, error) {
-	text := textOf(w.plan, []byte(w.text))
+	text := w.sent()
 	used := router.UsedParams(text)
 	if w.stmt.Verb != router.Plain || w.stmt.Access != router.Write {
 		return saga.Statement{}, &pgwire.Error{Code: codeFeatureNotSupported, Message: "this statement cannot be retriable",
@@ -214,12 +282,15 @@ func (c *session) resolveTypes(p *participant, w *writing, used []bool) (err err
 		if err := c.drain(); err != nil {
 			return err
 		}
-		found, err := p.describe(textOf(w.plan, []byte(w.text)), declared)
+		if w.used != nil {
+			declared = typesOfUnused(declared, w.used)
+		}
+		found, err := p.describe(w.sent(), declared)
 		if err != nil {
 			return err
 		}
 		types = &found
-		if builtin(found) { // others have other numbers on other servers
+		if w.used == nil && builtin(found) { // others have other numbers on other servers
 			w.shared.resolved.Store(types)
 		}
 	}
@@ -249,10 +320,16 @@ func (c *session) noteWork(k *work, stmt *router.Statement) {
 	c.turn.noted, c.turn.work = stmt, k
 }
 
-// undoing returns what undoes the write; false: nothing need be done.
-func (k *work) undoing(c *session) (saga.Statement, bool) {
-	if k.kind == router.UndoNothing || k.kind == router.UndoUnset || k.affected == 0 {
-		return saga.Statement{}, false
+// undoes are the statements that undo the write, in the order of what they undo.
+func (k *work) undoes(c *session) []saga.Statement {
+	switch {
+	case k.kind == router.UndoNothing || k.kind == router.UndoUnset || k.affected == 0:
+		return nil
+	case k.kind == router.UndoDerived:
+		for i := range k.undo {
+			k.undo[i].Settings = c.settingsOf(&k.settings)
+		}
+		return k.undo
 	}
 	s := k.again
 	switch k.rule {
@@ -267,5 +344,5 @@ func (k *work) undoing(c *session) (saga.Statement, bool) {
 		s.Rows = k.count
 	}
 	s.Settings = c.settingsOf(&k.settings)
-	return s, true
+	return []saga.Statement{s}
 }

@@ -40,7 +40,10 @@ func sendText(conn *backend.Conn, sql string) error {
 }
 
 // readOutcome reads one answer up to ReadyForQuery.
-func readOutcome(conn *backend.Conn) (out outcome, failure error) {
+func readOutcome(conn *backend.Conn) (outcome, error) { return readRows(conn, nil) }
+
+// readRows is readOutcome for all rows of an answer; their frames are valid until the next one.
+func readRows(conn *backend.Conn, row func(frame []byte)) (out outcome, failure error) {
 	wire := conn.Wire()
 	var refused *pgwire.Error
 	for {
@@ -63,7 +66,9 @@ func readOutcome(conn *backend.Conn) (out outcome, failure error) {
 		case pgwire.CommandComplete:
 			out.tag = string(body.Text())
 		default:
-			out.take(frame)
+			if out.take(frame); row != nil && frame[0] == pgwire.DataRow {
+				row(frame)
+			}
 		}
 	}
 }

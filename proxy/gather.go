@@ -313,6 +313,10 @@ type shardRows struct {
 	broken   bool // the connection is lost
 	failed   *pgwire.Error
 	fields   []pgwire.Field
+
+	work  *work      // of a write in mode saga: how it is undone
+	keyed int        // how many columns behind the client's are the primary key of a new row
+	keys  [][][]byte // of the rows read so far
 }
 
 func (s *shardRows) shard() ring.ShardID { return s.part.shard }

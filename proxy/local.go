@@ -45,9 +45,9 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 	case router.Pull:
 		return c.pull(ctx, &pull{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Broadcast:
-		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
+		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared})
 	case router.Split:
-		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids}
+		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared, write: p.write}
 		tag, err := c.split(ctx, s)
 		if err == nil && s.returned {
 			p.again = tag[:strings.LastIndexByte(tag, ' ')] + " 0"

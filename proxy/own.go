@@ -16,6 +16,7 @@ const localPrefix = "pgring."
 // ownSettings are the values of pgring's own settings.
 type ownSettings struct {
 	mode       CommitMode    // cross_shard
+	derive     bool          // compensation is auto: writes without a directive are undone by rules
 	key        string        // saga_key: makes repeats of a transaction known
 	timeout    time.Duration // saga_commit_timeout
 	compensate string        // directive for the next statement that writes; by SET LOCAL only
@@ -29,7 +30,7 @@ type own struct {
 
 // ownDefaults are what a session of the user begins with.
 func ownDefaults(c *CrossShard) *own {
-	values := ownSettings{mode: c.Transactions, timeout: c.CommitTimeout}
+	values := ownSettings{mode: c.Transactions, timeout: c.CommitTimeout, derive: c.Derive}
 	if values.mode == CommitUnset {
 		values.mode = CommitReject
 	}
@@ -88,9 +89,10 @@ func (v *ownSettings) set(name, value string, local bool) error {
 		}
 		return errSettingValue(name, value, "Available values: reject, saga, 2pc.")
 	case "compensation":
-		if word != "require" {
-			return errSettingValue(name, value, "Available values: require.")
+		if word != "require" && word != "auto" {
+			return errSettingValue(name, value, "Available values: require, auto.")
 		}
+		v.derive = word == "auto"
 	case "saga_key":
 		if !local && value != "" {
 			return &pgwire.Error{Code: codeInvalidParameter, Message: "parameter \"pgring.saga_key\" can only be set for one transaction",
@@ -129,6 +131,9 @@ func (v *ownSettings) show(name string) (string, bool) {
 	case "cross_shard":
 		return v.mode.String(), true
 	case "compensation":
+		if v.derive {
+			return "auto", true
+		}
 		return "require", true
 	case "saga_key":
 		return v.key, true

@@ -276,7 +276,7 @@ func (c *session) resetAllSQL() []string {
 func quoteSettingName(name string) string {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {
-		parts[i] = `"` + strings.ReplaceAll(part, `"`, `""`) + `"`
+		parts[i] = quoteName(part)
 	}
 	return strings.Join(parts, ".")
 }

@@ -109,8 +109,15 @@ func textOf(plan *router.Plan, text []byte) string {
 func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.Plan, frame []byte) error {
 	var k *work
 	if c.isCovered(b.Statement) {
-		var err error
-		if k, err = c.cover(ctx, &writing{stmt: b.Statement, plan: plan, text: string(b.Text)}); err != nil {
+		w := &writing{stmt: b.Statement, plan: plan, text: string(b.Text)}
+		err := c.direct(w)
+		if err == nil && w.undo.Kind == router.UndoDerived {
+			return c.derived(ctx, w, true)
+		}
+		if err == nil {
+			k, err = c.cover(ctx, w)
+		}
+		if err != nil {
 			return c.reject(err)
 		}
 	}

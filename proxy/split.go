@@ -16,12 +16,30 @@ import (
 // split runs a write whose rows are on several shards. Each shard runs its part at the same time, in one transaction: the client's,
 // or one of this statement's own, which all shards commit or none.
 func (c *session) split(ctx context.Context, s *spread) (tag string, err error) {
+	if s.write != nil {
+		return c.splitAlone(ctx, s)
+	}
 	return c.enclosed(ctx, func() (string, error) {
 		if s.stmt.Verb == router.CopyIn {
 			return c.runCopy(ctx, s)
 		}
 		return c.runSplit(ctx, s)
 	})
+}
+
+// splitAlone runs a write on one shard, in the transaction that it was planned in.
+func (c *session) splitAlone(ctx context.Context, s *spread) (string, error) {
+	if !c.isCovered(s.stmt) {
+		return "", c.reject(errNoPortal(nil))
+	}
+	if err := c.drain(); err != nil {
+		return "", err
+	}
+	tag, err := c.runSplit(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	return tag, c.replyTag(tag)
 }
 
 // enclosed has run write several shards in a transaction, and answers with the tag that it returns.
@@ -52,15 +70,19 @@ func (c *session) enclose() (own bool, err error) {
 	if err := c.drain(); err != nil {
 		return false, err
 	}
-	if c.crossShard().Statements == CommitReject && (!c.tx.active || c.tx.implicit) {
+	if c.tx.active && !c.tx.implicit {
+		return false, nil
+	}
+	statements := c.crossShard().Statements
+	if statements == CommitReject {
 		return false, errStatementsRefused()
 	}
 	if c.tx.active {
-		c.tx.wide = c.tx.wide || c.tx.implicit
+		c.tx.widen(statements)
 		return false, nil
 	}
 	c.open("", true)
-	c.tx.wide = true
+	c.tx.widen(statements)
 	for _, p := range c.parts {
 		if p.unsynced {
 			if _, err := p.run("BEGIN"); err != nil {
@@ -84,6 +106,9 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 	if err == nil && s.stmt.Copies {
 		err = sameTags(s.stmt, sources)
 	}
+	if err == nil {
+		err = concludeWorks(sources)
+	}
 	switch {
 	case err != nil:
 	case s.stmt.Copies:
@@ -100,21 +125,21 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 
 // startSplit sends each shard its part.
 func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part) ([]*shardRows, error) {
-	err := c.enlistAll(ctx, parts)
+	works, err := c.enlistAll(ctx, s, parts)
 	if err != nil {
-		c.syncBegun()
-		return nil, c.reject(err)
+		return nil, c.rejectBegun(err)
 	}
 	sources := make([]*shardRows, 0, len(parts))
-	for _, part := range parts {
+	for i, part := range parts {
 		p := c.participant(part.Shard)
-		sources = append(sources, &shardRows{session: c, part: p, extended: s.bind != nil, limit: c.policy.MessageLimit})
+		sources = append(sources, &shardRows{session: c, part: p, extended: s.bind != nil, limit: c.policy.MessageLimit, work: works[i]})
 	}
 	for i, source := range sources {
 		g := &gathering{text: s.sql(parts[i]), bind: s.bind, oids: s.oids}
 		if used := parts[i].Params(); s.bind != nil && used != nil {
 			g.bind, g.oids = s.bind.only(used), typesOfUnused(s.oids, used)
 		}
+		source.returnKeys(g)
 		if source.oids, err = source.part.types.parameters(g.oids, source.part.shard); err == nil {
 			err = source.start(g)
 		}
@@ -127,8 +152,7 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 		if s.stmt.Copies && i == 0 {
 			if err := source.result(); err != nil {
 				c.abortGather(ctx, sources[:1])
-				c.syncBegun()
-				return nil, c.reject(splitFailure(parts[:1], sources[:1], err))
+				return nil, c.rejectBegun(splitFailure(parts[:1], sources[:1], err))
 			}
 		}
 	}
@@ -136,31 +160,72 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 }
 
 // enlistAll takes a connection to each shard into the transaction, in the order of their names: sessions that take connections in
-// one order cannot wait for each other in a circle.
-func (c *session) enlistAll(ctx context.Context, parts []router.Part) error {
+// one order cannot wait for each other in a circle. In mode saga it returns how each part is undone.
+func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part) ([]*work, error) {
+	if err := c.chooseMode(ctx, parts); err != nil {
+		return nil, err
+	}
+	works := make([]*work, len(parts))
+	if c.commitMode() == CommitSaga {
+		var err error
+		if works, err = c.coverAll(ctx, s, parts); err != nil {
+			return nil, err
+		}
+	}
+	for i, part := range parts {
+		c.tx.covered = works[i]
+		if _, err := c.use(ctx, part.Shard, true); err != nil {
+			return nil, err
+		}
+		if err := c.drain(); err != nil {
+			return nil, err
+		}
+		if works[i] != nil {
+			c.tx.works = append(c.tx.works, works[i])
+		}
+	}
+	c.turn.part = nil
+	return works, nil
+}
+
+// chooseMode makes sure that shards which are to commit by two-phase commit can do so.
+func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
+	if c.commitMode() != CommitTwoPhase {
+		return nil
+	}
 	for _, part := range parts {
-		p, err := c.use(ctx, part.Shard, true)
+		p, err := c.use(ctx, part.Shard, false)
 		if err != nil {
 			return err
 		}
 		if err := c.drain(); err != nil {
 			return err
 		}
-		if c.commitMode() != CommitTwoPhase {
-			continue
-		}
 		able, err := c.srv.commit.CanPrepare(ctx, p.conn)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if !able {
+		case able:
+		case c.tx.choose && c.otherWriter("") == nil:
+			c.tx.wideMode = CommitSaga
+			return nil
+		default:
 			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would write to several shards that cannot commit together",
 				Detail: fmt.Sprintf("max_prepared_transactions is 0 on shard %q.", p.shard),
 				Hint:   "Set max_prepared_transactions on every shard, or write the rows of one shard at a time."}
 		}
 	}
-	c.turn.part = nil
 	return nil
+}
+
+// rejectBegun reports an error before the statement was sent, though its transaction may have been opened.
+func (c *session) rejectBegun(err error) error {
+	if failure := c.drain(); failure != nil {
+		err = failure
+	}
+	c.turn.part = nil
+	c.syncBegun()
+	return c.reject(err)
 }
 
 // syncBegun ends the messages that opened the transaction on shards which the statement was then not sent to, so that their status
@@ -184,7 +249,8 @@ func (c *session) relaySplit(s *spread, parts []router.Part, sources []*shardRow
 		}
 	}
 	fields := sources[0].fields
-	s.returned = fields != nil
+	fields = fields[:len(fields)-sources[0].keyed]
+	s.returned = len(fields) > 0
 	if s.returned && s.describe {
 		c.out = pgwire.AppendRowDescription(c.out[:0], fields)
 		if err := c.write(c.out); err != nil {
@@ -217,7 +283,7 @@ func (c *session) relaySplit(s *spread, parts []router.Part, sources []*shardRow
 func (c *session) relayCopy(sources []*shardRows) error {
 	for i, source := range sources {
 		for {
-			frame, err := source.Next()
+			frame, err := source.nextShown()
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -259,7 +325,7 @@ func inTurn(parts []router.Part) []int {
 
 // relayRow relays the next row of one shard; io.EOF at the end of its answer.
 func (c *session) relayRow(source *shardRows) error {
-	frame, err := source.Next()
+	frame, err := source.nextShown()
 	if err != nil {
 		return err
 	}
@@ -317,7 +383,7 @@ func (b *bindMessage) only(used []bool) *bindMessage {
 		rest = append(rest, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
 		rest = append(rest, v.Data...)
 	}
-	return &bindMessage{rest: append(rest, b.results...)}
+	return &bindMessage{rest: append(rest, b.results...), results: b.results}
 }
 
 // typesOfUnused declares the parameters that do not occur in a text, whose types nothing else tells.

@@ -114,21 +114,6 @@ func TestSplitWritesInABlockAreRefused(t *testing.T) {
 	wantValue(t, w.connect(), "SELECT count(*) FROM users WHERE age = 99", "0")
 }
 
-// TestSplitWritesNeedTwoPhaseCommit: without it nothing could be all or none, so nothing is run.
-func TestSplitWritesNeedTwoPhaseCommit(t *testing.T) {
-	t.Parallel()
-	w := startTwin(t, options{server: []pgtest.Option{pgtest.MaxPreparedTransactions(0)}})
-	w.reset(t)
-	f := w.frames()
-	for _, statement := range []string{"UPDATE users SET age = 99", "INSERT INTO users VALUES (101, 'x', 99), (102, 'y', 99), (103, 'z', 99)"} {
-		if got := f.ask(w.apart([][2]string{{"", "Q " + statement}})[0][1]); !strings.HasPrefix(got, "E:0A000:statement_would_write_to_several_shards_that_cannot") || !strings.HasSuffix(got, " Z:I") {
-			t.Fatalf("got %s", got)
-		}
-	}
-	wantValue(t, w.connect(), "SELECT count(*) FROM users WHERE age = 99", "0")
-	f.want(w.keyed("Q UPDATE users SET age = 99 WHERE id = {b}"), "C:UPDATE_1 Z:I")
-}
-
 func TestCopyIntoShardsAnswersAsPostgres(t *testing.T) {
 	t.Parallel()
 	w := startTwin(t, options{})

@@ -114,10 +114,10 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		err := c.pull(ctx, &pull{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Broadcast:
-		err := c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		err := c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Split:
-		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, describe: describe})
 		return c.endExecute(ctx, err)
 	}
 	return c.executeOn(ctx, &writing{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, shared: s.shared}, s)
@@ -127,8 +127,14 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error {
 	var k *work
 	if c.isCovered(w.stmt) {
-		var err error
-		if k, err = c.cover(ctx, w); err != nil {
+		err := c.direct(w)
+		if err == nil && w.undo.Kind == router.UndoDerived {
+			return c.endExecute(ctx, c.derived(ctx, w, !c.unit.open))
+		}
+		if err == nil {
+			k, err = c.cover(ctx, w)
+		}
+		if err != nil {
 			return c.reject(err)
 		}
 	}

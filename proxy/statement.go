@@ -113,6 +113,7 @@ type portal struct {
 	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
 	values *bindMessage // the client's Bind, kept for several shards
 	work   *work        // what is noted of it when it runs, in mode saga
+	write  *writing     // it is on one shard, and its undoing is derived, in mode saga
 	done   bool         // it was run to its end, on several shards
 	again  string       // the tag of running it again, if it may be
 }

@@ -20,9 +20,11 @@ import (
 type transaction struct {
 	active   bool
 	failed   bool
-	implicit bool   // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
-	wide     bool   // a single statement of it has written several shards: others may
-	begin    string // its BEGIN, options included
+	implicit bool       // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
+	wide     bool       // a single statement of it has written several shards: others may
+	wideMode CommitMode // of such a one: CommitTwoPhase or CommitSaga
+	choose   bool       // CommitSaga will do where CommitTwoPhase is not possible
+	begin    string     // its BEGIN, options included
 	prelude  []entry
 	defined  bool  // a statement of it has changed the schema
 	localEnv bool  // SET LOCAL has changed what names mean, until it ends
