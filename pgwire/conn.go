@@ -298,20 +298,36 @@ func (c *Conn) fill() error {
 			return c.fillRaw()
 		}
 		if c.polled != nil {
-			c.dropIn()
-			if err := c.polled.WaitRead(); err != nil {
-				return c.broken(err)
-			}
+			return c.fillPolled()
 		}
 	}
 	c.ensureIn()
 	n, err := c.nc.Read(c.in[c.w:])
+	return c.filled(n, err)
+}
+
+// filled takes note of what a read has brought.
+func (c *Conn) filled(n int, err error) error {
 	c.w += n
 	c.bytesIn.Add(int64(n))
 	if n > 0 {
 		return nil
 	}
 	return c.broken(err)
+}
+
+// fillPolled takes a buffer only for as long as there is something to be read.
+func (c *Conn) fillPolled() error {
+	for {
+		c.dropIn()
+		if err := c.polled.WaitRead(); err != nil {
+			return c.broken(err)
+		}
+		c.ensureIn()
+		if n, err := c.polled.TryRead(c.in); n > 0 || err != nil {
+			return c.filled(n, err)
+		}
+	}
 }
 
 func (c *Conn) ensureIn() {

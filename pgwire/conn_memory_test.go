@@ -2,13 +2,17 @@ package pgwire
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/pgring/pgring/pgwire/poll"
 )
 
 // watched is a connection that calls waiting, on the reader's goroutine, each time the reader begins to wait for bytes.
@@ -61,6 +65,58 @@ func TestWaitingReaderHoldsNoBuffer(t *testing.T) {
 	}
 	if waits < len(frames) {
 		t.Errorf("%d waits were seen, want one before each of %d frames", waits, len(frames))
+	}
+}
+
+// On an engine too, also before anything was ever read.
+func TestWaitingReaderOnAnEngineHoldsNoBuffer(t *testing.T) {
+	engine, err := poll.New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- engine.Run(ctx) }()
+	peer, nc := tcpPair(t)
+	c := NewConn(nc, ClientSide)
+	if err := c.Engage(engine); err != nil {
+		t.Fatal(err)
+	}
+	begun, read := make(chan bool), make(chan error)
+	engine.Start(func(task *poll.Task) {
+		c.Attend(task)
+		task.Attach()
+		for range 2 {
+			begun <- true
+			typ, size, err := c.Peek()
+			if err == nil && (typ != 'S' || size != HeaderSize) {
+				err = fmt.Errorf("got %q of %d bytes", typ, size)
+			}
+			c.Consume(size)
+			read <- err
+		}
+	})
+	for range 2 {
+		<-begun
+		looked := make(chan bool)
+		engine.Start(func(task *poll.Task) {
+			task.Attach() // the loop comes here when the reader waits
+			looked <- c.in == nil && c.pooled == nil
+		})
+		if !<-looked {
+			t.Error("the reader holds a buffer")
+		}
+		if _, err := peer.Write(frameOf('S', 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-read; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

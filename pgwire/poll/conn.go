@@ -49,23 +49,31 @@ func (c *Conn) Attend(t *Task) {
 // Read reads what is there, and waits while there is nothing.
 func (c *Conn) Read(p []byte) (int, error) {
 	for len(p) > 0 {
-		if err := c.begin(&c.in, true); err != nil {
-			return 0, err
+		if n, err := c.TryRead(p); n > 0 || err != nil {
+			return n, err
 		}
-		n, err := readNow(c.fd, p)
-		// On a stream less than was asked for means that nothing is left (epoll(7)): what comes later is an event of its own.
-		c.finish(&c.in, err == syscall.EAGAIN || (err == nil && n < len(p)))
-		switch {
-		case err == syscall.EINTR, err == syscall.EAGAIN:
-			continue
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
 	}
 	return 0, nil
+}
+
+// TryRead is Read after [Conn.WaitRead], which may have returned for nothing: if there is nothing it returns 0 and no error. p may not
+// be empty.
+func (c *Conn) TryRead(p []byte) (int, error) {
+	if err := c.begin(&c.in, true); err != nil {
+		return 0, err
+	}
+	n, err := readNow(c.fd, p)
+	// On a stream less than was asked for means that nothing is left (epoll(7)): what comes later is an event of its own.
+	c.finish(&c.in, err == syscall.EAGAIN || (err == nil && n < len(p)))
+	switch {
+	case err == syscall.EINTR, err == syscall.EAGAIN:
+		return 0, nil
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // Write writes all of p, unless there is an error.
