@@ -140,14 +140,19 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 		return err
 	}
 	g.fields, g.oids = seen.fields, seen.types
-	if g.describe && g.fields != nil && g.stmt.Verb == router.Plain {
+	if g.fields != nil {
 		g.final.types.describe(g.fields)
+	}
+	if g.describe && g.fields != nil && g.stmt.Verb == router.Plain {
 		if err := c.write(g.fields); err != nil {
 			return err
 		}
 	}
 	if _, err := g.final.run(g.plan.Copy.Create); err != nil {
 		return noTable(err)
+	}
+	if err := g.check(); err != nil {
+		return err
 	}
 	for _, part := range g.plan.Parts {
 		s := &shardRows{session: c, part: c.participant(part.Shard), extended: true, limit: c.policy.MessageLimit}
@@ -182,6 +187,24 @@ func (g *pull) look(oids []uint32) (outcome, error) {
 		}
 		return described == 2
 	})
+}
+
+// check makes sure that the statement over combined groups has the types of the client's.
+func (g *pull) check() error {
+	if !g.plan.Copy.Check || g.stmt.Verb != router.Plain || g.fields == nil {
+		return nil
+	}
+	final, err := g.final.inspect(g.plan.SQL, g.oids)
+	if err != nil {
+		return err
+	}
+	g.final.types.describe(final.fields)
+	want, _ := pgwire.ParseRowDescription(g.fields)
+	got, _ := pgwire.ParseRowDescription(final.fields)
+	if !slices.EqualFunc(want, got, func(a, b pgwire.Field) bool { return a.Name == b.Name && a.Type == b.Type }) {
+		return errUnsupported("groups of several shards cannot be combined", "Add a condition on the shard key.")
+	}
+	return nil
 }
 
 // outsideBlock is the error of a cursor that would end with its statement.

@@ -47,7 +47,12 @@ func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
 	a.st.gather = g
 	if why != nil {
 		detail := why.Detail
-		if a.st.pull, why = a.planPull(s); why == nil {
+		if a.st.pull = a.planCombine(s, q); a.st.pull != nil {
+			why = nil
+		} else {
+			a.st.pull, why = a.planPull(s)
+		}
+		if why == nil {
 			a.st.pull.why = detail
 		}
 	}

@@ -79,6 +79,9 @@ func (s *Statement) Explain(snap *topology.Snapshot, v Values) ([]Step, error) {
 	}
 	keys, reason := s.why(snap, v, &plan)
 	step := Step{Kind: plan.Kind.String(), Table: s.tableNames(), Key: keys, SQLSent: plan.SQL, Reason: reason}
+	if plan.Kind == Pull && s.pull.combined {
+		step.Kind = "combine"
+	}
 	if step.SQLSent == "" {
 		step.SQLSent = s.text
 	}

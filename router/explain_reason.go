@@ -62,6 +62,9 @@ func (s *Statement) kindReason(plan *Plan) []string {
 	case Gather:
 		return []string{"rows are merged from " + strconv.Itoa(len(plan.Shards)) + " shards"}
 	case Pull:
+		if s.pull.combined {
+			return []string{"each shard sends its part of each group to " + string(plan.Shard) + ", which combines them: " + s.pull.why}
+		}
 		return []string{"rows are copied to " + string(plan.Shard) + ", which answers: " + s.pull.why}
 	case Broadcast:
 		return []string{"runs on every shard that has the tables"}

@@ -23,14 +23,15 @@ import (
 // one snapshot; the final shard's own rows are read by the final statement
 // itself. A row copied has the number of its fetch in column k.
 type pull struct {
-	text    string // the client's statement, with marks in the place of relations
-	fetches []fetch
-	marks   []mark
-	at      ring.ShardID // the final shard; empty: any that has rows
-	columns int          // of all fetches
-	params  []int        // in the conditions of the fetches, from 0
-	why     string       // gather does not do
-	around  wrapping     // the statement that the query is in; zero: it is the statement itself
+	text     string // the client's statement, with marks in the place of relations
+	fetches  []fetch
+	marks    []mark
+	at       ring.ShardID // the final shard; empty: any that has rows
+	columns  int          // of all fetches
+	params   []int        // in the conditions of the fetches, from 0
+	why      string       // gather does not do
+	combined bool         // the fetch is of groups, which the final statement combines
+	around   wrapping     // the statement that the query is in; zero: it is the statement itself
 }
 
 // mark is one place in the statement where a relation stood.

@@ -21,11 +21,15 @@ type fetch struct {
 	columns []fetched
 	first   int    // number of its first column in the temporary table
 	where   string // conditions that its rows must meet to matter; empty: none
+
+	combined bool   // the columns are expressions over groups of rows, and where is part of what they mean
+	group    string // GROUP BY as SQL; empty: all rows are one group
 }
 
 // fetched is one column of a fetch.
 type fetched struct {
-	name string // as SQL
+	name  string // as SQL
+	label string // of an expression: its name in the final statement
 	// as is the column's type if it travels as text: types that are not built in
 	// may hold oids, which differ between servers, and a domain that is never NULL
 	// cannot be a column of rows that have none of it.
@@ -78,9 +82,12 @@ func (w *pulling) fetch(r *rel, conditions []*pg.Node) fetch {
 	return f
 }
 
+// firstUserOID is the first of those that PostgreSQL does not know from the start.
+const firstUserOID = 16384
+
 // travelling says how a column is copied.
 func travelling(c *topology.Column) fetched {
-	const firstUserOID, aclitem, aclitems = 16384, 1033, 1034
+	const aclitem, aclitems = 1033, 1034
 	f := fetched{name: quoteIdent(c.Name)}
 	never := c.Domain && c.NotNull && c.Type != 700 && c.Type != 701 // floats could lose digits
 	if c.Type >= firstUserOID || c.Type == aclitem || c.Type == aclitems || never {
@@ -126,16 +133,19 @@ func (f *fetch) rows(columns string, w wanted) string {
 	}
 	b.WriteString(f.table)
 	var conditions []string
-	if f.where != "" && !w.plain {
+	if f.where != "" && (f.combined || !w.plain) {
 		conditions = append(conditions, "("+f.where+")")
 	}
 	if w.keys != "" {
 		conditions = append(conditions, w.keys)
 	}
-	if len(conditions) > 0 {
-		b.WriteString(" AS " + f.alias + " WHERE " + strings.Join(conditions, " AND "))
+	if len(conditions) > 0 || f.combined {
+		b.WriteString(" AS " + f.alias)
 	}
-	return b.String()
+	if len(conditions) > 0 {
+		b.WriteString(" WHERE " + strings.Join(conditions, " AND "))
+	}
+	return b.String() + f.group
 }
 
 // source is the text for a shard that sends the rows of these fetches: all in
@@ -169,6 +179,9 @@ func (f *fetch) null(c fetched) string { return "(NULL::" + f.table + ")." + c.n
 
 // create makes the temporary table.
 func (p *pull) create() string {
+	if p.combined {
+		return p.createParts()
+	}
 	var b strings.Builder
 	b.WriteString("CREATE TEMPORARY TABLE " + pullTable + " ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k")
 	for i := range p.fetches {
@@ -185,11 +198,26 @@ func (p *pull) create() string {
 	return b.String()
 }
 
+// createParts makes the temporary table of a fetch of groups: the types are those of the expressions.
+func (p *pull) createParts() string {
+	f := p.fetches[0]
+	f.where = ""
+	columns := "0::pg_catalog.int2 AS k"
+	for j, c := range f.columns {
+		value := c.name
+		if c.as != "" {
+			value += "::pg_catalog.text"
+		}
+		columns += ", " + value + " AS c" + strconv.Itoa(f.first+j)
+	}
+	return "CREATE TEMPORARY TABLE " + pullTable + " ON COMMIT DROP AS " + f.rows(columns, wanted{}) + " WITH NO DATA"
+}
+
 // relation is the text that stands for a relation in the final statement: its
 // rows there, those copied, or both.
 func (p *pull) relation(i int, here, copied bool) string {
 	f := &p.fetches[i]
-	if !copied {
+	if !copied && !f.combined {
 		if f.only {
 			return "ONLY " + f.table
 		}
@@ -197,12 +225,17 @@ func (p *pull) relation(i int, here, copied bool) string {
 	}
 	var own, theirs []string
 	for j, c := range f.columns {
-		own = append(own, c.name)
-		value := "c" + strconv.Itoa(f.first+j)
+		value, name := "c"+strconv.Itoa(f.first+j), c.name
 		if c.as != "" {
 			value += "::" + c.as
 		}
-		theirs = append(theirs, value+" AS "+c.name)
+		if c.label != "" {
+			name = c.label
+			own = append(own, c.name+" AS "+name)
+		} else {
+			own = append(own, name)
+		}
+		theirs = append(theirs, value+" AS "+name)
 	}
 	if len(f.columns) == 0 {
 		own, theirs = []string{"1 AS pgring_row"}, []string{"1 AS pgring_row"}

@@ -15,6 +15,7 @@ type Copy struct {
 	Create string // makes the table; it is gone with the transaction
 	Into   string // COPY … FROM STDIN in binary format
 	Drop   string
+	Check  bool   // SQL must be described as the client's text is
 	Look   string // what to ask for errors first, as PostgreSQL looks at it only when it runs; empty: the client's text
 }
 
@@ -56,7 +57,7 @@ func (p *planner) pull() *Refusal {
 	}
 	slices.SortFunc(p.plan.Parts, func(a, b Part) int { return strings.Compare(string(a.Shard), string(b.Shard)) })
 	p.plan.Copy = &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable,
-		Look: pl.around.look}
+		Look: pl.around.look, Check: pl.combined}
 	return nil
 }
 
@@ -74,6 +75,9 @@ func (p *planner) wanted() []wanted {
 	}
 	list := make([]wanted, len(pl.fetches))
 	for i := range list {
+		if pl.combined {
+			continue // its conditions say it all
+		}
 		list[i] = wanted{keys: p.keyCondition(&pl.fetches[i]), plain: plain}
 	}
 	return list

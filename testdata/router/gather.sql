@@ -207,51 +207,51 @@ SELECT sum(score) FROM customers;
 --> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."score" AS c1 WITH NO DATA
 --> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "score" FROM "public"."customers"
 SELECT avg(balance) FROM customers;
---> pull in parts on s1 s2 s4 for s3
---> sends SELECT avg(balance) FROM (SELECT "balance" FROM "public"."customers" UNION ALL SELECT c1 AS "balance" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."balance" AS c1 WITH NO DATA
---> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "balance" FROM "public"."customers"
-SELECT count(*) + 1 FROM customers;
---> pull in parts on s1 s2 s3 for s4
---> sends SELECT count(*) + 1 FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
---> s1 s2 s3 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
-SELECT count(*), 1 FROM customers;
 --> pull in parts on s2 s3 s4 for s1
---> sends SELECT count(*), 1 FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
---> s2 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
+--> sends SELECT pg_catalog.sum(pgring_parts.a1) / pg_catalog.sum(pgring_parts.a2) AS avg FROM (SELECT pg_catalog.sum(balance) AS a1, pg_catalog.count(balance) AS a2 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1, c2 AS a2 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, pg_catalog.sum(balance) AS c1, pg_catalog.count(balance) AS c2 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, pg_catalog.sum(balance), pg_catalog.count(balance) FROM "public"."customers" AS "customers"
+SELECT count(*) + 1 FROM customers;
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT COALESCE(pg_catalog.sum(pgring_parts.a1)::bigint, 0) + 1 AS "?column?" FROM (SELECT count(*) AS a1 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, count(*) AS c1 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, count(*) FROM "public"."customers" AS "customers"
+SELECT count(*), 1 FROM customers;
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT COALESCE(pg_catalog.sum(pgring_parts.a1)::bigint, 0) AS count, 1 AS "?column?" FROM (SELECT count(*) AS a1 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, count(*) AS c1 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, count(*) FROM "public"."customers" AS "customers"
 SELECT min(name) FROM customers;
---> pull in parts on s1 s3 s4 for s2
---> sends SELECT min(name) FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
---> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT pg_catalog.min(pgring_parts.a1) AS min FROM (SELECT min(name) AS a1 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, min(name) AS c1 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, min(name) FROM "public"."customers" AS "customers"
 SELECT string_agg(name, ',') FROM customers;
 --> pull in parts on s1 s2 s4 for s3
 --> sends SELECT string_agg(name, ',') FROM (SELECT "name" FROM "public"."customers" UNION ALL SELECT c1 AS "name" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
 --> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."name" AS c1 WITH NO DATA
 --> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "name" FROM "public"."customers"
 SELECT count(*) FROM customers HAVING count(*) > 3;
---> pull in parts on s1 s3 s4 for s2
---> sends SELECT count(*) FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers HAVING count(*) > 3
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
---> s1 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT COALESCE(pg_catalog.sum(pgring_parts.a1)::bigint, 0) AS count FROM (SELECT count(*) AS a1, count(*) AS a2 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1, c2 AS a2 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts HAVING COALESCE(pg_catalog.sum(pgring_parts.a2)::bigint, 0) > 3
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, count(*) AS c1, count(*) AS c2 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, count(*), count(*) FROM "public"."customers" AS "customers"
 SELECT count(*) FROM customers LIMIT 1;
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT count(*) FROM customers LIMIT 0;
---> pull in parts on s1 s2 s4 for s3
---> sends SELECT count(*) FROM (SELECT 1 AS pgring_row FROM "public"."customers" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers LIMIT 0
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
---> s1 s2 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."customers"
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT COALESCE(pg_catalog.sum(pgring_parts.a1)::bigint, 0) AS count FROM (SELECT count(*) AS a1 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts LIMIT 0
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, count(*) AS c1 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, count(*) FROM "public"."customers" AS "customers"
 SELECT count(*) FROM customers ORDER BY 1;
 --> gather on s1 s2 s3 s4
 --> merge: count
 SELECT sum(balance)::int8 FROM customers;
---> pull in parts on s2 s3 s4 for s1
---> sends SELECT sum(balance)::int8 FROM (SELECT "balance" FROM "public"."customers" UNION ALL SELECT c1 AS "balance" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."customers")."balance" AS c1 WITH NO DATA
---> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "balance" FROM "public"."customers"
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT pg_catalog.sum(pgring_parts.a1)::int8 AS sum FROM (SELECT sum(balance) AS a1 FROM "public"."customers" AS "customers" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, sum(balance) AS c1 FROM "public"."customers" AS "customers" WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, sum(balance) FROM "public"."customers" AS "customers"
 SELECT my_agg(score) FROM customers;
 --> pull in parts on s2 s3 s4 for s1
 --> sends SELECT my_agg(score) FROM (SELECT "score" FROM "public"."customers" UNION ALL SELECT c1 AS "score" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) customers
@@ -277,15 +277,15 @@ SELECT user_id AS u, sum(total) AS t FROM orders GROUP BY u ORDER BY t;
 --> gather on s1 s2 s3 s4
 --> merge: sorted by column 1, if the types can be merged
 SELECT status, count(*) FROM orders GROUP BY status;
---> pull in parts on s1 s3 s4 for s2
---> sends SELECT status, count(*) FROM (SELECT "status" FROM "public"."orders" UNION ALL SELECT c1 AS "status" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY status
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."status" AS c1 WITH NO DATA
---> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "status" FROM "public"."orders"
+--> pull in parts on s2 s3 s4 for s1
+--> sends SELECT pgring_parts.g1 AS status, COALESCE(pg_catalog.sum(pgring_parts.a2)::bigint, 0) AS count FROM (SELECT status AS g1, count(*) AS a2 FROM "public"."orders" AS "orders" GROUP BY status UNION ALL SELECT c1 AS g1, c2 AS a2 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts GROUP BY pgring_parts.g1
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, status AS c1, count(*) AS c2 FROM "public"."orders" AS "orders" GROUP BY status WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, status, count(*) FROM "public"."orders" AS "orders" GROUP BY status
 SELECT user_id + 1, count(*) FROM orders GROUP BY user_id + 1;
---> pull in parts on s1 s3 s4 for s2
---> sends SELECT user_id + 1, count(*) FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY user_id + 1
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1 WITH NO DATA
---> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "user_id" FROM "public"."orders"
+--> pull in parts on s1 s2 s4 for s3
+--> sends SELECT pgring_parts.g1 AS "?column?", COALESCE(pg_catalog.sum(pgring_parts.a2)::bigint, 0) AS count FROM (SELECT user_id + 1 AS g1, count(*) AS a2 FROM "public"."orders" AS "orders" GROUP BY user_id + 1 UNION ALL SELECT c1 AS g1, c2 AS a2 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts GROUP BY pgring_parts.g1
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, user_id + 1 AS c1, count(*) AS c2 FROM "public"."orders" AS "orders" GROUP BY user_id + 1 WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, user_id + 1, count(*) FROM "public"."orders" AS "orders" GROUP BY user_id + 1
 SELECT user_id, count(*) FROM orders GROUP BY ROLLUP (user_id);
 --> pull in parts on s1 s2 s4 for s3
 --> sends SELECT user_id, count(*) FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders GROUP BY ROLLUP (user_id)
@@ -519,26 +519,26 @@ SELECT CAST(count(*) AS bigint) AS n FROM orders;
 --> merge: count
 SELECT count(*)::int FROM orders;
 --> pull in parts on s2 s3 s4 for s1
---> sends SELECT count(*)::int FROM (SELECT 1 AS pgring_row FROM "public"."orders" UNION ALL SELECT 1 AS pgring_row FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k WITH NO DATA
---> s2 s3 s4 gets SELECT 0::pg_catalog.int2 FROM "public"."orders"
+--> sends SELECT COALESCE(pg_catalog.sum(pgring_parts.a1)::bigint, 0)::int AS count FROM (SELECT count(*) AS a1 FROM "public"."orders" AS "orders" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, count(*) AS c1 FROM "public"."orders" AS "orders" WITH NO DATA
+--> s2 s3 s4 gets SELECT 0::pg_catalog.int2, count(*) FROM "public"."orders" AS "orders"
 SELECT sum(user_id)::bigint FROM orders;
---> pull in parts on s1 s2 s3 for s4
---> sends SELECT sum(user_id)::bigint FROM (SELECT "user_id" FROM "public"."orders" UNION ALL SELECT c1 AS "user_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."user_id" AS c1 WITH NO DATA
---> s1 s2 s3 gets SELECT 0::pg_catalog.int2, "user_id" FROM "public"."orders"
-SELECT sum(product_id + 1)::bigint FROM orders;
 --> pull in parts on s1 s3 s4 for s2
---> sends SELECT sum(product_id + 1)::bigint FROM (SELECT "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."product_id" AS c1 WITH NO DATA
---> s1 s3 s4 gets SELECT 0::pg_catalog.int2, "product_id" FROM "public"."orders"
-SELECT sum(total)::numeric(10,2) FROM orders;
+--> sends SELECT pg_catalog.sum(pgring_parts.a1)::bigint AS sum FROM (SELECT sum(user_id) AS a1 FROM "public"."orders" AS "orders" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, sum(user_id) AS c1 FROM "public"."orders" AS "orders" WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, sum(user_id) FROM "public"."orders" AS "orders"
+SELECT sum(product_id + 1)::bigint FROM orders;
 --> pull in parts on s1 s2 s4 for s3
---> sends SELECT sum(total)::numeric(10, 2) FROM (SELECT "total" FROM "public"."orders" UNION ALL SELECT c1 AS "total" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."total" AS c1 WITH NO DATA
---> s1 s2 s4 gets SELECT 0::pg_catalog.int2, "total" FROM "public"."orders"
+--> sends SELECT pg_catalog.sum(pgring_parts.a1)::bigint::bigint AS sum FROM (SELECT sum(product_id + 1) AS a1 FROM "public"."orders" AS "orders" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, sum(product_id + 1) AS c1 FROM "public"."orders" AS "orders" WITH NO DATA
+--> s1 s2 s4 gets SELECT 0::pg_catalog.int2, sum(product_id + 1) FROM "public"."orders" AS "orders"
+SELECT sum(total)::numeric(10,2) FROM orders;
+--> pull in parts on s1 s2 s3 for s4
+--> sends SELECT pg_catalog.sum(pgring_parts.a1)::numeric(10, 2) AS sum FROM (SELECT sum(total) AS a1 FROM "public"."orders" AS "orders" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, sum(total) AS c1 FROM "public"."orders" AS "orders" WITH NO DATA
+--> s1 s2 s3 gets SELECT 0::pg_catalog.int2, sum(total) FROM "public"."orders" AS "orders"
 SELECT max(product_id)::bigint FROM orders;
---> pull in parts on s2 s3 s4 for s1
---> sends SELECT max(product_id)::bigint FROM (SELECT "product_id" FROM "public"."orders" UNION ALL SELECT c1 AS "product_id" FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) orders
---> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, (NULL::"public"."orders")."product_id" AS c1 WITH NO DATA
---> s2 s3 s4 gets SELECT 0::pg_catalog.int2, "product_id" FROM "public"."orders"
+--> pull in parts on s1 s3 s4 for s2
+--> sends SELECT pg_catalog.max(pgring_parts.a1)::bigint AS max FROM (SELECT max(product_id) AS a1 FROM "public"."orders" AS "orders" UNION ALL SELECT c1 AS a1 FROM pg_temp.pgring_pull WHERE k OPERATOR(pg_catalog.=) 0) pgring_parts
+--> makes CREATE TEMPORARY TABLE pgring_pull ON COMMIT DROP AS SELECT 0::pg_catalog.int2 AS k, max(product_id) AS c1 FROM "public"."orders" AS "orders" WITH NO DATA
+--> s1 s3 s4 gets SELECT 0::pg_catalog.int2, max(product_id) FROM "public"."orders" AS "orders"
