@@ -83,8 +83,7 @@ func (tx *transaction) allow(t *testing.T, step int) {
 
 func callKinds() []string { return []string{"compensable", "compensable", "pivot", "retriable"} }
 
-func TestCallCommitsStepByStep(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) callCommitsStepByStep(t *testing.T) {
 	coordinator := c.coordinator(t)
 	tx, call := c.openCall(t, callKinds()...)
 	call.Key = "order 1"
@@ -103,8 +102,7 @@ func TestCallCommitsStepByStep(t *testing.T) {
 }
 
 // A step that fails for good has those before it undone; the reason is the client's.
-func TestCallUndoesWhatWasDone(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) callUndoesWhatWasDone(t *testing.T) {
 	for _, failing := range []int{0, 1, 2} {
 		tx, call := c.openCall(t, callKinds()...)
 		tx.forbid(t, failing)
@@ -122,8 +120,7 @@ func TestCallUndoesWhatWasDone(t *testing.T) {
 }
 
 // Behind the pivot there is no way back: the saga is STUCK until the step succeeds, or is skipped.
-func TestCallGoesForwardBehindThePivot(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) callGoesForwardBehindThePivot(t *testing.T) {
 	coordinator := c.coordinator(t, impatient)
 	for _, way := range []string{"retry", "skip"} {
 		tx, call := c.openCall(t, callKinds()...)
@@ -233,8 +230,7 @@ func TestLateProxyOfACallDoesNothingTwice(t *testing.T) {
 }
 
 // CALL returns at once, and the janitor does the work; a client that goes away changes nothing.
-func TestCallGoesOnWithoutItsClient(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) callGoesOnWithoutItsClient(t *testing.T) {
 	coordinator := c.coordinator(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
@@ -267,8 +263,7 @@ func TestCallGoesOnWithoutItsClient(t *testing.T) {
 	await(t, "both sagas", func() bool { return tx.work(t) == 4 && second.work(t) == 4 })
 }
 
-func TestCallsThatMakeNoSenseAreRefused(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) callsThatMakeNoSenseAreRefused(t *testing.T) {
 	for name, steps := range map[string]string{
 		"not JSON":        `nonsense`,
 		"not an array":    `{}`,

@@ -144,19 +144,24 @@ func (n tally) log(t *testing.T, what string) {
 	t.Logf("%d %s: %s", n.total(), what, strings.Join(list, ", "))
 }
 
-// count runs a query on the i-th server, on a connection that is kept because tests ask often.
+// count runs a query on the i-th server.
 func (c *cluster) count(t *testing.T, i int, sql string) int {
+	t.Helper()
+	return see[int](t, c, i, sql)
+}
+
+// see runs a query on the i-th server, on a connection that is kept because tests ask often.
+func see[T any](t *testing.T, c *cluster, i int, sql string) (value T) {
 	t.Helper()
 	c.watching.Lock()
 	defer c.watching.Unlock()
 	if c.watchers[i] == nil || c.watchers[i].IsClosed() {
 		c.watchers[i] = c.servers[i].Connect(t)
 	}
-	var n int
-	if err := c.watchers[i].QueryRow(t.Context(), sql).Scan(&n); err == nil {
-		return n
+	if err := c.watchers[i].QueryRow(t.Context(), sql, pgx.QueryExecModeSimpleProtocol).Scan(&value); err == nil {
+		return value
 	}
-	return pgtest.One[int](t, c.servers[i], sql) // the server was killed in between
+	return pgtest.One[T](t, c.servers[i], sql) // the server was killed in between
 }
 
 func (c *cluster) server(shard ring.ShardID) *pgtest.Server {

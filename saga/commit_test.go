@@ -14,8 +14,7 @@ import (
 	"github.com/pgring/pgring/saga"
 )
 
-func TestCommitMakesWorkDurableOnAllShards(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) commitMakesWorkDurableOnAllShards(t *testing.T) {
 	coordinator := c.coordinator(t)
 	for _, k := range kinds() {
 		for n := 1; n <= 3; n++ {
@@ -51,8 +50,7 @@ func TestOneShardWritesNoDecision(t *testing.T) {
 	}
 }
 
-func TestEveryShardsRefusalRollsBackEverywhere(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) everyShardsRefusalRollsBackEverywhere(t *testing.T) {
 	for _, s := range c.servers {
 		s.Exec(t, `CREATE TABLE checked (key bigint REFERENCES work DEFERRABLE INITIALLY DEFERRED); GRANT ALL ON checked TO client`)
 	}
@@ -67,8 +65,7 @@ func TestEveryShardsRefusalRollsBackEverywhere(t *testing.T) {
 	}
 }
 
-func TestFailedTransactionIsRolledBackEverywhere(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) failedTransactionIsRolledBackEverywhere(t *testing.T) {
 	for _, shard := range c.shards {
 		tx := c.open(t, kinds()[0], c.shards...)
 		if err := run(tx.conns[slices.Index(c.shards, shard)], "SELECT 1/0"); err == nil {
@@ -80,8 +77,7 @@ func TestFailedTransactionIsRolledBackEverywhere(t *testing.T) {
 	}
 }
 
-func TestWhatPostgresCannotPrepareIsRefused(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) whatPostgresCannotPrepareIsRefused(t *testing.T) {
 	tx := c.open(t, kinds()[0], c.shards...)
 	mustRun(t, tx.conns[1], "CREATE TEMPORARY TABLE mine (id int)")
 	mustAbort(t, c.coordinator(t).Commit(t.Context(), tx.conns), "s2", "0A000")

@@ -106,8 +106,7 @@ func (c *cluster) crashJanitor(t *testing.T, n int, options ...option) (at saga.
 
 // A proxy stalls at a message for so long that a janitor takes it for dead, and then goes on: it must follow the janitor, or the
 // janitor it.
-func TestStalledProxyAndJanitorAgree(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) stalledProxyAndJanitorAgree(t *testing.T) {
 	points := tally{}
 	for _, shards := range [][]ring.ShardID{c.shards[:2], c.shards} {
 		for n, stalled := 0, true; stalled; n++ {
@@ -139,8 +138,7 @@ func TestStalledProxyAndJanitorAgree(t *testing.T) {
 }
 
 // A fence must hold for as long as its proxy could still decide, however old it is; then it goes.
-func TestFenceOutlivesTheStalledProxy(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) fenceOutlivesTheStalledProxy(t *testing.T) {
 	janitor := c.coordinator(t, func(cfg *saga.Config) { cfg.SetKeep(1) })
 	tx := c.open(t, kinds()[0], c.shards...)
 	err := c.coordinator(t, hook(func(p saga.Point) {
@@ -211,8 +209,7 @@ func (c *cluster) killAt(t *testing.T, victim ring.ShardID, n int) (at saga.Poin
 }
 
 // Home is killed while it commits and is back before the proxy gives up asking: the proxy then knows.
-func TestProxyLearnsTheOutcomeFromAHomeThatComesBack(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) proxyLearnsTheOutcomeFromAHomeThatComesBack(t *testing.T) {
 	for _, at := range []string{"before", string(saga.Sent), string(saga.Answered)} {
 		tx := c.open(t, kinds()[0], c.shards...)
 		err := c.coordinator(t, hook(func(p saga.Point) {
@@ -230,8 +227,7 @@ func TestProxyLearnsTheOutcomeFromAHomeThatComesBack(t *testing.T) {
 }
 
 // The connection to home breaks, home itself lives: the answer is always found out.
-func TestProxyLearnsTheOutcomeWhenOnlyTheConnectionBreaks(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) proxyLearnsTheOutcomeWhenOnlyTheConnectionBreaks(t *testing.T) {
 	for _, at := range []string{"before", "sent", "executed"} {
 		tx := c.open(t, kinds()[0], c.shards...)
 		err := c.coordinator(t, hook(func(p saga.Point) {
@@ -252,8 +248,7 @@ func TestProxyLearnsTheOutcomeWhenOnlyTheConnectionBreaks(t *testing.T) {
 }
 
 // The client goes away: before the decision that is a rollback, after it nothing is lost.
-func TestContextEndsAtEveryMessage(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) contextEndsAtEveryMessage(t *testing.T) {
 	for n, ended := 0, true; ended; n++ {
 		tx := c.open(t, kinds()[0], c.shards...)
 		ctx, cancel := context.WithCancel(t.Context())

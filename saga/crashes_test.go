@@ -45,8 +45,8 @@ func TestSagasProxyDiesAtEveryMessage(t *testing.T) {
 // idOf returns the saga of a transaction; empty if its home has no row.
 func (c *cluster) idOf(t *testing.T, tx *transaction) string {
 	t.Helper()
-	return pgtest.One[string](t, c.servers[0], `SELECT coalesce((SELECT id FROM pgring.saga WHERE mode <> '2pc'
-AND position($1 IN encode(record, 'escape')) > 0 ORDER BY started DESC LIMIT 1), '')`, tx.mark())
+	return see[string](t, c, 0, `SELECT coalesce((SELECT id FROM pgring.saga WHERE mode <> '2pc'
+AND position(`+saga.Quote(tx.mark())+` IN encode(record, 'escape')) > 0 ORDER BY started DESC LIMIT 1), '')`)
 }
 
 // The janitor that recovers a saga dies at each of its messages too, and so does the one that comes after it.
@@ -162,8 +162,7 @@ func (c *cluster) killSagaAt(t *testing.T, what shape, victim ring.ShardID, n in
 }
 
 // A fence waits for a COMMIT under way, and then says what that did.
-func TestFenceOfAStepWaitsForItsCommit(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) fenceOfAStepWaitsForItsCommit(t *testing.T) {
 	for _, outcome := range []string{"COMMIT", "ROLLBACK"} {
 		tx, s := c.openSaga(t, shape{}, c.shards...)
 		last := tx.conns[1]
@@ -196,8 +195,7 @@ func (c *cluster) secret(t *testing.T, i int) []byte {
 }
 
 // Steps that are never undone commit last, whatever the order in which they wrote.
-func TestRetriableStepsCommitLast(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 3)...)
+func (c *cluster) retriableStepsCommitLast(t *testing.T) {
 	tx, s := c.openSaga(t, shape{retriable: true}, "s3", "s1", "s2")
 	s.Steps = []saga.Step{s.Steps[2], s.Steps[0], s.Steps[1]}
 	var order []ring.ShardID

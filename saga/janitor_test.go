@@ -18,8 +18,7 @@ import (
 	"github.com/pgring/pgring/saga"
 )
 
-func TestJanitorLeavesYoungAndForeignTransactionsAlone(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) janitorLeavesYoungAndForeignTransactionsAlone(t *testing.T) {
 	tx := c.leave(t, "prepare")
 	patient := c.coordinator(t, func(cfg *saga.Config) { cfg.SetGrace(time.Hour) })
 	for _, name := range []string{"somebody's", saga.GID(someCluster, strings.Repeat("a", 32), 1, "s1"), "pgring_" + c.topo.Current().ClusterID + "_odd"} {
@@ -40,8 +39,7 @@ func TestJanitorLeavesYoungAndForeignTransactionsAlone(t *testing.T) {
 	}
 }
 
-func TestJanitorWaitsForHome(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) janitorWaitsForHome(t *testing.T) {
 	lost, won := c.leave(t, "prepare"), c.leave(t, "decide")
 	c.servers[0].Kill9(t)
 	janitor := c.coordinator(t)
@@ -59,8 +57,7 @@ func TestJanitorWaitsForHome(t *testing.T) {
 	}
 }
 
-func TestManyJanitorsAtOnceAgree(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 3)...)
+func (c *cluster) manyJanitorsAtOnceAgree(t *testing.T) {
 	var lost, won []*transaction
 	for range 5 {
 		lost, won = append(lost, c.leave(t, "prepare")), append(won, c.leave(t, "decide"))
@@ -77,8 +74,7 @@ func TestManyJanitorsAtOnceAgree(t *testing.T) {
 	}
 }
 
-func TestDecisionIsKeptUntilEveryShardHasActedOnIt(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) decisionIsKeptUntilEveryShardHasActedOnIt(t *testing.T) {
 	short := func(cfg *saga.Config) { cfg.SetKeep(1) }
 	tx := c.leave(t, "decide")
 	patient := c.coordinator(t, short, func(cfg *saga.Config) { cfg.SetGrace(time.Hour) })
@@ -112,8 +108,7 @@ func decisions(t *testing.T, c *cluster) int {
 
 // The proxy loses its connection to home after the decision and stalls for so long that everything is finished and cleaned away
 // before it asks. It must not take the absence of the row for a rollback.
-func TestVeryLateProxyDoesNotReportARollback(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) veryLateProxyDoesNotReportARollback(t *testing.T) {
 	janitor := c.coordinator(t, func(cfg *saga.Config) { cfg.SetKeep(1) })
 	tx := c.open(t, kinds()[0], c.shards...)
 	err := c.coordinator(t, hook(func(p saga.Point) {
@@ -135,8 +130,7 @@ func TestVeryLateProxyDoesNotReportARollback(t *testing.T) {
 	}
 }
 
-func TestJanitorLogsWhatItSettledAndEachTroubleOnce(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) janitorLogsWhatItSettledAndEachTroubleOnce(t *testing.T) {
 	c.leave(t, "decide")
 	var log lockedBuffer
 	janitor := c.coordinator(t, func(cfg *saga.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -204,8 +198,7 @@ func TestOperatorMayBeAMemberOfTheClientsRoles(t *testing.T) {
 }
 
 // PREPARE TRANSACTION under SET LOCAL ROLE leaves a transaction that its own connection may not end.
-func TestTransactionPreparedUnderAnotherRoleIsEndedByTheOperator(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) transactionPreparedUnderAnotherRoleIsEndedByTheOperator(t *testing.T) {
 	for _, s := range c.servers {
 		s.Exec(t, "CREATE ROLE other; GRANT other TO client")
 	}

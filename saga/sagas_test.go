@@ -110,13 +110,12 @@ func (tx *transaction) mustBeSound(t *testing.T, id string) (all bool) {
 	t.Helper()
 	all = tx.mustBeWhole(t)
 	for i := range tx.c.servers {
-		for _, what := range []string{"INSERT", "DELETE"} {
-			if n := tx.c.count(t, i, fmt.Sprintf("SELECT count(*) FROM audit WHERE key = %d AND what = '%s'", tx.key, what)); n > 1 {
-				t.Errorf("%s %d times on shard %d", what, n, i)
-			}
+		n := see[[]int](t, tx.c, i, fmt.Sprintf(`SELECT ARRAY[count(*) FILTER (WHERE what = 'INSERT'), count(*) FILTER (WHERE what = 'DELETE'),
+(SELECT count(*) FROM pgring.barrier WHERE saga_id = %s AND op = 'c' AND kind = 'action')] FROM audit WHERE key = %d`, saga.Quote(id), tx.key))
+		if done, undone := n[0], n[1]; done > 1 || undone > 1 {
+			t.Errorf("done %d times and undone %d times on shard %d", done, undone, i)
 		}
-		undone := tx.c.count(t, i, fmt.Sprintf("SELECT count(*) FROM audit WHERE key = %d AND what = 'DELETE'", tx.key))
-		if noted := tx.c.count(t, i, fmt.Sprintf("SELECT count(*) FROM pgring.barrier WHERE saga_id = %s AND op = 'c' AND kind = 'action'", saga.Quote(id))); id != "" && noted != undone {
+		if undone, noted := n[1], n[2]; id != "" && noted != undone {
 			t.Errorf("shard %d: undone %d times, noted %d times", i, undone, noted)
 		}
 	}
@@ -131,8 +130,7 @@ func (tx *transaction) mustBeSound(t *testing.T, id string) (all bool) {
 	return all
 }
 
-func TestSagaMakesWorkDurableOnAllShards(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 3)...)
+func (c *cluster) sagaMakesWorkDurableOnAllShards(t *testing.T) {
 	coordinator := c.coordinator(t)
 	for n := 2; n <= 3; n++ {
 		tx, s := c.openSaga(t, shape{}, c.shards[3-n:]...)
@@ -168,8 +166,7 @@ func TestSagaOnOneShardWritesNoRows(t *testing.T) {
 }
 
 // Whichever shard refuses to commit, the others' work is undone, and the client hears that shard's own reason.
-func TestRefusedCommitUndoesTheOthers(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 3)...)
+func (c *cluster) refusedCommitUndoesTheOthers(t *testing.T) {
 	for _, shard := range c.shards {
 		tx, s := c.openSaga(t, shape{}, c.shards...)
 		mustRun(t, tx.conns[slices.Index(c.shards, shard)], "INSERT INTO checked VALUES (-1)")
@@ -195,8 +192,7 @@ func TestRefusedCommitUndoesTheOthers(t *testing.T) {
 	}
 }
 
-func TestRetriableStepIsRunForward(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 3)...)
+func (c *cluster) retriableStepIsRunForward(t *testing.T) {
 	tx, s := c.openSaga(t, shape{refused: true, retriable: true}, c.shards...)
 	coordinator := c.coordinator(t)
 	id, err := coordinator.CommitSaga(t.Context(), s)
@@ -208,8 +204,7 @@ func TestRetriableStepIsRunForward(t *testing.T) {
 }
 
 // Undo runs with the settings that its statement ran under, and as the role that it had: no more rights, and no other meaning.
-func TestUndoRunsAsItsUserUnderItsSettings(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) undoRunsAsItsUserUnderItsSettings(t *testing.T) {
 	for _, s := range c.servers {
 		s.Exec(t, `CREATE ROLE teller; GRANT teller TO client; CREATE SCHEMA branch; CREATE TABLE branch.seen (who text, by text, stamp date, mine text);
 			GRANT USAGE ON SCHEMA branch TO teller; GRANT INSERT ON branch.seen TO teller`)
@@ -253,8 +248,7 @@ func mustBeUnsettled(t *testing.T, err error, id string, state saga.State) {
 	}
 }
 
-func TestSagasThatMakeNoSenseAreRolledBack(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) sagasThatMakeNoSenseAreRolledBack(t *testing.T) {
 	for name, change := range map[string]func(*saga.Saga){
 		"both":    func(s *saga.Saga) { s.Steps[0].Retriable, s.Steps[0].Redo = true, s.Steps[0].Undo },
 		"no redo": func(s *saga.Saga) { s.Steps[1].Retriable, s.Steps[1].Undo = true, nil },
@@ -281,8 +275,7 @@ func TestSagasThatMakeNoSenseAreRolledBack(t *testing.T) {
 }
 
 // A repeat with the same key does nothing again, however the first attempt ended.
-func TestRepeatWithTheSameKey(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) repeatWithTheSameKey(t *testing.T) {
 	commit := func(what shape, key string, shards ...ring.ShardID) (*transaction, string, error) {
 		tx, s := c.openSaga(t, what, shards...)
 		s.Key = key
@@ -311,8 +304,7 @@ func TestRepeatWithTheSameKey(t *testing.T) {
 }
 
 // Nothing about a saga is in the text that other sessions can see, and its messages are of no use to who has them.
-func TestProofsAreNotSeenByOtherSessions(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) proofsAreNotSeenByOtherSessions(t *testing.T) {
 	tx, s := c.openSaga(t, shape{}, c.shards...)
 	seen := ""
 	_, err := c.coordinator(t, hook(func(p saga.Point) {

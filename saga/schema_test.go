@@ -123,8 +123,7 @@ func TestDecisionIsFlushedThoughTheClientDoesNotWantIt(t *testing.T) {
 }
 
 // The two facts about PostgreSQL that the protocol rests on.
-func TestFenceWaitsForADecisionUnderWay(t *testing.T) {
-	c := newCluster(t, pgtest.Start(t, 2)...)
+func (c *cluster) fenceWaitsForADecisionUnderWay(t *testing.T) {
 	for _, outcome := range []string{"COMMIT", "ROLLBACK"} {
 		tx := c.open(t, kinds()[0], c.shards...)
 		name, secret := saga.NewIdentity()

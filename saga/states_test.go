@@ -31,8 +31,7 @@ func (c *cluster) stuckSaga(t *testing.T) (*transaction, string) {
 	return tx, id
 }
 
-func TestStuckSagaWaitsForAnOperator(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) stuckSagaWaitsForAnOperator(t *testing.T) {
 	tx, id := c.stuckSaga(t)
 	coordinator := c.coordinator(t, impatient)
 	coordinator.Sweep(t.Context())
@@ -54,8 +53,7 @@ func mustBe(t *testing.T, c *saga.Coordinator, id string, state saga.State, reas
 }
 
 // STUCK ─RETRY▶ COMPENSATING ▶ COMPENSATED, once the operator has removed the cause.
-func TestRetrySettlesAStuckSaga(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) retrySettlesAStuckSaga(t *testing.T) {
 	tx, id := c.stuckSaga(t)
 	coordinator := c.coordinator(t, impatient)
 	if status, err := coordinator.Retry(t.Context(), id); err != nil || status.State != saga.Compensating || status.Reason == "" {
@@ -69,8 +67,7 @@ func TestRetrySettlesAStuckSaga(t *testing.T) {
 }
 
 // STUCK ─SKIP▶ COMPENSATED: the step is as the operator left it.
-func TestSkipLeavesAStepToTheOperator(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) skipLeavesAStepToTheOperator(t *testing.T) {
 	tx, id := c.stuckSaga(t)
 	coordinator := c.coordinator(t, impatient)
 	for _, wrong := range []struct {
@@ -98,8 +95,7 @@ func TestSkipLeavesAStepToTheOperator(t *testing.T) {
 }
 
 // STUCK ─ABANDON▶ ABANDONED, for ever.
-func TestAbandonEndsASaga(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) abandonEndsASaga(t *testing.T) {
 	_, id := c.stuckSaga(t)
 	coordinator := c.coordinator(t, impatient)
 	var bad *saga.InvalidError
@@ -148,8 +144,7 @@ func TestUnsettledWhileAShardIsDown(t *testing.T) {
 }
 
 // A saga that never came to be has the state NONE, and stays so.
-func TestStatusOfASagaThatNeverWas(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) statusOfASagaThatNeverWas(t *testing.T) {
 	coordinator := c.coordinator(t)
 	id := saga.NewSagaID("s1")
 	for range 2 {
@@ -163,8 +158,7 @@ func TestStatusOfASagaThatNeverWas(t *testing.T) {
 	}
 }
 
-func TestListAndShow(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) listAndShow(t *testing.T) {
 	coordinator := c.coordinator(t, impatient)
 	tx, s := c.openSaga(t, shape{}, "s2", "s1")
 	s.Key = "transfer 7"
@@ -200,11 +194,11 @@ func TestListAndShow(t *testing.T) {
 	if d, err = coordinator.Show(t.Context(), stuck); err != nil || d.Steps[1].Err == nil || d.Steps[0].Err != nil {
 		t.Errorf("show: %+v, %v", d, err)
 	}
+	c.servers[1].Restart(t)
 }
 
 // Rows go once nobody can need them: after KeepFinished, and not before every shard was looked at.
-func TestSettledSagasAreForgotten(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 3)...)
+func (c *cluster) settledSagasAreForgotten(t *testing.T) {
 	for _, what := range shapes() {
 		tx, s := c.openSaga(t, what, c.shards...)
 		_, _ = c.coordinator(t, impatient).CommitSaga(t.Context(), s)
@@ -236,8 +230,7 @@ func TestSettledSagasAreForgotten(t *testing.T) {
 }
 
 // A janitor dies between any two messages of cleaning: nothing is misread, and the next one ends it.
-func TestForgettingDiesAtEveryMessage(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) forgettingDiesAtEveryMessage(t *testing.T) {
 	short := func(cfg *saga.Config) { cfg.KeepFinished = 1; cfg.SetKeep(1) }
 	points := tally{}
 	for n, crashed := 0, true; crashed; n++ {
@@ -265,8 +258,7 @@ func TestForgettingDiesAtEveryMessage(t *testing.T) {
 }
 
 // What a shard has lost is found by Verify.
-func TestVerifyFindsWhatAShardHasLost(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) verifyFindsWhatAShardHasLost(t *testing.T) {
 	coordinator := c.coordinator(t, impatient)
 	var ids []string
 	for _, what := range shapes() {
@@ -298,8 +290,7 @@ func TestVerifyFindsWhatAShardHasLost(t *testing.T) {
 }
 
 // Of a two-phase commit, a decision that has lost a row is found, and what is prepared and will not be ended by anybody.
-func TestVerifyLooksAtTwoPhaseCommits(t *testing.T) {
-	c := newBank(t, pgtest.Start(t, 2)...)
+func (c *cluster) verifyLooksAtTwoPhaseCommits(t *testing.T) {
 	ended := c.open(t, kinds()[0], c.shards...)
 	if err := c.coordinator(t).Commit(t.Context(), ended.conns); err != nil {
 		t.Fatal(err)
