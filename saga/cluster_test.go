@@ -124,6 +124,18 @@ func (c *cluster) coordinator(t *testing.T, options ...option) *saga.Coordinator
 	return coordinator
 }
 
+// learn has all coordinators know the shards from now on, so that what they would ask at first is no point of the protocol.
+func (c *cluster) learn(t *testing.T) {
+	t.Helper()
+	known := c.coordinator(t)
+	tx := c.open(t, kinds()[0], c.shards...)
+	if err := known.Commit(t.Context(), tx.conns); err != nil {
+		t.Fatal(err)
+	}
+	tx.release(t)
+	c.known = known
+}
+
 // tally counts points of the protocol by message.
 type tally map[string]int
 

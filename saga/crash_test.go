@@ -19,6 +19,9 @@ import (
 func TestProxyDiesAtEveryMessage(t *testing.T) {
 	c := newCluster(t, pgtest.Start(t, 3)...)
 	for shards := 2; shards <= 3; shards++ {
+		if shards == 3 {
+			c.learn(t)
+		}
 		for _, k := range kinds() {
 			t.Run(fmt.Sprintf("%s on %d", k.name, shards), func(t *testing.T) {
 				decided, points := false, tally{}
@@ -107,6 +110,8 @@ func (c *cluster) crashJanitor(t *testing.T, n int, options ...option) (at saga.
 // A proxy stalls at a message for so long that a janitor takes it for dead, and then goes on: it must follow the janitor, or the
 // janitor it.
 func (c *cluster) stalledProxyAndJanitorAgree(t *testing.T) {
+	c.learn(t)
+	defer func() { c.known = nil }()
 	points := tally{}
 	for _, shards := range [][]ring.ShardID{c.shards[:2], c.shards} {
 		for n, stalled := 0, true; stalled; n++ {
@@ -171,6 +176,7 @@ func TestShardDiesAtEveryMessage(t *testing.T) {
 		t.Run(string(victim), func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, pgtest.Start(t, 3)...)
+			c.learn(t)
 			points := tally{}
 			for n, killed := 0, true; killed; n++ {
 				var at saga.Point
