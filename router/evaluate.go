@@ -222,6 +222,9 @@ func (in *input) param(o *operand, v Value) (ring.Key, reading, *Refusal) {
 		if v.OID == oidNumeric && o.keyType == ring.KeyInt && !v.Binary && !o.stored && o.cast == castNone {
 			return in.numericParam(o, v.Data)
 		}
+		if o.keyType == ring.KeyNumeric && o.cast == castNone && (v.OID == oidInt2 || v.OID == oidInt4 || v.OID == oidInt8) {
+			return in.integerParam(o, v)
+		}
 		return ring.Key{}, readUnknown, nil
 	case o.shared && v.OID == 0 && !o.typedAnyway(v.Binary):
 		return ring.Key{}, readUnknown, nil
@@ -248,6 +251,20 @@ func (in *input) numericParam(o *operand, data []byte) (ring.Key, reading, *Refu
 		return ring.Key{}, readUnknown, nil
 	}
 	return key, readKey, nil
+}
+
+// integerParam reads a parameter of an integer type that a numeric key is
+// compared with or set to: the server casts it, which changes nothing.
+func (in *input) integerParam(o *operand, v Value) (ring.Key, reading, *Refusal) {
+	read := ring.ParseKey
+	if v.Binary {
+		read = ring.DecodeKey
+	}
+	number, err := read(ring.KeyInt, v.Data)
+	if err != nil {
+		return in.failed(err, v.Data)
+	}
+	return in.text(o, []byte(number.String()))
 }
 
 // typedAnyway says whether the text of a parameter reads alike whatever type it

@@ -760,3 +760,25 @@ INSERT INTO logs SELECT id, name FROM customers;
 --> refused (missing key): INSERT needs a shard key
 -->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
 -->   hint: Add "id" = … to the condition.
+-- an integer parameter of a numeric key is placed as the number that it becomes
+UPDATE amounts SET label = 'x' WHERE n = 42;
+--> writes
+--> one on s4
+--$ int4:42
+UPDATE amounts SET label = 'x' WHERE n = $1;
+--> writes
+--> one on s4
+--$ int8:42
+INSERT INTO amounts VALUES ($1, 'x');
+--> writes
+--> one on s4
+--$ int4:149
+INSERT INTO rounded VALUES ($1, 'x');
+--> writes
+--> refused (key not understood): the value of shard key "n" is not understood
+-->   detail: Parameter $1 is declared with type oid 23, and the key is of type numeric.
+-->   hint: Write the value as a plain constant of the key's type, or bind it as a parameter of that type.
+--$ int4:4x
+INSERT INTO amounts VALUES ($1, 'x');
+--> writes
+--> refused (invalid key): invalid input syntax for type bigint: "4x"
