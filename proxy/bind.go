@@ -184,11 +184,11 @@ func (c *session) portal(name []byte) *portal {
 
 // cursorPortal is the portal that SQL's DECLARE has made: to the protocol a cursor is a portal of its name.
 func (c *session) cursorPortal(name string) *portal {
-	shard, ok := c.cursors[name]
+	known, ok := c.cursors[name]
 	if !ok {
 		return nil
 	}
-	part := c.participant(shard)
+	part := c.participant(known.shard)
 	if part == nil {
 		return nil
 	}

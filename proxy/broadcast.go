@@ -45,12 +45,12 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	if c.tx.active && s.plan.NoTransaction {
 		return c.reject(&pgwire.Error{Code: codeActiveTransaction, Message: "this statement cannot run inside a transaction block"})
 	}
-	if c.tx.active && c.commitMode() == CommitTwoPhase && s.stmt.Access == router.Write {
+	if c.tx.active && c.commitMode() == CommitTwoPhase {
 		return c.broadcastInBlock(ctx, s, parts)
 	}
 	if c.tx.active {
 		return c.reject(&pgwire.Error{Code: codeFeatureNotSupported, Message: "statement would change several shards inside a transaction block",
-			Detail: fmt.Sprintf("It runs on %d shards.", len(parts)), Hint: "Run it outside of BEGIN … COMMIT, as a message of its own: it is then applied to all shards or to none."})
+			Detail: fmt.Sprintf("It runs on %d shards.", len(parts)), Hint: "Run it outside of BEGIN … COMMIT, as a message of its own, or SET LOCAL pgring.cross_shard = '2pc': it is then applied to all shards or to none."})
 	}
 	for _, p := range c.parts {
 		if p.unsynced && p.wrote {
@@ -69,9 +69,12 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	return c.runAll(ctx, s, parts)
 }
 
-// broadcastInBlock runs a write in a transaction of mode 2pc: the shards become part of it.
+// broadcastInBlock runs a definition or TRUNCATE in a transaction of mode 2pc: the shards become part of it.
 func (c *session) broadcastInBlock(ctx context.Context, s *spread, parts []router.Part) error {
 	c.takeTime()
+	if err := c.chooseMode(ctx, parts); err != nil {
+		return c.reject(err)
+	}
 	tag := ""
 	for i, part := range parts {
 		p, err := c.use(ctx, part.Shard, true)
@@ -90,12 +93,14 @@ func (c *session) broadcastInBlock(ctx context.Context, s *spread, parts []route
 		if err != nil {
 			return c.reject(err)
 		}
-		if i > 0 && answer.tag != tag {
+		if i > 0 && answer.tag != tag && s.stmt.Access != router.Define {
 			return c.reject(errDiffers(s.stmt, parts[0].Shard, part.Shard, tag, answer.tag))
 		}
 		tag = answer.tag
 	}
 	c.turn.part = nil
+	c.defined(s.stmt)
+	c.tx.redefine(s.stmt)
 	return c.replyTag(tag)
 }
 

@@ -40,7 +40,7 @@ func isQuery(stmt *router.Statement) bool { return stmt.Verb == router.Set && st
 
 // control does what a local statement asks and answers it.
 func (c *session) control(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
-	if stmt.Verb != router.Begin {
+	if stmt.Verb != router.Begin || len(stmt.Settings) > 0 {
 		c.takeTime()
 	}
 	if err := c.drainNoted(); err != nil {
@@ -50,7 +50,7 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 	case router.Empty:
 		return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.EmptyQueryResponse))
 	case router.Begin:
-		return c.begin(text)
+		return c.begin(ctx, stmt, text)
 	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
 		if err := c.drain(); err != nil {
 			return err
@@ -92,12 +92,15 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
 		return router.Plan{Kind: router.One, Shard: c.sole().shard}, nil
 	case router.Fetch, router.CloseCursor:
-		if shard, ok := c.cursors[stmt.Name]; ok {
-			return router.Plan{Kind: router.One, Shard: shard}, nil
+		if known, ok := c.cursors[stmt.Name]; ok {
+			return router.Plan{Kind: router.One, Shard: known.shard}, nil
 		}
 		if p := c.sole(); p != nil {
 			return router.Plan{Kind: router.One, Shard: p.shard}, nil // let the server say that there is no such cursor
 		}
+	}
+	if err := c.tx.redefined.check(c.snap, stmt); err != nil {
+		return router.Plan{}, err
 	}
 	plan, err := stmt.Plan(c.snap, values)
 	if err == nil && len(c.snap.Moves) > 0 {
@@ -119,7 +122,7 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}
 		}
 	}
-	return plan, nil
+	return plan, c.checkCursor(stmt, plan.Shard)
 }
 
 // preferred is the shard for a read that any shard can answer: one that the session holds anyway.
@@ -171,10 +174,7 @@ func (c *session) completed(tag string) error {
 	case router.Set:
 		c.noteSettings(part)
 	case router.Declare:
-		if c.cursors == nil {
-			c.cursors = map[string]ring.ShardID{}
-		}
-		c.cursors[stmt.Name] = part.shard
+		c.noteCursor(stmt, part.shard)
 	case router.CloseCursor:
 		delete(c.cursors, stmt.Name)
 	case router.Unlisten:
@@ -208,9 +208,6 @@ func (c *session) noteSettings(part *participant) {
 		part.conn.RecordSettings(next)
 	}
 }
-
-// closeCursors forgets the cursors that ended with the transaction.
-func (c *session) closeCursors() { clear(c.cursors) }
 
 func (c *session) addTemp(tables []topology.Name) {
 	names := c.state.env.TempTables()

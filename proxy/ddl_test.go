@@ -172,3 +172,49 @@ func TestReferenceTablesAreWrittenEverywhere(t *testing.T) {
 	c.everywhere(t, "SELECT count(*) FROM countries", "2")
 	c.nothingPrepared(t)
 }
+
+func TestDefinitionsInATwoPhaseTransaction(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{})
+	conn := c.connect()
+	keys := c.keys(3)
+	const begin = "BEGIN; SET LOCAL pgring.cross_shard = '2pc'; "
+	run(t, conn, "CREATE TABLE migrations (version int)")
+	for _, end := range []string{"ROLLBACK", "COMMIT"} {
+		run(t, conn, begin+insertUser(keys[0])+"; "+insertUser(keys[1]))
+		run(t, conn, "ALTER TABLE users DROP COLUMN name; ALTER TABLE users ADD COLUMN mail text; CREATE INDEX ON users (mail)")
+		run(t, conn, "TRUNCATE notes; INSERT INTO countries VALUES ('de', 'Germany')")
+		run(t, conn, "INSERT INTO migrations VALUES (1)")
+		run(t, conn, "SAVEPOINT s")
+		for _, sql := range []string{"INSERT INTO users VALUES (7, 7, 'x')", "SELECT count(*) FROM users", "UPDATE users SET mail = 'x'", "SELECT * FROM nowhere"} {
+			if e := refused(t, conn, sql, "0A000"); e.Detail == "" || e.Hint == "" { // the committed schema says nothing of it
+				t.Errorf("%s: %+v", sql, e)
+			}
+			run(t, conn, "ROLLBACK TO s")
+		}
+		if tag := run(t, conn, end); tag != end {
+			t.Fatalf("%s answered %s", end, tag)
+		}
+		c.nothingPrepared(t)
+		if end == "ROLLBACK" {
+			c.everywhere(t, columnsOfUsers, "id,name,age")
+			c.everywhere(t, "SELECT count(*) FROM countries", "0")
+			wantValue(t, conn, "SELECT count(*) FROM migrations", "0")
+		}
+	}
+	c.everywhere(t, columnsOfUsers, "id,age,mail")
+	c.everywhere(t, "SELECT count(*) FROM countries", "1")
+	wantValue(t, conn, "SELECT count(*) FROM migrations", "1")
+	run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 3, 'c')", keys[2])) // planned with the new columns at once
+	wantValue(t, conn, "SELECT count(mail) FROM users", "1")
+	run(t, conn, begin+"CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+	refused(t, conn, "SELECT one()", "0A000")
+	run(t, conn, "ROLLBACK")
+	run(t, conn, begin+"ALTER TABLE users ADD COLUMN x int")
+	c.servers[2].Exec(t, "CREATE INDEX taken ON countries (name)")
+	refused(t, conn, "CREATE INDEX taken ON countries (name)", "42P07")
+	if tag := run(t, conn, "COMMIT"); tag != "ROLLBACK" {
+		t.Fatalf("COMMIT of a failed transaction answered %s", tag)
+	}
+	c.everywhere(t, columnsOfUsers, "id,age,mail")
+}

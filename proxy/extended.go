@@ -121,8 +121,8 @@ func (c *session) describer(ctx context.Context, s *statement) (*participant, er
 	if err != nil {
 		return nil, err
 	}
-	if shard, ok := c.cursors[stmt.Name]; ok && stmt.Verb == router.Fetch {
-		return c.consult(ctx, shard)
+	if known, ok := c.cursors[stmt.Name]; ok && stmt.Verb == router.Fetch {
+		return c.consult(ctx, known.shard)
 	}
 	shard, err := stmt.AnyShard(c.snap)
 	if err != nil {

@@ -252,6 +252,7 @@ func (c *session) drop(p *participant) {
 	c.parts = slices.DeleteFunc(c.parts, func(other *participant) bool { return other == p })
 	p.conn.MarkDirty("dropped")
 	c.forgetPortals(p)
+	c.loseCursors(p)
 	c.giveBack(p, false)
 }
 

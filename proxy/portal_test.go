@@ -71,6 +71,10 @@ func TestCursorsAnswerAsPostgres(t *testing.T) {
 		{"where current of", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT n, body FROM notes WHERE user_id = {b} ORDER BY n FOR UPDATE | Q FETCH 2 FROM c | Q UPDATE notes SET body = 'cur' WHERE user_id = {b} AND n = 2 | Q COMMIT"},
 		{"declare twice", "Q BEGIN | " + declare + " | " + declare},
 		{"close what is not there", "Q CLOSE c | Q BEGIN | Q CLOSE c"},
+		{"one name on two shards", "Q BEGIN | " + declare + " | Q DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = {a} | Q ROLLBACK"},
+		{"one name on two shards, with hold", hold + " | Q DECLARE c CURSOR WITH HOLD FOR SELECT n FROM notes WHERE user_id = {a} ORDER BY n | Q FETCH 1 FROM c | Q CLOSE c"},
+		{"with hold, and another transaction", hold + " | Q BEGIN | Q SELECT name FROM users WHERE id = {a} | " + "Q DECLARE d CURSOR WITH HOLD FOR SELECT n FROM notes WHERE user_id = {a} | Q ROLLBACK | Q FETCH 1 FROM c | Q FETCH 1 FROM d"},
+		{"name free again after a savepoint", "Q BEGIN | Q SAVEPOINT s | " + declare + " | Q ROLLBACK TO s | Q DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = {a} ORDER BY n | Q FETCH 1 FROM c | Q ROLLBACK"},
 	})
 }
 

@@ -47,7 +47,7 @@ type session struct {
 	current    portal // the unnamed portal
 	hasCurrent bool
 	hears      bool // a connection has LISTENs
-	cursors    map[string]ring.ShardID
+	cursors    map[string]cursor
 	kept       int // temporary tables that cursors read, so far: for their names
 	bind       bindMessage
 	oids       []uint32 // scratch of Parse

@@ -18,17 +18,18 @@ import (
 //	  ▲             └─COMMIT, ROLLBACK─┐ └─COMMIT, ROLLBACK─┐
 //	  └────────────────────────────────┴────────────────────┘
 type transaction struct {
-	active   bool
-	failed   bool
-	implicit bool       // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
-	wide     bool       // a single statement of it has written several shards: others may
-	wideMode CommitMode // of such a one: CommitTwoPhase or CommitSaga
-	choose   bool       // CommitSaga will do where CommitTwoPhase is not possible
-	begin    string     // its BEGIN, options included
-	prelude  []entry
-	defined  bool  // a statement of it has changed the schema
-	localEnv bool  // SET LOCAL has changed what names mean, until it ends
-	base     state // the settings before it began
+	active    bool
+	failed    bool
+	implicit  bool       // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
+	wide      bool       // a single statement of it has written several shards: others may
+	wideMode  CommitMode // of such a one: CommitTwoPhase or CommitSaga
+	choose    bool       // CommitSaga will do where CommitTwoPhase is not possible
+	begin     string     // its BEGIN, options included
+	prelude   []entry
+	defined   bool      // a statement of it has changed the schema
+	redefined redefined // by definitions on several shards
+	localEnv  bool      // SET LOCAL has changed what names mean, until it ends
+	base      state     // the settings before it began
 
 	works   []*work        // what it has written, in mode saga
 	covered *work          // the write that is about to be sent: the next use notes it
@@ -87,7 +88,7 @@ func (c *session) closed(committed, chain bool) {
 		p.began = chain
 		p.wrote, p.blind, p.bounded, p.scratch = false, false, false, false
 	}
-	c.closeCursors()
+	c.closeCursors(committed)
 	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
 	begin := c.tx.begin
 	c.tx = transaction{prelude: c.tx.prelude[:0]}
@@ -132,7 +133,7 @@ func endsFailed(verb router.Verb) bool {
 func (c *session) controlTransaction(ctx context.Context, stmt *router.Statement, text string) error {
 	switch stmt.Verb {
 	case router.Begin:
-		return c.begin(text)
+		return c.begin(ctx, stmt, text)
 	case router.Commit:
 		return c.commitAll(ctx, stmt.Chain)
 	case router.Rollback:
@@ -142,7 +143,7 @@ func (c *session) controlTransaction(ctx context.Context, stmt *router.Statement
 	}
 }
 
-func (c *session) begin(text string) error {
+func (c *session) begin(ctx context.Context, stmt *router.Statement, text string) error {
 	tag := "BEGIN"
 	if len(text) >= 5 && strings.EqualFold(text[:5], "start") {
 		tag = "START TRANSACTION"
@@ -151,14 +152,19 @@ func (c *session) begin(text string) error {
 		if err := c.notice(&pgwire.Error{Severity: "WARNING", Code: codeActiveTransaction, Message: "there is already a transaction in progress"}); err != nil {
 			return err
 		}
-		return c.replyTag(tag)
+		return c.beginLate(ctx, stmt, tag)
 	}
 	if c.tx.implicit {
-		c.tx.implicit = false // what ran before in the same Query message belongs to the block, as in PostgreSQL
 		if len(c.began()) == 0 {
-			c.tx.begin = beginText(text)
+			c.tx.implicit, c.tx.begin = false, beginText(text)
+			return c.replyTag(tag)
 		}
-		return c.replyTag(tag)
+		// What ran before in the same Query message belongs to the block, as in PostgreSQL.
+		if err := c.beginLate(ctx, stmt, tag); err != nil {
+			return err
+		}
+		c.tx.implicit = false
+		return nil
 	}
 	if err := c.drain(); err != nil {
 		return err
@@ -173,6 +179,20 @@ func (c *session) begin(text string) error {
 		}
 	}
 	return c.replyTag(tag)
+}
+
+// beginLate applies the options of a BEGIN to the transaction that has begun before, which PostgreSQL allows where it allows SET
+// TRANSACTION.
+func (c *session) beginLate(ctx context.Context, stmt *router.Statement, tag string) error {
+	if len(stmt.Settings) == 0 {
+		return c.replyTag(tag)
+	}
+	ch := change{next: c.state.settings, local: true, tag: tag}
+	for _, s := range stmt.Settings {
+		ch.names = append(ch.names, s.Name)
+		ch.sql = append(ch.sql, "SET LOCAL "+quoteSettingName(s.Name)+" TO "+s.Value)
+	}
+	return c.change(ctx, ch)
 }
 
 func noTransaction() *pgwire.Error {
@@ -421,6 +441,10 @@ func (c *session) noteSavepoint(stmt *router.Statement, text string) {
 		// Settings made since stay in force; savepoints made since are gone.
 		rest := slices.DeleteFunc(slices.Clone(c.tx.prelude[at:]), func(e entry) bool { return e.savepoint != "" })
 		c.tx.prelude = append(c.tx.prelude[:at], rest...)
+		for name, known := range c.cursors {
+			known.behind = min(known.behind, len(c.tx.prelude))
+			c.cursors[name] = known
+		}
 	case router.RollbackTo:
 		if at < 0 {
 			return
@@ -431,6 +455,7 @@ func (c *session) noteSavepoint(stmt *router.Statement, text string) {
 			p.bounded = false
 		}
 		c.tx.prelude = c.tx.prelude[:at+1]
+		c.undeclare(at)
 		c.tx.failed = false
 	}
 }

@@ -255,3 +255,20 @@ func sqlState(err error) string {
 	}
 	return ""
 }
+
+func TestOptionsOfALateBeginAnswerAsPostgres(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	read := "SELECT name FROM users WHERE id = {a}"
+	sameAll(t, w, [][2]string{
+		{"a second BEGIN", "Q BEGIN | Q BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY | Q SHOW transaction_isolation | Q SHOW transaction_read_only | Q COMMIT | Q SHOW transaction_isolation"},
+		{"read only behind a query", "Q BEGIN | Q " + read + " | Q START TRANSACTION READ ONLY | Q UPDATE users SET age = 1 WHERE id = {a} | Q ROLLBACK"},
+		{"read only, then another shard", "Q BEGIN | Q " + read + " | Q BEGIN READ ONLY | Q UPDATE users SET age = 1 WHERE id = {b} | Q ROLLBACK"},
+		{"isolation behind a query", "Q BEGIN | Q " + read + " | Q BEGIN ISOLATION LEVEL SERIALIZABLE | Q SELECT 1 | Q ROLLBACK"},
+		{"read only in one message", "Q " + read + "; BEGIN READ ONLY; UPDATE users SET age = 1 WHERE id = {a} | Q ROLLBACK"},
+		{"isolation in one message", "Q " + read + "; BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 2 | Q SELECT 3"},
+		{"first of a message", "Q BEGIN ISOLATION LEVEL REPEATABLE READ; " + read + "; COMMIT"},
+		{"no options in one message", "Q " + read + "; BEGIN | Q " + read + " | Q COMMIT"},
+		{"prepared", "Q BEGIN | P . BEGIN READ ONLY | B . . | E . | S | Q UPDATE users SET age = 1 WHERE id = {b} | Q ROLLBACK"},
+	})
+}
