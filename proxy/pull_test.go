@@ -183,3 +183,32 @@ func TestPullsNeedATransactionThatMayWrite(t *testing.T) {
 	run(t, conn, "SET default_transaction_read_only = on")
 	wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
 }
+
+// TestPullsObeyPoliciesAndPrivileges: rows are read with the rights of the client's role on every shard.
+func TestPullsObeyPoliciesAndPrivileges(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{})
+	const policies = "CREATE ROLE alice; GRANT SELECT ON users, notes TO alice; GRANT CREATE ON SCHEMA public TO alice; ALTER TABLE users ENABLE ROW LEVEL SECURITY;" +
+		"CREATE POLICY mine ON users USING (age > 1 AND current_user = 'alice')"
+	for _, s := range append(w.servers, w.plain) {
+		s.Exec(t, policies)
+	}
+	sameAll(t, w, [][2]string{
+		{"policies", "Q SET ROLE alice | Q SELECT count(DISTINCT name), avg(age) FROM users | Q SELECT u.name, x.body FROM users u RIGHT JOIN notes x ON x.n = u.age ORDER BY x.user_id, x.n | Q SELECT age, count(*) FROM users GROUP BY age ORDER BY age | Q COPY (SELECT name FROM users ORDER BY name) TO STDOUT | Q BEGIN | Q DECLARE c CURSOR FOR SELECT name || '' FROM users ORDER BY name | Q FETCH ALL FROM c | Q COMMIT | Q CREATE TEMP TABLE t AS SELECT name FROM users | Q SELECT name FROM t ORDER BY name | Q DROP TABLE t"},
+		{"privileges", "Q SET ROLE alice | Q SELECT count(DISTINCT c.name), avg(age) FROM users, countries c | Q SELECT avg(age) FROM users | Q UPDATE users SET age = 5"},
+	})
+	for _, s := range w.servers {
+		s.Exec(t, "REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC")
+	}
+	w.reset(t)
+	conn := w.connect()
+	run(t, conn, "SET ROLE alice")
+	for _, sql := range []string{"SELECT count(DISTINCT age) FROM users", "SELECT age, avg(age) FROM users GROUP BY age"} {
+		if e := refused(t, conn, sql, "42501"); e.Hint == "" || e.Detail == "" {
+			t.Errorf("%s: %+v", sql, e)
+		}
+	}
+	wantValue(t, conn, "SELECT sum(age) FROM users", "5")
+	run(t, conn, "RESET ROLE")
+	wantValue(t, conn, "SELECT count(DISTINCT age) FROM users", "3")
+}
