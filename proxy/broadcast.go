@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -337,31 +338,20 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 		return nil, c.reject(err)
 	}
 	p.unsynced, p.unnamed = true, 0
-	b := appendOwnPortal(pgwire.AppendParse(nil, "", g.text, oids), g.bind)
-	b = pgwire.AppendEmpty(b, pgwire.Flush)
-	wire := p.conn.Wire()
-	if err = wire.Write(b); err == nil {
-		err = wire.Flush()
+	seen, err := p.exchange(appendClosedPortal(pgwire.AppendParse(nil, "", g.text, oids), g.bind), closedAgain())
+	var lost *lostError
+	if errors.As(err, &lost) {
+		c.drop(p)
 	}
-	for err == nil {
-		var frame []byte
-		if frame, err = readFrame(wire); err != nil {
-			break
-		}
-		switch frame[0] {
-		case pgwire.NoData:
-			return nil, nil
-		case pgwire.RowDescription:
-			p.types.describe(frame)
-			fields, _ := pgwire.ParseRowDescription(frame)
-			return fields, nil
-		case pgwire.ErrorResponse:
-			p.skips = true
-			return nil, c.reject(pgwire.ParseError(frame))
-		}
+	if err != nil {
+		return nil, c.reject(err)
 	}
-	c.drop(p)
-	return nil, c.reject(&lostError{shard: p.shard, err: err})
+	if seen.fields == nil {
+		return nil, nil
+	}
+	p.types.describe(seen.fields)
+	fields, _ := pgwire.ParseRowDescription(seen.fields)
+	return fields, nil
 }
 
 // affected reads the row count at the end of a command tag.

@@ -330,6 +330,7 @@ func (s *shardRows) start(g *gathering) error {
 	} else {
 		b = appendOwnPortal(pgwire.AppendParse(nil, "", g.textFor(s.shard()), s.oids), g.bind)
 		b = pgwire.AppendExecute(b, ownPortal, 0)
+		b = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal)
 		b = pgwire.AppendEmpty(b, pgwire.Flush)
 		s.part.unsynced, s.part.unnamed = true, 0
 	}
@@ -352,6 +353,22 @@ func appendOwnPortal(b []byte, bind *bindMessage) []byte {
 	b = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal)
 	b = appendBindTo(b, &bindMessage{portal: []byte(ownPortal), rest: bind.rest}, "")
 	return pgwire.AppendTarget(b, pgwire.Describe, 'P', ownPortal)
+}
+
+// appendClosedPortal is appendOwnPortal for a portal that is described only: an open one would keep its tables in use.
+func appendClosedPortal(b []byte, bind *bindMessage) []byte {
+	return pgwire.AppendTarget(appendOwnPortal(b, bind), pgwire.Close, 'P', ownPortal)
+}
+
+// closedAgain tells the last answer to the messages of appendClosedPortal: they close the portal before and after.
+func closedAgain() func(typ byte) bool {
+	closed := 0
+	return func(typ byte) bool {
+		if typ == pgwire.CloseComplete {
+			closed++
+		}
+		return closed == 2
+	}
 }
 
 // description waits for the RowDescription.
@@ -455,7 +472,8 @@ func (s *shardRows) other(typ byte, size int) error {
 	case pgwire.CommandComplete:
 		s.complete = true
 		s.tag = string(body.Text())
-		s.ended = s.extended
+	case pgwire.CloseComplete:
+		s.ended = s.complete // of the portal that has been run
 	case pgwire.ReadyForQuery:
 		s.part.conn.SetStatus(body.Byte())
 		s.part.unsynced, s.part.skips = false, false

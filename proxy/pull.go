@@ -180,13 +180,7 @@ func (g *pull) look(oids []uint32) (outcome, error) {
 		bind = &bindMessage{rest: make([]byte, 6)} // no formats, no parameters, no formats of results
 	}
 	b := pgwire.AppendTarget(pgwire.AppendParse(nil, "", text, oids), pgwire.Describe, 'S', "")
-	described := 0
-	return g.final.exchange(appendOwnPortal(b, bind), func(typ byte) bool {
-		if typ == pgwire.NoData || typ == pgwire.RowDescription {
-			described++
-		}
-		return described == 2
-	})
+	return g.final.exchange(appendClosedPortal(b, bind), closedAgain())
 }
 
 // check makes sure that the statement over combined groups has the types of the client's.

@@ -37,6 +37,7 @@ func TestPulledStatementsAnswerAsPostgres(t *testing.T) {
 		{"ties", "Q SELECT n FROM notes ORDER BY n FETCH FIRST 4 ROWS WITH TIES"},
 		{"system columns", "Q SELECT count(DISTINCT name), min(body) FROM users, notes"},
 		{"types as they are planned", "Q SELECT CASE WHEN false THEN NULL ELSE name::varchar(9) END, avg(age)::numeric(8,2) FROM users GROUP BY 1 ORDER BY 1 | P q SELECT CASE WHEN $1 THEN NULL ELSE name::varchar(9) END AS c FROM users ORDER BY lower(name) | DS q | B . q false | DP . | E . | S"},
+		{"leave nothing open", "Q BEGIN | Q SELECT u.name, t.y FROM users u LEFT JOIN things t ON t.x = u.age ORDER BY u.age | Q TRUNCATE things | Q ROLLBACK | P q SELECT avg(age), count(t) FROM users LEFT JOIN things t ON t.x = age | S | Q BEGIN | B . q | DP . | E . | S | Q TRUNCATE things | Q ROLLBACK | Q BEGIN | B . q | DP . | S | Q TRUNCATE things | Q ROLLBACK"},
 		{"of no rows", "Q SELECT avg(age) FROM users WHERE age > 100 | Q SELECT name FROM users WHERE age > 100 ORDER BY name"},
 		{"errors", "Q SELECT avg(1/(age-2)) FROM users | Q SELECT avg(wrong) FROM users | Q SELECT nothing(name), avg(age) FROM users GROUP BY 1 | Q BEGIN | Q SELECT id FROM users WHERE nothing(id) | Q ROLLBACK | Q SELECT avg(age) FROM users WHERE 1/(age-2) > 0 | Q SELECT avg(age) FROM users"},
 		{"errors in a block", "Q BEGIN | Q SELECT avg(1/(age-2)) FROM users | Q SELECT 1 | Q ROLLBACK | Q BEGIN | Q SAVEPOINT s | Q SELECT avg(age) FROM users WHERE 1/(age-2) > 0 | Q ROLLBACK TO s | Q SELECT avg(age) FROM users | Q COMMIT"},
