@@ -17,6 +17,7 @@ import (
 // The proxy dies before a message, after it has left, and after its answer: each time, another proxy's janitor makes the work
 // whole. Points before the decision give nothing, points after it give all.
 func TestProxyDiesAtEveryMessage(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, pgtest.Start(t, 3)...)
 	for shards := 2; shards <= 3; shards++ {
 		if shards == 3 {
@@ -50,6 +51,7 @@ func TestProxyDiesAtEveryMessage(t *testing.T) {
 
 // The janitor dies at each of its messages too, with transactions before it that are to be committed and to be rolled back.
 func TestJanitorDiesAtEveryMessage(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, pgtest.Start(t, 3)...)
 	old := func(cfg *saga.Config) { cfg.SetKeep(1) }
 	points := tally{}

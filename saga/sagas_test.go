@@ -229,6 +229,7 @@ func (c *cluster) undoRunsAsItsUserUnderItsSettings(t *testing.T) {
 
 // What a client writes as its compensation cannot get it more rights than it has.
 func TestUndoCannotEscalate(t *testing.T) {
+	t.Parallel()
 	c := newBank(t, pgtest.Start(t, 2)...)
 	for _, sql := range []string{"SELECT set_config('role', 'postgres', true)", "SELECT set_config('session_authorization', 'postgres', true)",
 		"DELETE FROM pgring.saga", "SELECT 1; DROP TABLE work"} {

@@ -116,6 +116,7 @@ func (c *cluster) abandonEndsASaga(t *testing.T) {
 
 // COMPENSATING ▶ COMPENSATED and FORWARDING ▶ COMMITTED wait for a shard for as long as it takes, and the client is told so.
 func TestUnsettledWhileAShardIsDown(t *testing.T) {
+	t.Parallel()
 	for _, what := range []shape{{name: "undo"}, {name: "forward", retriable: true}} {
 		t.Run(what.name, func(t *testing.T) {
 			c := newBank(t, pgtest.Start(t, 2)...)
