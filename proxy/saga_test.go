@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgring/pgring/internal/pgtest"
 )
@@ -251,4 +252,93 @@ func TestSagaUndoRunsUnderTheSettingsOfItsStatement(t *testing.T) {
 	refused(t, conn, "COMMIT", "ZZ001")
 	wantAge(t, conn, ids[0], "100")
 	wantValue(t, conn, "SELECT current_user", "postgres")
+}
+
+func TestLongRunningSagaIsCalled(t *testing.T) {
+	t.Parallel()
+	c, conn, ids := startBank(t, 2)
+	call := func(name string, amount int64, mode string) string {
+		return fmt.Sprintf(`CALL pgring.saga('%s', '[{"sql": "UPDATE users SET age = age - $1 WHERE id = %d", "params": [%d], "compensate": "UPDATE users SET age = age + %[3]d WHERE id = %[2]d", "rows": 1},
+			{"sql": "UPDATE users SET age = age + %[3]d WHERE id = %[4]d", "compensate": "UPDATE users SET age = age - %[3]d WHERE id = %[4]d"}]', '%[1]s', '%[5]s')`,
+			name, ids[0], amount, ids[1], mode)
+	}
+	id := value(t, conn, call("one", 10, "wait"))
+	wantValue(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id), "COMMITTED")
+	wantValue(t, conn, "SHOW pgring.last_saga_id", id)
+	wantValue(t, conn, call("one", 10, "wait"), id) // its key makes a repeat known
+	wantAge(t, conn, ids[0], "90")
+	wantAge(t, conn, ids[1], "110")
+	refused(t, conn, call("too much", 1000, "wait"), "23514")
+	shard := c.shardOf(ids[1])
+	shard.Exec(t, "ALTER TABLE users ADD CONSTRAINT age_small CHECK (age < 115)")
+	refused(t, conn, call("refused later", 50, "wait"), "23514") // what its first step did is undone
+	for sql, code := range map[string]string{"BEGIN; " + call("in a block", 1, "wait"): "25001", call("wrong mode", 1, "soon"): "22023",
+		"CALL pgring.saga('no steps')": "42883"} {
+		refused(t, conn, sql, code)
+		run(t, conn, "ROLLBACK")
+	}
+	wantAge(t, conn, ids[0], "90")
+	wantAge(t, conn, ids[1], "110")
+	id = value(t, conn, call("behind", 1, "background"))
+	waitFor(t, "the saga in the background", func() bool {
+		return value(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id)) == "COMMITTED"
+	})
+	wantAge(t, conn, ids[1], "111")
+}
+
+// TestClientThatLeavesDuringCommit has clients send COMMIT and hang up: their transfers are done on both shards or on none.
+func TestClientThatLeavesDuringCommit(t *testing.T) {
+	t.Parallel()
+	c, conn, ids := startBank(t, 2)
+	for _, mode := range []string{"saga", "2pc"} {
+		for n := range 10 {
+			leaver := c.connect()
+			run(t, leaver, "BEGIN; SET LOCAL pgring.cross_shard = '"+mode+"'")
+			run(t, leaver, pay(ids[0], -1))
+			run(t, leaver, pay(ids[1], 1))
+			sender := leaver.PgConn().Frontend()
+			sender.SendQuery(&pgproto3.Query{String: "COMMIT"})
+			if n%2 == 0 {
+				must(t, sender.Flush())
+			}
+			must(t, leaver.PgConn().Conn().Close())
+		}
+		waitFor(t, "all of them to end", func() bool {
+			for _, s := range c.servers {
+				if pgtest.One[int64](t, s, "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'")+
+					pgtest.One[int64](t, s, "SELECT count(*) FROM pg_prepared_xacts") > 0 {
+					return false
+				}
+			}
+			return true
+		})
+		wantValue(t, conn, "SELECT sum(age) FROM users", "200")
+	}
+}
+
+func TestUnsettledSagaIsSaidToBeSo(t *testing.T) {
+	t.Parallel()
+	c, conn, ids := startBank(t, 2)
+	shard := c.shardOf(ids[1])
+	if shard == c.servers[0] {
+		ids[0], ids[1] = ids[1], ids[0]
+		shard = c.shardOf(ids[1])
+	}
+	run(t, conn, beginSaga+"; SET LOCAL pgring.saga_commit_timeout = '300ms'")
+	run(t, conn, pay(ids[0], -10))
+	run(t, conn, pay(ids[1], 10))
+	shard.Kill9(t) // the first shard commits, this one can neither commit nor be asked
+	e := refused(t, conn, "COMMIT", "40003")
+	wantStatus(t, conn, 'I')
+	id := value(t, conn, "SHOW pgring.last_saga_id")
+	if id == "" || !strings.Contains(e.Detail, id) || !strings.Contains(e.Hint, "pgring.saga_status('"+id+"')") {
+		t.Fatalf("id %q, detail %q, hint %q", id, e.Detail, e.Hint)
+	}
+	status := func() string { return value(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id)) }
+	if got := status(); got != "RUNNING" && got != "COMPENSATING" {
+		t.Fatalf("saga is %s", got)
+	}
+	shard.Restart(t)
+	waitFor(t, "the saga to be undone", func() bool { return status() == "COMPENSATED" })
+	wantAge(t, conn, ids[0], "100")
 }

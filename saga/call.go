@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
 )
 
@@ -127,7 +129,7 @@ func (c *Coordinator) await(ctx context.Context, id string) error {
 			return nil
 		case Compensated:
 			home, _ := homeOf(id) // it was read from there
-			return &AbortedError{Shard: home, Err: err}
+			return &AbortedError{Shard: home, Err: refusal(reason, err)}
 		case Stuck, Abandoned, None:
 			return &UnsettledError{ID: id, State: state, Err: err}
 		case Running, Forwarding, Compensating:
@@ -137,6 +139,16 @@ func (c *Coordinator) await(ctx context.Context, id string) error {
 			return &UnsettledError{ID: id, State: state, Err: err}
 		}
 	}
+}
+
+// refusal makes of the reason that is written down of a saga, perhaps by another proxy, the server's error again; otherwise it is err.
+func refusal(reason string, err error) error {
+	text, code, coded := strings.Cut(reason, " (SQLSTATE ")
+	_, message, named := strings.Cut(text, "ERROR: ")
+	if !coded || !named || len(code) < len("00000)") {
+		return err
+	}
+	return &pgwire.Error{Severity: "ERROR", Code: code[:len("00000")], Message: message}
 }
 
 // drive takes a saga as far as it goes now, if nobody else does, and reads how far that is.
