@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,7 +31,7 @@ func (d *driver) clean(ctx context.Context) error {
 	if err := setGuard(ctx, d.source, d.move.ID, d.term, guardOver); err != nil {
 		return fmt.Errorf("let tables be truncated on shard %s: %w", d.move.From, err)
 	}
-	return d.release(ctx, side{d.move.To, d.target})
+	return nil
 }
 
 // pagesAtOnce is how much of a table one transaction goes through when rows are deleted.
@@ -100,9 +101,45 @@ WHERE starts_with(tgname, $1) AND NOT tgisinternal AND tgparentid = 0 GROUP BY t
 	return nil
 }
 
-// unguard takes the guard off the source. It stays as long as a proxy is known that may have an old map, be its lease over or not:
-// nothing else would keep such a one from writing to the source.
+// unguardLimit is how long taking guards off may wait for the tables in one go. A transaction of a proxy that stands still may hold
+// them for long; meanwhile the guards hinder nobody.
+const unguardLimit = 3 * time.Second
+
+// unguard takes the guards off, the target's, which is open, and then the source's.
 func (d *driver) unguard(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, unguardLimit)
+	defer cancel()
+	err := d.unguardTarget(limited)
+	if err == nil {
+		err = d.unguardSource(limited)
+	}
+	if isCode(err, "55P03") || isCode(err, "40P01") {
+		d.report(ctx, waiting("waiting for transactions that use the tables, to take the guards off. Nothing is kept from moving by that"))
+		return errLater
+	}
+	return err
+}
+
+func (d *driver) unguardTarget(ctx context.Context) error {
+	snap := d.topology().Current()
+	if _, known := snap.Shard(d.move.To); !known { // it has given the slots away, and left
+		return nil
+	}
+	conn, err := d.connect(ctx, snap, d.move.To)
+	if err != nil {
+		return err
+	}
+	defer hangUp(ctx, conn)
+	if err := d.release(ctx, side{d.move.To, conn}); err != nil {
+		return err
+	}
+	d.controller.opened.Store(d.move.ID, true)
+	return nil
+}
+
+// unguardSource takes the guard off the source. It stays as long as a proxy is known that may have an old map, be its lease over or
+// not: nothing else would keep such a one from writing to the source.
+func (d *driver) unguardSource(ctx context.Context) error {
 	if err := d.controller.forgotten(ctx, &d.move); err != nil {
 		d.report(ctx, waiting(err.Error()+", which may come back with an old map; it is forgotten after a day. Nothing is kept from moving by that"))
 		return errLater

@@ -33,8 +33,9 @@ type Config struct {
 
 // Controller drives the moves when it holds the lease. Every proxy runs one.
 type Controller struct {
-	cfg   Config
-	stats stats
+	cfg    Config
+	stats  stats
+	opened sync.Map // by the id of a move: its target is free of guards, as far as this process knows
 }
 
 type stats struct {
@@ -189,8 +190,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // run takes one move as far as it goes. What stops it is recorded or logged.
 func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
-	if m.State == topology.MoveGuarding && c.forgotten(ctx, &m) != nil {
-		return
+	if m.State == topology.MoveGuarding {
+		if _, opened := c.opened.Load(m.ID); opened && c.forgotten(ctx, &m) != nil {
+			return
+		}
 	}
 	d := &driver{controller: c, term: term, move: m, log: c.cfg.Log.With("move", m.ID)}
 	defer d.close(ctx)
