@@ -190,6 +190,9 @@ func (c *session) runAll(ctx context.Context, s *spread, parts []router.Part) er
 		}
 		conns = append(conns, p.conn)
 	}
+	if err := c.checkPlan(); err != nil {
+		return c.undoAll(parts, err)
+	}
 	err := c.srv.commit.Commit(ctx, conns)
 	for _, part := range parts {
 		c.participant(part.Shard).began = false

@@ -162,6 +162,9 @@ func (e *lostError) wire() *pgwire.Error {
 	w := &pgwire.Error{Code: codeConnectionFailure, Message: fmt.Sprintf("connection to shard %q was lost", e.shard),
 		Detail: "The statement may or may not have been executed.",
 		Hint:   "The session goes on. Check whether the statement took effect before repeating a write."}
+	if e.last != nil && e.last.Code == codeSerialization && !e.commit {
+		return e.last // the session's own: what the server answered is not to be believed
+	}
 	if e.last != nil {
 		w.Code, w.Detail = e.last.Code, e.last.Message
 	}

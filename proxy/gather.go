@@ -52,6 +52,9 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 	}
 	c.awaitAnswers(ctx, sources)
 	rows, err := c.mergeRows(g, sources)
+	if err == nil {
+		err = c.checkPlan()
+	}
 	if stop := c.stopGather(ctx, sources, err); stop != nil {
 		return stop
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgring/pgring/pgwire"
@@ -161,4 +162,28 @@ func unfencedFrame(frame []byte) []byte {
 		return pgwire.AppendError(nil, unfenced(e))
 	}
 	return frame
+}
+
+// checkPlan returns an error when slots have moved while this process stood still, so that no cut-over waited for what was planned
+// before. A guard refuses the writes; but that a shard has no such rows, or which rows it has, is not to be believed.
+func (c *session) checkPlan() error {
+	if c.srv.topology.Unbroken(c.unit.gaps) {
+		return nil
+	}
+	c.takeTime()
+	if !c.srv.topology.Outdated(c.snap, c.unit.gaps) {
+		return nil
+	}
+	return &pgwire.Error{Severity: "ERROR", Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
+		Detail: "pgring stood still while the statement ran, and slots may have moved meanwhile.", Hint: "Repeat the transaction."}
+}
+
+// believed reports whether a tag says that rows were changed: the guards have let them through.
+func believed(tag string) bool {
+	for _, doubtful := range []string{"SELECT", "FETCH", "COPY"} {
+		if strings.HasPrefix(tag, doubtful) {
+			return false
+		}
+	}
+	return !strings.HasSuffix(tag, " 0")
 }

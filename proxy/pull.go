@@ -57,6 +57,9 @@ func (c *session) pull(ctx context.Context, g *pull) error {
 	if err == nil && c.watch.interrupts.Load() != interrupts {
 		err = errInterrupted()
 	}
+	if err == nil {
+		err = c.checkPlan()
+	}
 	if err != nil {
 		return c.failPull(g, err)
 	}

@@ -149,18 +149,29 @@ func (c *session) complete(wire *pgwire.Conn, s *step, typ byte, size int) error
 	if s.kind == stepExecute {
 		c.turn.head++
 	}
-	if s.noted && typ == pgwire.CommandComplete {
+	outdated := error(nil)
+	if typ == pgwire.CommandComplete && !hidden {
+		outdated = c.checkPlan()
+	}
+	if (s.noted || outdated != nil) && typ == pgwire.CommandComplete {
 		frame, err := wire.Frame(size, maxControlFrame)
 		if err != nil {
 			return c.lost(err)
 		}
 		body := pgwire.BodyOf(frame)
+		tag := string(body.Text())
+		if outdated != nil && !believed(tag) {
+			return c.lost(outdated)
+		}
 		if !hidden {
 			if err := c.write(frame); err != nil {
 				return err
 			}
 		}
-		return c.completed(string(body.Text()))
+		if !s.noted {
+			return nil
+		}
+		return c.completed(tag)
 	}
 	return c.pass(wire, size, hidden)
 }

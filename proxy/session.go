@@ -76,6 +76,7 @@ type unit struct {
 	before   *state       // the settings before the unit changed them in a pipeline; nil: it did not
 	changes  []definition // statements defined or closed in this unit whose reply has not come
 	start    time.Time
+	gaps     int64 // topology.Gaps when it began
 }
 
 // watch is what other goroutines may look at or interrupt.
@@ -268,6 +269,11 @@ func (c *session) ended(err error) error {
 
 // beginUnit takes the one snapshot and policy that the whole unit is planned with.
 func (c *session) beginUnit() {
+	if c.srv.topology.Stalled() { // a shard would refuse a write that is planned with the map from before
+		c.takeTime()
+		c.srv.topology.AwaitLease()
+	}
+	c.unit.gaps = c.srv.topology.Gaps()
 	c.snap = c.held.Begin()
 	c.policy = c.srv.policy.Load()
 	c.unit.errors = 0

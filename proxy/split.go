@@ -49,6 +49,11 @@ func (c *session) enclosed(ctx context.Context, run func() (string, error)) (tag
 		return "", c.reject(err)
 	}
 	tag, err = run()
+	if err == nil {
+		if outdated := c.checkPlan(); outdated != nil {
+			err = c.reject(outdated)
+		}
+	}
 	if ignoreReported(err) != nil {
 		return "", err
 	}

@@ -177,5 +177,37 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 	}
 }
 
+// Gaps counts how often this process has been without a lease, so far.
+func (t *Topology) Gaps() int64 { return t.gaps.Load() }
+
+// Unbroken reports whether this process has a lease, and has always had one since Gaps was that. It costs two loads and a look at
+// the clock.
+func (t *Topology) Unbroken(gaps int64) bool {
+	return int64(time.Since(t.started)) <= t.lease.Load() && t.gaps.Load() == gaps
+}
+
+// Outdated reports whether the map has changed since a snapshot while this process had no lease, so that nobody waited for what was
+// planned with it. Gaps is what [Topology.Gaps] said when the snapshot was taken. It may wait, like AwaitLease.
+func (t *Topology) Outdated(snap *Snapshot, gaps int64) bool {
+	t.AwaitLease()
+	return t.gaps.Load() != gaps && t.Current().Epoch != snap.Epoch
+}
+
+// Stalled reports whether this process has stood still, or hung, for so long that others may have gone on without it, and has not
+// found out yet what it has missed. While the control database is known to be lost it is not: the last map is served then.
+func (t *Topology) Stalled() bool {
+	ends := t.lease.Load()
+	return ends > 0 && int64(time.Since(t.started)) > ends && !t.cut.Load()
+}
+
+// AwaitLease waits until the process is not Stalled, for a second at most.
+func (t *Topology) AwaitLease() {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(time.Second); t.Stalled() && time.Now().Before(until); {
+		<-tick.C
+	}
+}
+
 // Leased reports whether this process has renewed its lease in time, so that no cut-over has gone on without it.
 func (t *Topology) Leased() bool { return time.Now().Before(t.control.read().leaseUntil) }

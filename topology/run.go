@@ -43,6 +43,9 @@ func (t *Topology) watchControl(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if took := time.Since(began); took < t.cfg.Lease/2 || int64(began.Sub(t.started)) > t.lease.Load() {
+			t.cut.Store(true) // else this process may have stood still, and the connection may have been lost by that
+		}
 		if t.control.lose(err) {
 			t.cfg.Log.Warn("control database lost, serving the last snapshot", "epoch", t.Current().Epoch, "error", scrub(err))
 		}
@@ -137,22 +140,34 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 	if seen.epoch < present {
 		return false, fmt.Errorf("the control database went back from epoch %d to %d", present, seen.epoch)
 	}
-	if t.control.gain(seen.leaseUntil) {
-		t.cfg.Log.Info("control database connected", "epoch", seen.epoch)
-	}
 	if raise(&t.counter, seen.counter) {
 		t.askReload()
 	}
-	if seen.epoch == present {
-		return false, nil
+	if again = seen.epoch > present; again {
+		err = t.within(ctx, func(ctx context.Context) error {
+			f, err := loadFacts(ctx, conn)
+			if err == nil {
+				t.publish(f, nil)
+			}
+			return err
+		})
 	}
-	return true, t.within(ctx, func(ctx context.Context) error {
-		f, err := loadFacts(ctx, conn)
-		if err == nil {
-			t.publish(f, nil)
-		}
-		return err
-	})
+	if err == nil {
+		t.hold(seen)
+	}
+	return again, err
+}
+
+// hold notes the lease. The map of its time is published before: who has a lease has no older one.
+func (t *Topology) hold(seen renewal) {
+	if ends := t.lease.Load(); ends > 0 && int64(time.Since(t.started)) > ends {
+		t.gaps.Add(1) // before the new one is seen
+	}
+	t.cut.Store(false)
+	t.lease.Store(int64(seen.leaseUntil.Sub(t.started)))
+	if t.control.gain(seen.leaseUntil) {
+		t.cfg.Log.Info("control database connected", "epoch", seen.epoch)
+	}
 }
 
 // within bounds one exchange with the control database: one that hangs is lost, like one that is gone.

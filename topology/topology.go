@@ -50,6 +50,9 @@ type Topology struct {
 	control health
 	home    health
 	kept    kept
+	lease   atomic.Int64 // how long after started the lease ends: what control says, for a look without a lock; 0 before the first
+	cut     atomic.Bool  // the control database is known not to be reached
+	gaps    atomic.Int64 // how often a lease was over before the next one began
 }
 
 // New checks the configuration. It connects to nothing.
