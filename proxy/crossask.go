@@ -13,11 +13,16 @@ func (c *session) sendAside(p *participant, sql string, into *outcome) error {
 	p.unnamed = 0
 	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
 	c.out = appendRun(c.out, ownPortal, sql)
+	c.out = pgwire.AppendTarget(c.out, pgwire.Close, 'P', ownPortal) // COPY FREEZE, TRUNCATE and the like see open portals
 	if err := c.makeRoom(len(c.out)); err != nil {
 		return err
 	}
 	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true}, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
-	return c.send(c.out, step{kind: stepExecute, hidden: true, into: into})
+	if err := c.send(c.out, step{kind: stepExecute, hidden: true, into: into}); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
+	return nil
 }
 
 // inspect asks for the types of a statement's parameters and for its RowDescription, on an otherwise quiet connection.
