@@ -177,6 +177,9 @@ func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part)
 			return nil, err
 		}
 	}
+	if c.commitMode() == CommitTwoPhase {
+		return works, nil
+	}
 	for i, part := range parts {
 		c.tx.covered = works[i]
 		if _, err := c.use(ctx, part.Shard, true); err != nil {
@@ -193,7 +196,7 @@ func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part)
 	return works, nil
 }
 
-// chooseMode makes sure that shards which are to commit by two-phase commit can do so.
+// chooseMode makes sure that shards which are to commit by two-phase commit can do so, and takes them into the transaction.
 func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
 	if c.commitMode() != CommitTwoPhase {
 		return nil
@@ -220,6 +223,11 @@ func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
 				Hint:   "Set max_prepared_transactions on every shard, or write the rows of one shard at a time."}
 		}
 	}
+	for _, part := range parts {
+		p := c.participant(part.Shard)
+		p.wrote, p.blind = true, true
+	}
+	c.turn.part = nil
 	return nil
 }
 
