@@ -48,7 +48,11 @@ const copyChunk = 32 << 10
 // runCopy runs COPY FROM STDIN on several shards, within the transaction that is open.
 func (c *session) runCopy(ctx context.Context, s *spread) (string, error) {
 	parts := s.parts()
-	if _, err := c.enlistAll(ctx, s, parts); err != nil {
+	sources, err := c.enlistAll(ctx, s, parts)
+	if err == nil {
+		err = c.awaitOpenings(sources)
+	}
+	if err != nil {
 		return "", c.rejectBegun(err)
 	}
 	f := &copyFeed{session: c}
@@ -56,7 +60,7 @@ func (c *session) runCopy(ctx context.Context, s *spread) (string, error) {
 		f.to = append(f.to, &copyTo{part: c.participant(part.Shard)})
 	}
 	f.rows = s.stmt.CopyRows(c.snap, s.plan.Shards)
-	err := f.begin(s.text)
+	err = f.begin(s.text)
 	if err == nil {
 		err = f.run(ctx)
 	}

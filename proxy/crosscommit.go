@@ -17,6 +17,23 @@ import (
 // deadlock that goes through several of them.
 const boundLocks = "SELECT pg_catalog.set_config('lock_timeout', '3s', true) WHERE pg_catalog.current_setting('lock_timeout') = '0'"
 
+// sendBound sends boundLocks ahead of the client's statement, as part of the turn. The client's portals stay as they are.
+func (c *session) sendBound(p *participant) error {
+	if !p.conn.Prepared(boundID) {
+		if err := c.prepareOn(p, boundID, boundLocks, nil, step{kind: stepParse, hidden: true, id: boundID}); err != nil {
+			return err
+		}
+	}
+	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
+	c.out = pgwire.AppendBind(c.out, ownPortal, backend.StatementName(boundID))
+	c.out = pgwire.AppendExecute(c.out, ownPortal, 0)
+	if err := c.makeRoom(len(c.out)); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
+	return c.send(c.out, step{kind: stepExecute, hidden: true})
+}
+
 // otherWriter returns a participant other than the shard's that has written, or nil.
 func (c *session) otherWriter(shard ring.ShardID) *participant {
 	for _, p := range c.parts {
@@ -117,12 +134,10 @@ func (c *session) commitTogether(ctx context.Context, writers []*participant) er
 	if err != nil {
 		return c.abandon(err)
 	}
+	if err := syncAll(c.began()); err != nil {
+		return c.abandon(err)
+	}
 	for _, p := range c.began() {
-		if p.unsynced {
-			if err := p.sync(); err != nil {
-				return c.abandon(err)
-			}
-		}
 		if p.conn.Status() == pgwire.TxFailed {
 			return c.abandon(errFailedTransaction())
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -113,6 +114,31 @@ func (p *participant) run(sql string) (outcome, error) {
 
 // sync ends the participant's pipeline.
 func (p *participant) sync() error {
+	return syncAll([]*participant{p})
+}
+
+// syncAll ends the pipelines of those that are in one. All are asked before the first answer is read.
+func syncAll(parts []*participant) error {
+	asked := make([]*participant, 0, len(parts))
+	var failure error
+	for _, p := range parts {
+		if !p.unsynced {
+			continue
+		}
+		if err := p.sendSync(); err != nil {
+			failure = cmp.Or(failure, err)
+			continue
+		}
+		asked = append(asked, p)
+	}
+	for _, p := range asked {
+		_, err := readOutcome(p.conn)
+		failure = cmp.Or(failure, err)
+	}
+	return failure
+}
+
+func (p *participant) sendSync() error {
 	wire := p.conn.Wire()
 	err := wire.Write(pgwire.AppendEmpty(nil, pgwire.Sync))
 	if err == nil {
@@ -122,8 +148,7 @@ func (p *participant) sync() error {
 		return &lostError{shard: p.shard, err: err}
 	}
 	p.unsynced, p.skips = false, false
-	_, err = readOutcome(p.conn)
-	return err
+	return nil
 }
 
 // take keeps what a frame in the middle of an answer tells.

@@ -309,6 +309,7 @@ type shardRows struct {
 	part     *participant
 	oids     []uint32 // of the parameters' types, as the shard has them
 	extended bool
+	opening  int // statements that open the transaction there, sent ahead and not answered yet
 	limit    int
 	ended    bool // the answer was read to its end
 	complete bool // CommandComplete has come
@@ -428,7 +429,32 @@ func (s *shardRows) finish() error {
 	return nil
 }
 
+// openings reads the answers to what opens the transaction. It stops behind the last of them with type 0, or before a frame that is
+// to be looked at.
+func (s *shardRows) openings() (byte, int, error) {
+	wire := s.part.conn.Wire()
+	for s.opening > 0 {
+		typ, size, err := wire.Peek()
+		if err == nil {
+			switch typ {
+			case pgwire.NoticeResponse, pgwire.ParameterStatus, pgwire.ErrorResponse:
+				return typ, size, nil
+			case pgwire.CommandComplete, pgwire.EmptyQueryResponse:
+				s.opening--
+			}
+			err = wire.Discard(size)
+		}
+		if err != nil {
+			return 0, 0, s.lost(err)
+		}
+	}
+	return 0, 0, nil
+}
+
 func (s *shardRows) peek() (byte, int, error) {
+	if typ, size, err := s.openings(); typ != 0 || err != nil {
+		return typ, size, err
+	}
 	typ, size, err := s.part.conn.Wire().Peek()
 	if err != nil {
 		return 0, 0, s.lost(err)
@@ -491,6 +517,10 @@ func (s *shardRows) refused(frame []byte) error {
 	s.failed = pgwire.ParseError(frame)
 	if isFatal(frame) {
 		return s.lost(s.failed)
+	}
+	if s.opening > 0 { // nobody knows what the connection has been told
+		s.failed.Position, s.broken = 0, true
+		return s.failed
 	}
 	if s.extended {
 		s.ended, s.part.skips = true, true

@@ -34,6 +34,9 @@ type participant struct {
 // beginID is the number of the statement BEGIN, prepared on every connection that needs it.
 const beginID = 0
 
+// boundID is the number of the statement boundLocks.
+const boundID = ^uint64(0) - 1
+
 // rewrittenID stands for statements that no connection remembers.
 const rewrittenID = ^uint64(0)
 
@@ -66,7 +69,7 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 	}
 	if c.tx.bounded && !p.bounded {
 		p.bounded = true
-		return p, c.sendAside(p, boundLocks, nil)
+		return p, c.sendBound(p)
 	}
 	return p, nil
 }

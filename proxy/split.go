@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 )
 
@@ -128,18 +130,14 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 	return "", c.reject(splitFailure(parts, sources, err))
 }
 
-// startSplit sends each shard its part.
+// startSplit sends each shard its part, together with what opens the transaction there.
 func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part) ([]*shardRows, error) {
-	works, err := c.enlistAll(ctx, s, parts)
+	sources, err := c.enlistAll(ctx, s, parts)
 	if err != nil {
 		return nil, c.rejectBegun(err)
 	}
-	sources := make([]*shardRows, 0, len(parts))
-	for i, part := range parts {
-		p := c.participant(part.Shard)
-		sources = append(sources, &shardRows{session: c, part: p, extended: s.bind != nil, limit: c.policy.MessageLimit, work: works[i]})
-	}
 	for i, source := range sources {
+		source.extended = s.bind != nil
 		g := &gathering{text: s.sql(parts[i]), bind: s.bind, oids: s.oids}
 		if used := parts[i].Params(); s.bind != nil && used != nil {
 			g.bind, g.oids = s.bind.only(used), typesOfUnused(s.oids, used)
@@ -151,12 +149,14 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 		if err != nil {
 			c.abortGather(ctx, sources[:i])
 			c.drop(source.part)
+			c.awaitOpenings(sources[i+1:])
 			return nil, c.reject(err)
 		}
 		// Writers of one row of a reference table meet at the first copy: none waits for another one at a later copy.
 		if s.stmt.Copies && i == 0 {
 			if err := source.result(); err != nil {
 				c.abortGather(ctx, sources[:1])
+				c.awaitOpenings(sources[1:])
 				return nil, c.rejectBegun(splitFailure(parts[:1], sources[:1], err))
 			}
 		}
@@ -165,8 +165,9 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 }
 
 // enlistAll takes a connection to each shard into the transaction, in the order of their names: sessions that take connections in
-// one order cannot wait for each other in a circle. In mode saga it returns how each part is undone.
-func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part) ([]*work, error) {
+// one order cannot wait for each other in a circle. What opens the transaction is written, and its answers are read as part of each
+// shard's answer to the statement, so that it costs no round trips. In mode saga each source knows how its part is undone.
+func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part) ([]*shardRows, error) {
 	if err := c.chooseMode(ctx, parts); err != nil {
 		return nil, err
 	}
@@ -177,36 +178,33 @@ func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part)
 			return nil, err
 		}
 	}
-	if c.commitMode() == CommitTwoPhase {
-		return works, nil
-	}
+	sources := make([]*shardRows, 0, len(parts))
 	for i, part := range parts {
 		c.tx.covered = works[i]
-		if _, err := c.use(ctx, part.Shard, true); err != nil {
+		source, err := c.enlistWriter(ctx, part.Shard)
+		if err != nil {
+			c.turn.part = nil
+			_ = c.awaitOpenings(sources) // err is the first failure
 			return nil, err
 		}
-		if err := c.drain(); err != nil {
-			return nil, err
-		}
+		source.work = works[i]
 		if works[i] != nil {
 			c.tx.works = append(c.tx.works, works[i])
 		}
+		sources = append(sources, source)
 	}
 	c.turn.part = nil
-	return works, nil
+	return sources, nil
 }
 
-// chooseMode makes sure that shards which are to commit by two-phase commit can do so, and takes them into the transaction.
+// chooseMode makes sure that shards which are to commit by two-phase commit can do so.
 func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
 	if c.commitMode() != CommitTwoPhase {
 		return nil
 	}
 	for _, part := range parts {
-		p, err := c.use(ctx, part.Shard, false)
+		p, err := c.reach(ctx, part.Shard)
 		if err != nil {
-			return err
-		}
-		if err := c.drain(); err != nil {
 			return err
 		}
 		able, err := c.srv.commit.CanPrepare(ctx, p.conn)
@@ -223,12 +221,52 @@ func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
 				Hint:   "Set max_prepared_transactions on every shard, or write the rows of one shard at a time."}
 		}
 	}
-	for _, part := range parts {
-		p := c.participant(part.Shard)
-		p.wrote, p.blind = true, true
-	}
-	c.turn.part = nil
 	return nil
+}
+
+// enlistWriter takes a connection to one shard into the transaction. The turn is empty afterwards.
+func (c *session) enlistWriter(ctx context.Context, shard ring.ShardID) (*shardRows, error) {
+	p, err := c.use(ctx, shard, true)
+	if err != nil {
+		return nil, err
+	}
+	source := &shardRows{session: c, part: p, limit: c.policy.MessageLimit}
+	for _, s := range c.turn.steps {
+		if s.kind == stepExecute {
+			source.opening++
+		}
+	}
+	c.turn.reset()
+	return source, nil
+}
+
+// awaitOpenings waits until the transaction is open on all these shards. A connection on which it cannot be opened is closed; the
+// first error is returned.
+func (c *session) awaitOpenings(sources []*shardRows) (failure error) {
+	for _, s := range sources {
+		err := s.part.conn.Wire().Write(pgwire.AppendEmpty(nil, pgwire.Flush))
+		if err == nil {
+			err = s.part.conn.Wire().Flush()
+		}
+		if err != nil {
+			s.broken, failure = true, &lostError{shard: s.shard(), err: err}
+		}
+	}
+	for _, s := range sources {
+		for s.opening > 0 && !s.broken && !s.ended {
+			typ, size, err := s.openings()
+			if err == nil && typ != 0 {
+				err = s.other(typ, size)
+			}
+			if err != nil {
+				s.broken, failure = true, cmp.Or(failure, err)
+			}
+		}
+		if s.broken {
+			c.drop(s.part)
+		}
+	}
+	return failure
 }
 
 // rejectBegun reports an error before the statement was sent, though its transaction may have been opened.
