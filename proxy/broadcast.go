@@ -24,6 +24,8 @@ type spread struct {
 	describe bool
 	returned bool     // Split: it has answered with rows
 	write    *writing // Split: it is on one shard, and its undoing is derived
+
+	rewritten bool // text is not the client's: positions in it mean nothing to the client
 }
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.
@@ -231,6 +233,22 @@ func (c *session) undoAll(parts []router.Part, cause error) error {
 
 // runOn runs the statement's part on one server. The rows of the first go to the client.
 func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {
+	out, err := c.runPart(p, s, part, shown)
+	return out, s.placed(err)
+}
+
+// placed takes the position out of an error that does not concern the client's text.
+func (s *spread) placed(err error) error {
+	var e *pgwire.Error
+	if !s.rewritten || !errors.As(err, &e) || e.Position == 0 {
+		return err
+	}
+	told := *e
+	told.Position = 0
+	return &told
+}
+
+func (c *session) runPart(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {
 	if !shown && s.bind == nil {
 		return p.run(s.sql(part))
 	}
@@ -304,7 +322,7 @@ func (c *session) defined(stmt *router.Statement) {
 func (c *session) describeOn(ctx context.Context, p *portal) error {
 	part := router.Part{Shard: p.plan.Shard} // of a pull: the client's text, over the tables as they are
 	s := &spread{plan: &p.plan, text: p.text}
-	if p.plan.Kind != router.Pull {
+	if p.plan.Kind != router.Pull && p.plan.Kind != router.Staged {
 		part = s.parts()[0]
 	}
 	if p.plan.Kind == router.Split {

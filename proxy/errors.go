@@ -44,7 +44,9 @@ const (
 	codeSyntax              = "42601"
 	codeTooLarge            = "54000"
 	codeTooManyConnections  = "53300"
+	codeUndefinedColumn     = "42703"
 	codeUndefinedObject     = "42704"
+	codeUndefinedTable      = "42P01"
 )
 
 // refusalCodes gives the SQLSTATE of each of the router's reasons.

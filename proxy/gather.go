@@ -483,7 +483,7 @@ func (s *shardRows) lost(err error) error {
 func (s *shardRows) other(typ byte, size int) error {
 	wire := s.part.conn.Wire()
 	if typ == pgwire.NoticeResponse || typ == pgwire.ParameterStatus {
-		return wire.Pipe(s.session.client, size)
+		return wire.Pipe(s.session.sink, size)
 	}
 	frame, err := s.frame(size)
 	if err != nil {

@@ -46,6 +46,8 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 		return c.pull(ctx, &pull{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared})
+	case router.Staged:
+		return c.staged(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Split:
 		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared, write: p.write}
 		tag, err := c.split(ctx, s)

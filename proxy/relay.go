@@ -115,10 +115,10 @@ func (c *session) pass(wire *pgwire.Conn, size int, drop bool) error {
 		err = wire.Discard(size)
 	case size <= pgwire.BufferSize: // whole or not at all: an error may follow it
 		if err = wire.Need(size); err == nil {
-			_, err = wire.PipeBuffered(c.client, size)
+			_, err = wire.PipeBuffered(c.sink, size)
 		}
 	default:
-		if err = wire.Pipe(c.client, size); err != nil {
+		if err = wire.Pipe(c.sink, size); err != nil {
 			// The client has the beginning of a message that will never end: nothing more can be told to it.
 			return &pgwire.IOError{Side: pgwire.ClientSide, Write: true, Err: err}
 		}

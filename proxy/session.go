@@ -23,7 +23,8 @@ import (
 type session struct {
 	srv     *Server
 	client  *pgwire.Conn
-	task    *poll.Task // nil: a goroutine of its own, as under TLS
+	sink    *pgwire.Conn // where answers go: the client, or what keeps them for a later stage of its statement
+	task    *poll.Task   // nil: a goroutine of its own, as under TLS
 	user    *User
 	dbname  string
 	id      uint64
@@ -98,7 +99,7 @@ type watch struct {
 }
 
 func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startup) *session {
-	c := &session{srv: srv, client: conn, user: user, dbname: start.Database, since: time.Now(), tls: start.TLS != nil}
+	c := &session{srv: srv, client: conn, sink: conn, user: user, dbname: start.Database, since: time.Now(), tls: start.TLS != nil}
 	for _, p := range start.Params {
 		if p.Name == "application_name" {
 			c.watch.app = p.Value
@@ -337,7 +338,7 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 func (c *session) takeTime() { c.task.Detach() }
 
 // write gives frames to the client, in order after everything written before.
-func (c *session) write(b []byte) error { return c.client.Write(b) }
+func (c *session) write(b []byte) error { return c.sink.Write(b) }
 
 // leave gives back everything the session holds.
 func (c *session) leave() {

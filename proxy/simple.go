@@ -77,6 +77,8 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	case router.Split:
 		_, err := c.split(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 		return err
+	case router.Staged:
+		return c.staged(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }

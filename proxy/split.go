@@ -127,7 +127,7 @@ func (c *session) runSplit(ctx context.Context, s *spread) (string, error) {
 	if client := clientError(err); client != nil {
 		return "", client
 	}
-	return "", c.reject(splitFailure(parts, sources, err))
+	return "", c.reject(s.placed(splitFailure(parts, sources, err)))
 }
 
 // startSplit sends each shard its part, together with what opens the transaction there.
@@ -173,6 +173,9 @@ func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part)
 	}
 	works := make([]*work, len(parts))
 	if c.commitMode() == CommitSaga {
+		if s.rewritten {
+			return nil, errUnsupported("statement needs the rows of several shards, and cannot be compensated", "Read the values first and write them as constants.")
+		}
 		var err error
 		if works, err = c.coverAll(ctx, s, parts); err != nil {
 			return nil, err
@@ -199,7 +202,7 @@ func (c *session) enlistAll(ctx context.Context, s *spread, parts []router.Part)
 
 // chooseMode makes sure that shards which are to commit by two-phase commit can do so.
 func (c *session) chooseMode(ctx context.Context, parts []router.Part) error {
-	if c.commitMode() != CommitTwoPhase {
+	if c.commitMode() != CommitTwoPhase || len(parts) == 1 {
 		return nil
 	}
 	for _, part := range parts {

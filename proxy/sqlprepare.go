@@ -116,6 +116,9 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	case router.Broadcast:
 		err := c.broadcast(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, describe: describe})
 		return c.endExecute(ctx, err)
+	case router.Staged:
+		err := c.staged(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
+		return c.endExecute(ctx, err)
 	case router.Split:
 		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, describe: describe})
 		return c.endExecute(ctx, err)

@@ -149,7 +149,7 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 		t.pull.Add(1)
 	case router.Broadcast:
 		t.wide.Add(1)
-	case router.Split:
+	case router.Split, router.Staged:
 		t.split.Add(1)
 	}
 }

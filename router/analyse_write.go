@@ -12,6 +12,18 @@ import (
 // own.
 func (a *analysis) writeStatement(node *pg.Node) {
 	a.st.Access = Write
+	a.writeAsItIs(node)
+	switch {
+	case a.st.splits || a.refused != nil:
+	case a.src.rows == nil:
+		a.st.stages = a.planStages(node)
+	case a.survey.sublinks > 0:
+		a.st.insertion = nil // it is looked at as a whole
+	}
+}
+
+// writeAsItIs plans a write by its own text.
+func (a *analysis) writeAsItIs(node *pg.Node) {
 	q := a.subquery(node, nil, nil)
 	a.conclude(q)
 	if len(a.written) > 0 && a.referenceWrite() {

@@ -35,6 +35,8 @@ func (k Kind) String() string {
 		return "broadcast"
 	case Split:
 		return "split"
+	case Staged:
+		return "staged"
 	case KindUnset:
 	}
 	return "unset"
@@ -100,6 +102,11 @@ func (p *Plan) steps(step Step) []Step {
 		steps = append(steps, next)
 	}
 	switch {
+	case p.Kind == Staged:
+		for i := range p.Stages.Queries {
+			add("", p.Stages.Queries[i].SQL)
+		}
+		add("", p.Stages.text)
 	case p.Kind == Pull:
 		for _, part := range p.Parts {
 			add(part.Shard, part.SQL)

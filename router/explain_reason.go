@@ -73,6 +73,8 @@ func (s *Statement) kindReason(plan *Plan) []string {
 			return []string{"each of its rows goes to the owner of its key: " + strconv.Itoa(len(plan.Parts)) + " shards"}
 		}
 		return []string{"each of " + strconv.Itoa(len(plan.Shards)) + " shards writes its own rows"}
+	case Staged:
+		return []string{"its queries are answered first; what is left is planned with their results in the place of the marks"}
 	case One, KindUnset:
 	}
 	return nil

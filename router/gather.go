@@ -91,7 +91,7 @@ func (w *gathering) locksAll() bool {
 // others compute must be the same on each shard.
 func (w *gathering) levels() {
 	for _, r := range w.a.refs {
-		if r.query != w.q && !r.inserted {
+		if r.query != w.q && !r.inserted && !w.beside(r) {
 			w.no("Table " + quoteIdent(whole(r.table)) + " is in a subquery, WITH or derived table of its own.")
 			return
 		}

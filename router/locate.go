@@ -37,6 +37,7 @@ type core struct {
 
 	gather    *gather
 	pull      *pull
+	stages    *Stages    // how it may run where it has no plan as it is
 	splits    bool       // a write that may run on several shards, each writing its own rows
 	insertion *insertion // an INSERT whose rows say where it runs; replaces needs
 	rows      *sql.Rows  // of insertion, where they are not the message's
@@ -81,6 +82,9 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	}
 	p := planner{s: s, snap: snap, in: s.input(v)}
 	refusal := p.run()
+	if refusal != nil && s.stages != nil && refusal.stageable() {
+		return Plan{Kind: Staged, Shard: p.homeShard(), Stages: s.stages}, nil
+	}
 	if refusal == nil && len(s.reached) > 0 {
 		refusal = p.reach()
 	}
@@ -138,7 +142,7 @@ func (p *planner) writable() *Refusal {
 				return refusal
 			}
 		}
-	case KindUnset, Gather:
+	case KindUnset, Gather, Staged:
 	}
 	return nil
 }

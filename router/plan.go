@@ -16,6 +16,7 @@ const (
 	Gather         // the same statement on several shards, answers merged
 	Pull           // rows of several shards copied to one, which answers
 	Broadcast      // on every shard (or Parts) at once: DDL, TRUNCATE, writes to reference tables
+	Staged         // queries in it are answered first, then what is left is planned anew
 	Split          // a write whose rows are on several shards: each writes its own
 )
 
@@ -34,11 +35,12 @@ type Plan struct {
 
 	// SQL replaces the client's text when it is not empty. With it the
 	// parameters keep their numbers.
-	SQL   string
-	Parts []Part // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
-	Merge *Merge // Gather: how to combine
-	Out   *Out   // Gather: COPY TO, whose data of one shard follow those of another; replaces Merge
-	Copy  *Copy  // Pull: where they are copied to, before SQL runs on Shard
+	SQL    string
+	Parts  []Part  // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
+	Merge  *Merge  // Gather: how to combine
+	Out    *Out    // Gather: COPY TO, whose data of one shard follow those of another; replaces Merge
+	Stages *Stages // Staged: what comes first
+	Copy   *Copy   // Pull: where they are copied to, before SQL runs on Shard
 
 	// HasKey: exactly one shard key decides where the statement runs, and Key is
 	// its hash.

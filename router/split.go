@@ -12,6 +12,16 @@ import (
 // own rows. That is the same as running it on all rows at once if what it does
 // to one row does not depend on rows of other shards.
 
+// beside says whether all rows of r that matter have the key of the row that
+// is written, so that they are on its shard: a subquery finds them there.
+func (w *gathering) beside(r *rel) bool {
+	if len(w.a.written) != 1 || w.s.GetWithClause() != nil || r.table == nil || r.table.Kind != topology.Sharded {
+		return false
+	}
+	target := w.a.written[0].rel
+	return !target.inserted && r.table.Group == target.table.Group && meets(side{[]*rel{r}}, side{[]*rel{target}})
+}
+
 // splitting says whether a write may run on several shards.
 func (a *analysis) splitting(node *pg.Node, q *query) *Refusal {
 	w := &gathering{a: a, q: q, g: &gather{}}

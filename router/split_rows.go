@@ -27,9 +27,7 @@ type insertion struct {
 
 // rowKey is how the key of the rows of one shape is read.
 type rowKey struct {
-	alone  bool // it stands alone: its kind is each row's own
-	key    operand
-	refuse *Refusal
+	key operand
 }
 
 // rowSource is a Values of a statement with the rows of its text.
@@ -85,7 +83,11 @@ func (a *analysis) insertShapes(r *rel, rows *query, position int) {
 		if position >= len(values) {
 			return
 		}
-		in.shapes = append(in.shapes, a.rowKey(r, values[position]))
+		key, refusal := a.rowKey(r, values[position])
+		if refusal != nil {
+			return
+		}
+		in.shapes = append(in.shapes, key)
 	}
 	if len(in.shapes) == len(a.src.rows.Shapes) {
 		a.st.insertion = in
@@ -108,14 +110,14 @@ func (a *analysis) insertionByRows(node *pg.Node) {
 }
 
 // rowKey reads the value of the key in a row of its shape.
-func (a *analysis) rowKey(r *rel, n *pg.Node) rowKey {
+func (a *analysis) rowKey(r *rel, n *pg.Node) (rowKey, *Refusal) {
 	switch n.GetNode().(type) {
 	case *pg.Node_AConst, *pg.Node_ParamRef:
 		o := operand{keyType: r.table.KeyType, stored: true, modifier: keyModifier(r.table)}
-		return rowKey{alone: true, key: o}
+		return rowKey{key: o}, nil
 	}
 	o, refusal := a.writtenValue(r, n)
-	return rowKey{key: o, refuse: refusal}
+	return rowKey{key: o}, refusal
 }
 
 // withRows returns a copy of s that has the rows with it.
@@ -253,9 +255,6 @@ func (r *rowReader) location(group *topology.Group, i int) (ring.Location, *Refu
 func (r *rowReader) key(i int) (ring.Key, reading, *Refusal) {
 	row := &r.rows.List[i]
 	shape := &r.insertion.shapes[row.Shape]
-	if shape.refuse != nil {
-		return ring.Key{}, readInvalid, shape.refuse
-	}
 	value := r.rows.Value(row, r.insertion.position)
 	o := shape.key
 	switch value.Kind {

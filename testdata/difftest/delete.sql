@@ -68,3 +68,12 @@ MERGE INTO people p USING orders o ON p.id = o.person_id AND o.id = 1 WHEN MATCH
 MERGE INTO notes n USING settings s ON n.id = s.n WHEN MATCHED THEN DELETE;
 MERGE INTO countries c USING (VALUES ('DE'), ('IT')) s(code) ON c.code = s.code WHEN MATCHED THEN UPDATE SET people = 0 WHEN NOT MATCHED THEN INSERT (code, name) VALUES (s.code, 'new');
 MERGE INTO hollow h USING people p ON h.id = p.id WHEN NOT MATCHED THEN INSERT (id, v) VALUES (p.id, p.name);
+
+DELETE FROM lines l WHERE EXISTS (SELECT FROM orders o WHERE o.person_id = l.person_id AND o.id = l.order_id AND o.qty > 2) RETURNING l.person_id, l.no;
+DELETE FROM lines WHERE person_id IN (SELECT person_id FROM orders WHERE qty > 2);
+DELETE FROM bag WHERE k < (SELECT avg(age) FROM people) AND v IS NOT NULL;
+DELETE FROM accounts a USING people p, orders o WHERE p.id = a.owner AND o.person_id = p.id AND o.qty = 1;
+DELETE FROM bag USING accounts a WHERE a.owner = bag.k AND a.login < 'm' RETURNING bag.k, a.login;
+DELETE FROM bag b USING notes n WHERE n.person_id = b.k;
+DELETE FROM notes n USING bag b WHERE n.person_id = b.k;
+DELETE FROM countries WHERE code NOT IN (SELECT country FROM invoices);

@@ -36,8 +36,7 @@ INSERT INTO accounts (login, level) VALUES ('new', 1), ('newer', 2), ('', 3);
 INSERT INTO accounts (login, note) VALUES ('new', 'a text that is much too long');
 INSERT INTO accounts (login) VALUES ('Ada');
 INSERT INTO devices (id, label) VALUES ('00000000-0000-4000-8000-000000000001', 'new') RETURNING id;
---free
-INSERT INTO devices (id, label) VALUES (gen_random_uuid(), 'random');
+INSERT INTO devices (id, label) VALUES (md5('x')::uuid, 'computed');
 INSERT INTO ledger VALUES (500, 1, 1, 'a'), (1500, 9, 2, 'b'), (2500, 1, 3, 'c');
 INSERT INTO ledger VALUES (2500, 1, 3, 'c') RETURNING *;
 INSERT INTO invoices VALUES ('DE', 100, 1, true), ('FR', 100, 2, false), ('IT', 1, 3, NULL);
@@ -107,3 +106,30 @@ INSERT INTO bag (k, v) SELECT * FROM unnest($1::int[], $2::text[]);
 INSERT INTO people (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = $2 RETURNING name;
 --$ uuid:00000000-0000-4000-8000-000000000001 null
 INSERT INTO devices (id, label) VALUES ($1, $2);
+
+INSERT INTO bag (k, v) VALUES (1 + 2, (SELECT name FROM people WHERE id = 3)), (4, (SELECT max(login) FROM accounts));
+INSERT INTO bag (k, v) VALUES ((SELECT max(age) FROM people), 'oldest');
+INSERT INTO bag (k, v) VALUES ((SELECT 1 WHERE false), 'nobody');
+INSERT INTO bag (k, n, f) SELECT age, count(*), avg(grade) FROM people WHERE age > 20 GROUP BY age RETURNING k, n, f;
+INSERT INTO bag (k, v) SELECT id, 'it''s \ a "text"' FROM people UNION SELECT sku, name FROM products;
+INSERT INTO hollow (id, v, n) SELECT owner, login, level FROM accounts WHERE owner IS NOT NULL ON CONFLICT (id) DO UPDATE SET n = excluded.n RETURNING id;
+INSERT INTO hollow (id, v) SELECT id, NULL FROM people ON CONFLICT DO NOTHING;
+INSERT INTO hollow SELECT id + 0.4, name FROM people WHERE id < 5;
+INSERT INTO accounts (login, credit, opened) SELECT 'of ' || id, balance, born FROM people WHERE id IN (1, 2, 3);
+INSERT INTO ledger (account_id, no, amount, memo) SELECT person_id, id, price, item FROM orders;
+INSERT INTO people (id, name, nums, words, tag, pic, mood, stars, years, addr, span) SELECT id + 1000, name, nums, words, tag, pic, mood, stars, years, addr, span FROM people;
+--$ 3 'x'
+INSERT INTO bag (k, v) SELECT sku + $1, $2 FROM products;
+--$ int8:30
+INSERT INTO hollow (id, n) SELECT $1, age FROM people WHERE id = 3;
+INSERT INTO products (sku, name, price) SELECT id + 100, name, balance FROM people WHERE age > 30 RETURNING sku;
+INSERT INTO bag (k, v) SELECT id, wrong FROM people;
+INSERT INTO bag (k, v) SELECT id FROM people;
+INSERT INTO bag (k, n) SELECT name, 1 FROM people;
+INSERT INTO bag (k, n) SELECT id, 1 / (age - age) FROM people WHERE age IS NOT NULL;
+--begin
+BEGIN;
+INSERT INTO bag (k, v) VALUES (1, 'seen');
+INSERT INTO notes (id, body) SELECT 900 + n, v FROM (SELECT count(*)::int AS n, max(v) AS v FROM bag WHERE v = 'seen') b;
+ROLLBACK;
+--end

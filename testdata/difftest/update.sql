@@ -63,3 +63,24 @@ UPDATE people SET grade = 9 WHERE id IN ($1, $2);
 WITH x AS (SELECT 3::bigint AS id) UPDATE people p SET age = 1 FROM x WHERE p.id = x.id;
 WITH x AS (UPDATE people SET age = 99 WHERE id = 3 RETURNING id) SELECT * FROM x;
 WITH x AS (UPDATE people SET age = 99 WHERE age = 20 RETURNING id) SELECT count(*) FROM x;
+
+UPDATE bag SET n = (SELECT count(*) FROM people), v = (SELECT name FROM people WHERE id = 2) WHERE k = 3;
+UPDATE bag SET n = 7 WHERE k > ALL (SELECT level FROM accounts WHERE level IS NOT NULL);
+UPDATE bag SET n = 8 WHERE k NOT IN (SELECT owner FROM accounts);
+UPDATE bag SET n = 8 WHERE k NOT IN (SELECT owner FROM accounts WHERE owner IS NOT NULL) RETURNING k;
+UPDATE bag SET n = 9 WHERE EXISTS (SELECT FROM people WHERE age > 1000);
+UPDATE people SET nums = ARRAY(SELECT k FROM bag ORDER BY k) WHERE id IN (1, 3);
+UPDATE people p SET age = (SELECT max(o.qty) FROM orders o WHERE o.person_id = p.id) WHERE age > (SELECT min(age) FROM people);
+UPDATE orders SET note = 'lines' WHERE NOT EXISTS (SELECT FROM lines WHERE lines.person_id = orders.person_id);
+UPDATE orders o SET qty = (SELECT count(*) FROM lines l JOIN products USING (sku) WHERE l.person_id = o.person_id AND l.order_id = o.id);
+UPDATE orders o SET note = 'x' WHERE EXISTS (SELECT FROM lines l WHERE l.person_id = o.qty);
+UPDATE orders SET note = 'x' WHERE id IN (SELECT order_id FROM lines WHERE person_id = orders.person_id);
+UPDATE accounts a SET note = p.nick FROM people p WHERE p.id = a.owner;
+UPDATE accounts a SET level = p.age FROM people p WHERE p.id = a.owner AND p.age > 30 RETURNING a.login, p.name;
+UPDATE notes n SET body = p.name FROM people p WHERE p.id = n.person_id;
+UPDATE products SET price = (SELECT avg(price) FROM orders) WHERE kind = 'ok';
+UPDATE bag SET n = (SELECT id FROM people);
+UPDATE bag SET v = (SELECT name FROM people WHERE people.id = bag.k);
+--$ 20
+UPDATE bag SET n = $1 WHERE k IN (SELECT id FROM people WHERE age > $1);
+WITH o AS (SELECT max(qty) AS m FROM orders) UPDATE bag SET n = (SELECT m FROM o);
