@@ -50,7 +50,7 @@ func (c *session) describeStaged(ctx context.Context, s *spread) error {
 	if err != nil {
 		return c.reject(err)
 	}
-	p, err := c.usePlain(ctx, shard)
+	p, err := c.usePlain(ctx, shard, false)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (c *session) stageResult(ctx context.Context, k *kept) (router.StageResult,
 	if len(names) == 0 {
 		return r, c.reject(errUnsupported("a query in the statement returns no columns", ""))
 	}
-	p, err := c.usePlain(ctx, c.home())
+	p, err := c.usePlain(ctx, c.home(), false)
 	if err != nil {
 		return r, err
 	}
