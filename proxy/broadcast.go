@@ -66,7 +66,7 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 		}
 	}
 	c.turn.part = nil
-	if s.plan.NoTransaction {
+	if s.plan.ShardByShard {
 		return c.runEach(s, parts)
 	}
 	return c.runAll(ctx, s, parts)
@@ -144,7 +144,7 @@ func (c *session) broadcastOne(ctx context.Context, s *spread, part router.Part)
 	return c.replyTag(answer.tag)
 }
 
-// runEach runs a statement that PostgreSQL only runs outside of transactions, shard by shard.
+// runEach runs a statement that PostgreSQL only runs outside of transactions, or that needs none, shard by shard.
 func (c *session) runEach(s *spread, parts []router.Part) error {
 	var done []string
 	tag := ""

@@ -112,6 +112,7 @@ func (a *analysis) vacuum(n *pg.Node, s *pg.VacuumStmt) {
 	a.st.Access = Write
 	a.st.NoTransaction = s.IsVacuumcmd
 	if len(s.Rels) == 0 {
+		a.st.ShardByShard = true // it touches temporary tables, too, which no prepared transaction may
 		a.broadcast()
 		return
 	}

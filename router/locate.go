@@ -97,7 +97,7 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	if refusal != nil {
 		return Plan{}, refusal
 	}
-	p.plan.NoTransaction = s.NoTransaction
+	p.plan.NoTransaction, p.plan.ShardByShard = s.NoTransaction, s.ShardByShard || s.NoTransaction
 	return p.plan, nil
 }
 

@@ -54,6 +54,9 @@ type Plan struct {
 	// it runs shard by shard and cannot be all or nothing.
 	NoTransaction bool
 
+	// ShardByShard: outside of a transaction block it runs shard by shard all the same.
+	ShardByShard bool
+
 	// At is what the gate must be asked about: the slot of a One plan. Also
 	// holds further slots; AllSlots is set when any slot of the groups in At and
 	// Also may be touched.

@@ -97,6 +97,7 @@ type Statement struct {
 	Returns       bool        // it is a write with RETURNING
 	Unknown       bool        // it calls a function that neither PostgreSQL nor the snapshot has
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
+	ShardByShard  bool        // what one shard has done need not be undone if another one fails
 	Copies        bool        // INSERT, UPDATE, DELETE or MERGE of a reference table: each shard changes its own copy, all alike
 	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed
 	Types         []string    // PREPARE: declared parameter types, as SQL
