@@ -114,7 +114,7 @@ func (c *session) answerStage(ctx context.Context, s *spread, sql string) (route
 	}
 	kept := &kept{limit: c.policy.MessageLimit}
 	c.sink = pgwire.NewConn(kept, pgwire.ClientSide)
-	err = c.runStage(ctx, &plan, sql, bind, s.oids)
+	err = c.runStage(ctx, &spread{stmt: stmt, plan: &plan, text: sql, bind: bind, oids: s.oids})
 	_ = c.sink.Flush() // into memory
 	c.sink = c.client
 	switch {
@@ -138,16 +138,18 @@ func errStageTooLarge(limit int) error {
 }
 
 // runStage runs the query by its plan; one on a single shard is a gather of one.
-func (c *session) runStage(ctx context.Context, plan *router.Plan, sql string, bind *bindMessage, oids []uint32) error {
+func (c *session) runStage(ctx context.Context, s *spread) error {
 	var err error
+	plan := s.plan
 	switch plan.Kind {
 	case router.Pull:
-		err = c.pull(ctx, &pull{plan: plan, text: sql, bind: bind, oids: oids, describe: true})
+		err = c.pull(ctx, &pull{stmt: s.stmt, plan: plan, text: s.text, bind: s.bind, oids: s.oids, describe: true})
 	case router.One, router.Home, router.Reference:
 		plan.Shards, plan.Merge = append(plan.Shards[:0:0], plan.Shard), &router.Merge{Limit: -1}
 		fallthrough
 	case router.Gather:
-		err = c.gather(ctx, &gathering{plan: plan, client: sql, text: textOf(plan, []byte(sql)), bind: bind, oids: oids, merge: plan.Merge, describe: true})
+		err = c.gather(ctx, &gathering{stmt: s.stmt, plan: plan, client: s.text, text: textOf(plan, []byte(s.text)), bind: s.bind, oids: s.oids,
+			merge: plan.Merge, describe: true})
 	default:
 		return c.reject(errUnsupported("a query in the statement is not supported", "Run it as a statement of its own."))
 	}
