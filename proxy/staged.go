@@ -87,7 +87,7 @@ func (c *session) planLast(s *spread) error {
 		plan.Parts = []router.Part{{Shard: plan.Shard, SQL: plan.SQL}}
 	case router.Split, router.Broadcast:
 	default:
-		return errUnsupported("this statement is not supported", "Read the values first and write them as constants.")
+		return errUnsupported("the shard key of the rows cannot be placed with certainty", "Cast it to the type of the key's column.")
 	}
 	s.stmt, s.plan = stmt, &plan
 	return nil
