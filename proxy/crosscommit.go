@@ -27,11 +27,16 @@ func (c *session) sendBound(p *participant) error {
 	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
 	c.out = pgwire.AppendBind(c.out, ownPortal, backend.StatementName(boundID))
 	c.out = pgwire.AppendExecute(c.out, ownPortal, 0)
+	c.out = pgwire.AppendTarget(c.out, pgwire.Close, 'P', ownPortal) // COPY FREEZE, TRUNCATE and the like see open portals
 	if err := c.makeRoom(len(c.out)); err != nil {
 		return err
 	}
 	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
-	return c.send(c.out, step{kind: stepExecute, hidden: true})
+	if err := c.send(c.out, step{kind: stepExecute, hidden: true}); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
+	return nil
 }
 
 // otherWriter returns a participant other than the shard's that has written, or nil.

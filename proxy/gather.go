@@ -309,7 +309,7 @@ type shardRows struct {
 	part     *participant
 	oids     []uint32 // of the parameters' types, as the shard has them
 	extended bool
-	opening  int // statements that open the transaction there, sent ahead and not answered yet
+	opening  int // statements and closes that open the transaction there, sent ahead and not answered yet
 	limit    int
 	ended    bool // the answer was read to its end
 	complete bool // CommandComplete has come
@@ -439,7 +439,7 @@ func (s *shardRows) openings() (byte, int, error) {
 			switch typ {
 			case pgwire.NoticeResponse, pgwire.ParameterStatus, pgwire.ErrorResponse:
 				return typ, size, nil
-			case pgwire.CommandComplete, pgwire.EmptyQueryResponse:
+			case pgwire.CommandComplete, pgwire.EmptyQueryResponse, pgwire.CloseComplete:
 				s.opening--
 			}
 			err = wire.Discard(size)

@@ -235,7 +235,7 @@ func (c *session) enlistWriter(ctx context.Context, shard ring.ShardID) (*shardR
 	}
 	source := &shardRows{session: c, part: p, limit: c.policy.MessageLimit}
 	for _, s := range c.turn.steps {
-		if s.kind == stepExecute {
+		if s.kind == stepExecute || s.kind == stepClose {
 			source.opening++
 		}
 	}
