@@ -268,8 +268,12 @@ func sagaFailure(err error) error {
 	)
 	switch {
 	case errors.As(err, &unsettled):
+		outcome := "It is committed on all shards or undone on all of them in the end."
+		if unsettled.State == saga.Stuck {
+			outcome = "An operator has to settle it."
+		}
 		return &pgwire.Error{Code: codeCompletionUnknown, Message: "the transaction is not settled yet",
-			Detail: fmt.Sprintf("Saga %s is %s. It is committed on all shards or undone on all of them in the end.", unsettled.ID, unsettled.State),
+			Detail: fmt.Sprintf("Saga %s is %s. %s", unsettled.ID, unsettled.State, outcome),
 			Hint:   fmt.Sprintf("SELECT pgring.saga_status('%s') tells what became of it; do not repeat the transaction before.", unsettled.ID)}
 	case errors.As(err, &aborted):
 		if errors.As(aborted.Err, &server) && server.Severity != "FATAL" && server.Severity != "PANIC" {

@@ -22,6 +22,7 @@ type work struct {
 	rule     router.RowsRule
 	count    int64
 	affected int64   // rows, from its tag; -1: not known
+	counted  bool    // those are all that it has written
 	settings outcome // the row of settings that it ran under
 	why      error   // UndoUnset: why no rule can undo it; nil: none was asked to
 
@@ -63,8 +64,10 @@ func (c *session) cover(ctx context.Context, w *writing) (*work, error) {
 	}
 	k := &work{shard: w.plan.Shard, kind: w.undo.Kind, rule: w.undo.Rows, count: w.undo.Count, affected: -1, why: w.why}
 	switch w.undo.Kind {
-	case router.UndoUnset, router.UndoNothing:
+	case router.UndoUnset:
 		return k, nil
+	case router.UndoNothing:
+		return k, c.oneKindOnly(k)
 	case router.UndoDerived:
 		err = c.derive(p, w, k)
 		if err != nil && w.optional && isUnderived(err) {
@@ -72,6 +75,7 @@ func (c *session) cover(ctx context.Context, w *writing) (*work, error) {
 			return k, nil
 		}
 	case router.UndoStatement:
+		k.counted = router.CountsItsWrites([]byte(w.text))
 		k.again, err = c.compensation(p, w, w.undo.SQL)
 	case router.UndoRetriable:
 		k.again, err = c.repetition(p, w)
@@ -123,13 +127,13 @@ func (c *session) directive(w *writing) (router.Undo, error) {
 	return undo, nil
 }
 
-// oneKindOnly refuses writes that are never undone beside writes that are, on one shard: its step is one or the other.
+// oneKindOnly refuses retriable writes beside others on one shard: its step is either run again, with all that it did, or undone.
 func (c *session) oneKindOnly(k *work) error {
 	for _, other := range c.tx.works {
-		if other.shard == k.shard && other.keepsForward() != k.keepsForward() && other.kind != router.UndoNothing && k.kind != router.UndoNothing {
-			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "a retriable statement cannot be mixed with one to be compensated",
+		if other.shard == k.shard && other.keepsForward() != k.keepsForward() && other.kind != router.UndoUnset {
+			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "a retriable statement cannot be mixed with others",
 				Detail: fmt.Sprintf("Both are on shard %q, where they commit together.", k.shard),
-				Hint:   "Give all of them a compensation, or make all of them retriable."}
+				Hint:   "Make all of them retriable, or none."}
 		}
 	}
 	return nil
@@ -320,11 +324,14 @@ func (c *session) noteWork(k *work, stmt *router.Statement) {
 	c.turn.noted, c.turn.work = stmt, k
 }
 
-// undoes are the statements that undo the write, in the order of what they undo.
+// undoes are the statements that undo the write, in the order of what they undo, or of a retriable one what it did: that is run again
+// even if it has affected no rows.
 func (k *work) undoes(c *session) []saga.Statement {
 	switch {
-	case k.kind == router.UndoNothing || k.kind == router.UndoUnset || k.affected == 0:
+	case k.kind == router.UndoNothing || k.kind == router.UndoUnset:
 		return nil
+	case k.affected == 0 && (k.kind == router.UndoDerived || k.counted):
+		return nil // it has done nothing
 	case k.kind == router.UndoDerived:
 		for i := range k.undo {
 			k.undo[i].Settings = c.settingsOf(&k.settings)
@@ -335,7 +342,7 @@ func (k *work) undoes(c *session) []saga.Statement {
 	switch k.rule {
 	case router.RowsSame:
 		s.Rows = k.affected
-		if k.affected < 0 {
+		if k.affected < 0 || k.kind == router.UndoStatement && !k.counted {
 			s.Rows = saga.AnyRows
 		}
 	case router.RowsAny:

@@ -34,7 +34,7 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 		p.done = true
 		return c.openPortal(ctx, name, p, limit)
 	case p.stmt.Returns || p.plan.Kind == router.Gather:
-		return c.reject(errUnsupported("a row limit on this statement of several shards is not supported",
+		return c.reject(errUnsupported("a row limit on this statement is not supported",
 			"Fetch all rows, or add a condition on the shard key."))
 	}
 	p.done = true

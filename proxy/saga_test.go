@@ -205,6 +205,82 @@ func TestSagaNeedsACompensationForEachWrite(t *testing.T) {
 	wantAge(t, conn, ids[1], "1")
 }
 
+// A statement may be refused when the transaction has been opened on its shard: the block must outlive that.
+func TestRefusedWriteLeavesTheBlockFailed(t *testing.T) {
+	t.Parallel()
+	_, conn, ids := startBank(t, 2)
+	bad := fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d /* compensate: SELECT 1 */", ids[0])
+	elsewhere := fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d /* compensate: UPDATE users SET age = 2 WHERE id = %d */", ids[0], ids[1])
+	for _, begin := range [][]string{{beginSaga}, {beginSaga, pay(ids[1], 1)}, {beginSaga, "SAVEPOINT a"}, {beginSaga, pay(ids[1], 1), "SAVEPOINT a"}} {
+		for statement, code := range map[string]string{bad: "42601", elsewhere: "0A000"} {
+			for _, sql := range begin {
+				run(t, conn, sql)
+			}
+			refused(t, conn, statement, code)
+			wantStatus(t, conn, 'E')
+			refused(t, conn, pay(ids[0], -50), "25P02")
+			if begin[len(begin)-1] == "SAVEPOINT a" {
+				run(t, conn, "ROLLBACK TO a")
+				wantStatus(t, conn, 'T')
+				wantAge(t, conn, ids[0], "100")
+			}
+			if tag := run(t, conn, "ROLLBACK"); tag != "ROLLBACK" {
+				t.Errorf("ROLLBACK answered %s", tag)
+			}
+			wantStatus(t, conn, 'I')
+			refused(t, conn, strings.Join(begin, "; ")+"; "+statement+"; "+pay(ids[0], -50), code)
+			wantStatus(t, conn, 'E')
+			run(t, conn, "ROLLBACK")
+			wantAge(t, conn, ids[0], "100")
+			wantAge(t, conn, ids[1], "100")
+		}
+	}
+}
+
+func TestRetriableStatementsStandAlone(t *testing.T) {
+	t.Parallel()
+	_, conn, ids := startBank(t, 2)
+	nothing := fmt.Sprintf("UPDATE users SET age = age + 1 WHERE id = %d /* compensate: none */", ids[1])
+	again := fmt.Sprintf("UPDATE users SET age = age + 1 WHERE id = %d /* retriable */", ids[1])
+	for _, order := range [][]string{{nothing, again}, {again, nothing}} {
+		run(t, conn, beginSaga)
+		run(t, conn, pay(ids[0], 1))
+		run(t, conn, order[0])
+		refused(t, conn, order[1], "0A000") // a repetition would leave it out
+		run(t, conn, "ROLLBACK")
+	}
+	run(t, conn, beginSaga)
+	run(t, conn, pay(ids[0], 1))
+	run(t, conn, strings.Replace(again, "WHERE", "WHERE age < 0 AND", 1))
+	if tag := run(t, conn, "COMMIT"); tag != "COMMIT" {
+		t.Errorf("COMMIT after a retriable statement without rows answered %s", tag)
+	}
+	wantAge(t, conn, ids[0], "101")
+}
+
+// The tag of a statement whose WITH clause writes does not count what that has written.
+func TestSagaUndoesWhatAWithClauseWrites(t *testing.T) {
+	t.Parallel()
+	c, conn, ids := startBank(t, 2)
+	breakCommit(t, c.shardOf(ids[1]))
+	for _, rows := range []string{"", "(rows=1)", "(rows=any)"} {
+		for _, outer := range []string{"UPDATE users SET name = 'x' WHERE id = %[1]d AND age < 0", "SELECT 1 FROM users WHERE id = %[1]d AND age < 0"} {
+			run(t, conn, beginSaga)
+			run(t, conn, fmt.Sprintf("WITH w AS (UPDATE users SET age = age + 7 WHERE id = %[1]d RETURNING id) "+outer+
+				" /* compensate"+rows+": UPDATE users SET age = age - 7 WHERE id = %[1]d */", ids[0]))
+			run(t, conn, pay(ids[1], 1))
+			refused(t, conn, "COMMIT", "ZZ001")
+			wantAge(t, conn, ids[0], "100")
+		}
+	}
+	run(t, conn, beginSaga)
+	run(t, conn, fmt.Sprintf("WITH w AS (SELECT 1) UPDATE users SET age = age + 7 WHERE id = %[1]d AND age < 0 "+
+		"/* compensate: UPDATE users SET age = age - 7 WHERE id = %[1]d */", ids[0]))
+	run(t, conn, pay(ids[1], 1))
+	refused(t, conn, "COMMIT", "ZZ001")
+	wantAge(t, conn, ids[0], "100") // it has done nothing, and nothing was undone
+}
+
 func TestRetriableStatementIsRunForward(t *testing.T) {
 	c, conn, ids := startBank(t, 2)
 	shard := c.shardOf(ids[1])

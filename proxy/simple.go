@@ -120,12 +120,12 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 			k, err = c.cover(ctx, w)
 		}
 		if err != nil {
-			return c.reject(err)
+			return c.rejectBegun(err)
 		}
 	}
 	c.tx.covered = k
 	if _, err := c.useFor(ctx, plan, b.Access != router.Read); err != nil {
-		return c.reject(err)
+		return c.rejectBegun(err)
 	}
 	if frame == nil || plan.SQL != "" {
 		frame = pgwire.AppendText(nil, pgwire.Query, textOf(plan, b.Text))

@@ -289,7 +289,13 @@ func (c *session) syncBegun() {
 		return
 	}
 	for _, p := range slices.Clone(c.parts) {
-		if p.unsynced && p.sync() != nil {
+		if !p.unsynced {
+			continue
+		}
+		if c.turn.part == p {
+			c.turn.part = nil
+		}
+		if p.sync() != nil {
 			c.drop(p)
 		}
 	}

@@ -138,13 +138,13 @@ func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error
 			k, err = c.cover(ctx, w)
 		}
 		if err != nil {
-			return c.reject(err)
+			return c.rejectBegun(err)
 		}
 	}
 	c.tx.covered = k
 	part, err := c.use(ctx, w.plan.Shard, w.stmt.Access != router.Read)
 	if err != nil {
-		return c.reject(err)
+		return c.rejectBegun(err)
 	}
 	if err := c.ensureParsed(part, s, false); err != nil {
 		return err

@@ -152,6 +152,7 @@ func (c *session) takeEffect(ctx context.Context) error {
 
 // settle takes over what the servers say of the transaction.
 func (c *session) settle() {
+	c.syncBegun() // of one that was opened for a statement which was then refused, the status is still that of before
 	began, ended := 0, 0
 	for _, p := range c.parts {
 		status := p.conn.Status()

@@ -172,6 +172,19 @@ func (r *Router) Compensation(snap *topology.Snapshot, env *Env, text string) (*
 
 // isModification says whether a text that parses is INSERT, UPDATE, DELETE or MERGE.
 func isModification(text []byte) bool {
+	is, _ := modification(text)
+	return is
+}
+
+// CountsItsWrites reports whether the row count in the answer to a text that parses is that of all rows which it has written: it is
+// INSERT, UPDATE, DELETE or MERGE, and its WITH clause does not write. What triggers write is not known here.
+func CountsItsWrites(text []byte) bool {
+	is, with := modification(text)
+	return is && !withWrites(with)
+}
+
+// modification says whether a text that parses is INSERT, UPDATE, DELETE or MERGE, and returns the WITH clause before it.
+func modification(text []byte) (is bool, with *pg.WithClause) {
 	scanner := sql.Scanner{Text: text}
 	tok := scanner.Next()
 	for tok.Kind == sql.Comment {
@@ -179,20 +192,26 @@ func isModification(text []byte) bool {
 	}
 	switch foldCase(string(text[tok.Start:tok.End])) {
 	case "insert", "update", "delete", "merge":
-		return true
+		return true, nil
 	case "with":
 	default:
-		return false
+		return false, nil
 	}
 	node, err := parseOne(text)
 	if err != nil {
-		return false
+		return false, nil
 	}
-	switch node.Node.(type) {
-	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
-		return true
+	switch n := node.Node.(type) {
+	case *pg.Node_InsertStmt:
+		return true, n.InsertStmt.WithClause
+	case *pg.Node_UpdateStmt:
+		return true, n.UpdateStmt.WithClause
+	case *pg.Node_DeleteStmt:
+		return true, n.DeleteStmt.WithClause
+	case *pg.Node_MergeStmt:
+		return true, n.MergeStmt.WithClause
 	}
-	return false
+	return false, nil
 }
 
 // UsedParams says which parameters occur in a text: $n does if the result has n elements or more and the n-th is true.

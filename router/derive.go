@@ -78,15 +78,23 @@ func (d *Derivation) of(a *analysis, v *pg.RangeVar, with *pg.WithClause) error 
 	case len(t.Primary) == 0:
 		return Underived("Table " + quoteIdent(t.Table) + " has no primary key.")
 	}
+	if withWrites(with) {
+		return Underived("Its WITH clause writes too.")
+	}
+	d.Table = t
+	return nil
+}
+
+// withWrites reports whether a WITH clause, which may be nil, changes rows.
+func withWrites(with *pg.WithClause) bool {
 	for _, n := range with.GetCtes() {
 		switch n.GetCommonTableExpr().GetCtequery().GetNode().(type) {
 		case *pg.Node_SelectStmt:
 		default:
-			return Underived("Its WITH clause writes too.")
+			return true
 		}
 	}
-	d.Table = t
-	return nil
+	return false
 }
 
 // insert has an INSERT return the keys of its rows, as the server has stored them.
