@@ -200,7 +200,7 @@ func (c *session) stageResult(ctx context.Context, k *kept) (router.StageResult,
 					return r, c.reject(err)
 				}
 				r.OIDs = append(r.OIDs, f.Type)
-				names = append(names, fmt.Sprintf("pg_catalog.format_type(%d, -1)", f.Type))
+				names = append(names, fmt.Sprintf("pg_catalog.format_type(%d, %d)", f.Type, f.Modifier))
 			}
 		case pgwire.DataRow:
 			addRow(&r, pgwire.BodyOf(frame))

@@ -77,3 +77,4 @@ DELETE FROM bag USING accounts a WHERE a.owner = bag.k AND a.login < 'm' RETURNI
 DELETE FROM bag b USING notes n WHERE n.person_id = b.k;
 DELETE FROM notes n USING bag b WHERE n.person_id = b.k;
 DELETE FROM countries WHERE code NOT IN (SELECT country FROM invoices);
+DELETE FROM bag b USING accounts a WHERE a.owner = b.k AND a.login = 'ada' RETURNING *;

@@ -84,3 +84,5 @@ UPDATE bag SET v = (SELECT name FROM people WHERE people.id = bag.k);
 --$ 20
 UPDATE bag SET n = $1 WHERE k IN (SELECT id FROM people WHERE age > $1);
 WITH o AS (SELECT max(qty) AS m FROM orders) UPDATE bag SET n = (SELECT m FROM o);
+UPDATE accounts a SET level = 1 FROM people p WHERE p.id = a.owner AND p.id = 3 RETURNING *;
+UPDATE hollow h SET n = 1 FROM invoices i WHERE i.no = h.id RETURNING *;
