@@ -61,6 +61,8 @@ func (c *session) callSaga(ctx context.Context, stmt *router.Statement, args [][
 		return c.reject(err)
 	}
 	call.Settings = c.settingsOf(&out)
+	ctx, done := c.interruptible(ctx)
+	defer done()
 	id, err := c.srv.commit.Call(ctx, call)
 	if id != "" {
 		c.lastSaga = id

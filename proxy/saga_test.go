@@ -414,7 +414,23 @@ func TestUnsettledSagaIsSaidToBeSo(t *testing.T) {
 	if got := status(); got != "RUNNING" && got != "COMPENSATING" {
 		t.Fatalf("saga is %s", got)
 	}
+	pg := c.connect().PgConn() // a called saga waits for the shard, and goes on when its client has enough of waiting
+	called := pg.Exec(background, fmt.Sprintf(`CALL pgring.saga('late', '[{"sql": "UPDATE users SET age = age + 1 WHERE id = %d", "kind": "retriable"}]')`, ids[1]))
+	answered := make(chan error, 1)
+	go func() { answered <- called.Close() }()
+	waitFor(t, "the call to be given up", func() bool {
+		must(t, pg.CancelRequest(background))
+		select {
+		case err := <-answered:
+			return sqlState(err) == "40003"
+		default:
+			return false
+		}
+	})
 	shard.Restart(t)
 	waitFor(t, "the saga to be undone", func() bool { return status() == "COMPENSATED" })
 	wantAge(t, conn, ids[0], "100")
+	waitFor(t, "the called saga to be done", func() bool {
+		return value(t, conn, fmt.Sprintf("SELECT age FROM users WHERE id = %d", ids[1])) == "101"
+	})
 }

@@ -94,6 +94,7 @@ type watch struct {
 	killed     time.Time // when the session was first told to end
 	queries    int64
 	interrupts atomic.Int64 // asked for so far
+	stop       func()       // ends what the session waits for inside of pgring, if it does
 	rows       atomic.Int64 // copied between shards for the statement
 	bytes      atomic.Int64
 }
@@ -388,7 +389,28 @@ func (c *session) kill(ctx context.Context) {
 // the session looks at the number of interrupts then.
 func (c *session) interrupt(ctx context.Context) {
 	c.watch.interrupts.Add(1)
+	c.watch.Lock()
+	stop := c.watch.stop
+	c.watch.Unlock()
+	if stop != nil {
+		stop()
+	}
 	c.cancelStatement(ctx)
+}
+
+// interruptible returns a context for a wait inside of pgring that an interrupt ends, and the function to be called after it.
+func (c *session) interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	set := func(stop func()) {
+		c.watch.Lock()
+		c.watch.stop = stop
+		c.watch.Unlock()
+	}
+	set(cancel)
+	return ctx, func() {
+		set(nil)
+		cancel()
+	}
 }
 
 // errInterrupted is the error of a statement that was interrupted.

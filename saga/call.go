@@ -65,7 +65,10 @@ func (c *Coordinator) Call(ctx context.Context, call Call) (id string, err error
 	if home == "" {
 		home = rec.Steps[0].Shard
 	}
-	id, err = c.enroll(ctx, home, rec)
+	// Whoever breaks it off must not be left in doubt whether there is a saga.
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), enrollTime)
+	defer cancel()
+	id, err = c.enroll(writing, home, rec)
 	if err != nil {
 		return "", err
 	}
@@ -80,6 +83,9 @@ func (c *Coordinator) Call(ctx context.Context, call Call) (id string, err error
 	}
 	return id, c.await(ctx, id)
 }
+
+// enrollTime bounds the writing down of a called saga.
+const enrollTime = 10 * time.Second
 
 // enroll writes the saga's row on its home, and returns the id under which it is there: that of an earlier one, if the key is taken.
 func (c *Coordinator) enroll(ctx context.Context, home ring.ShardID, rec *record) (string, error) {
@@ -123,6 +129,9 @@ func (c *Coordinator) await(ctx context.Context, id string) error {
 		state, reason, err := c.drive(ctx, id)
 		if err == nil {
 			err = errors.New(reason)
+		}
+		if state == None && ctx.Err() != nil {
+			state = Running // it is written down: only the look at it was broken off
 		}
 		switch state {
 		case Committed:
