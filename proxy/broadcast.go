@@ -371,7 +371,10 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 		return nil, nil
 	}
 	p.types.describe(seen.fields)
-	fields, _ := pgwire.ParseRowDescription(seen.fields)
+	fields, ok := pgwire.ParseRowDescription(seen.fields)
+	if !ok {
+		return nil, c.reject(errProtocol("server sent a malformed row description"))
+	}
 	return fields, nil
 }
 

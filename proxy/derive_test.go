@@ -83,7 +83,7 @@ func TestDerivedCompensationRestoresEveryRow(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		for range 1 + r.IntN(3) { // what stays
-			_, _ = tryRun(conn, itemStatement(r, key))
+			_, _ = tryRun(conn, itemStatement(r, key)) // the table may refuse it
 		}
 		before := pgtest.One[string](t, home, contents)
 		run(t, conn, "BEGIN")

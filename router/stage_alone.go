@@ -57,19 +57,7 @@ func (k *names) collect(a *analysis, m protoreflect.Message) {
 	case *pg.RangeFunction, *pg.RangeTableFunc, *pg.JsonTable:
 		k.unknown = true
 	}
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case field.Message() == nil:
-		case field.IsList():
-			list := v.List()
-			for i := range list.Len() {
-				k.collect(a, list.Get(i).Message())
-			}
-		default:
-			k.collect(a, v.Message())
-		}
-		return true
-	})
+	eachChild(m, func(child protoreflect.Message) { k.collect(a, child) })
 }
 
 func (k *names) table(a *analysis, v *pg.RangeVar) {

@@ -40,16 +40,21 @@ func (s *survey) walk(n *pg.Node) {
 // message visits m and all below it.
 func (s *survey) message(m protoreflect.Message) {
 	s.note(m)
+	eachChild(m, s.message)
+}
+
+// eachChild visits the messages directly below m.
+func eachChild(m protoreflect.Message, visit func(protoreflect.Message)) {
 	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case field.Message() == nil:
 		case field.IsList():
 			list := v.List()
 			for i := range list.Len() {
-				s.message(list.Get(i).Message())
+				visit(list.Get(i).Message())
 			}
 		default:
-			s.message(v.Message())
+			visit(v.Message())
 		}
 		return true
 	})

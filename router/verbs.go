@@ -143,15 +143,20 @@ func (a *analysis) prepare(s *pg.PrepareStmt) {
 	a.inner(inner)
 }
 
+// refuseFor refuses the statement because one within it was.
+func (a *analysis) refuseFor(err error) {
+	refusal, ok := err.(*Refusal)
+	if !ok {
+		refusal = &Refusal{Reason: Unsupported, Message: err.Error()}
+	}
+	a.refuse(refusal)
+}
+
 // inner analyses a statement within the statement.
 func (a *analysis) inner(text []byte) {
 	st, err := a.router.parse(a.snap, a.env, text)
 	if err != nil {
-		refusal, ok := err.(*Refusal)
-		if !ok {
-			refusal = &Refusal{Reason: Unsupported, Message: err.Error()}
-		}
-		a.refuse(refusal)
+		a.refuseFor(err)
 		return
 	}
 	a.st.Inner, a.st.InnerText = st, string(text)

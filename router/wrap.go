@@ -40,11 +40,7 @@ func (a *analysis) wrap(query *pg.SelectStmt, start, end int) {
 func (a *analysis) declared(query []byte) {
 	st, err := a.router.Pull(a.snap, a.env, query)
 	if err != nil {
-		refusal, ok := err.(*Refusal)
-		if !ok {
-			refusal = &Refusal{Reason: Unsupported, Message: err.Error()}
-		}
-		a.refuse(refusal)
+		a.refuseFor(err)
 		return
 	}
 	if st.pull != nil {

@@ -215,7 +215,7 @@ func proxyUser(cfg *config.Config, u config.User) (*proxy.User, error) {
 func crossShard(cfg *config.Config) proxy.CrossShard {
 	c := &cfg.CrossShard
 	return proxy.CrossShard{Transactions: commitMode(c.Transactions), Statements: commitMode(c.Statements),
-		Derive: c.Compensation == config.CompensationAuto,
+		Derive:        c.Compensation == config.CompensationAuto,
 		CommitTimeout: c.CommitTimeout.Std()}
 }
 
