@@ -85,19 +85,7 @@ func (w *pulling) visit(m protoreflect.Message, open bool) {
 	default:
 		open = false
 	}
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case field.Message() == nil:
-		case field.IsList():
-			list := v.List()
-			for i := range list.Len() {
-				w.visit(list.Get(i).Message(), open)
-			}
-		default:
-			w.visit(v.Message(), open)
-		}
-		return true
-	})
+	eachChild(m, func(child protoreflect.Message) { w.visit(child, open) })
 }
 
 // onlyStar says whether a query is SELECT * FROM …, whose columns matter only to
