@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,7 @@ type Node struct {
 	commit   *saga.Coordinator
 	moves    *rebalance.Controller
 	ids      *ids.Generator
+	shardIDs *ids.Installer
 	server   *proxy.Server
 	console  *admin.Console
 	http     http.Handler
@@ -94,6 +96,9 @@ func New(o Options) (*Node, error) {
 	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {
 		return nil, err
 	}
+	if n.shardIDs, err = ids.NewInstaller(ids.InstallerConfig{Shards: n.idShards, Dial: n.dialForIDs, Log: n.log}); err != nil {
+		return nil, err
+	}
 	rules, err := policy(cfg)
 	if err != nil {
 		return nil, err
@@ -124,6 +129,20 @@ func (n *Node) operator(ctx context.Context, id ring.ShardID) (*pgx.Conn, error)
 		return nil, fmt.Errorf("shard %s is not known", id)
 	}
 	return n.dial(ctx, shard)
+}
+
+// idShards lists the shards, joining ones included: a table's DEFAULT needs the function before the table is there.
+func (n *Node) idShards() ([]ids.Shard, <-chan struct{}) {
+	snap := n.topology.Current()
+	shards := make([]ids.Shard, 0, len(snap.Shards))
+	for _, s := range snap.Shards {
+		shards = append(shards, ids.Shard{Name: string(s.ID), Number: s.Number, At: net.JoinHostPort(s.Host, strconv.Itoa(s.Port))})
+	}
+	return shards, n.topology.Superseded(snap)
+}
+
+func (n *Node) dialForIDs(ctx context.Context, shard ids.Shard) (*pgx.Conn, error) {
+	return n.operator(ctx, ring.ShardID(shard.Name))
 }
 
 // control connects to the control database.
@@ -210,6 +229,8 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	for _, notice := range notices {
 		n.log.Warn("configuration differs from the control database", "notice", notice)
 	}
+	n.shardIDs.Install(ctx) // so that the first client's CREATE TABLE finds it; Run goes on with what fails
+	group.Go(func() error { return n.shardIDs.Run(ctx) })
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
 	group.Go(func() error { return n.moves.Run(ctx) })
