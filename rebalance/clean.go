@@ -153,7 +153,7 @@ func (d *driver) unguardSource(ctx context.Context) error {
 // forgotten returns nil when a finished move's guard is of no use any more: no proxy is known that was last heard of with an older
 // map, or the source has its slots back.
 func (c *Controller) forgotten(ctx context.Context, m *topology.Move) error {
-	if c.cfg.Topology.Current().Guarded(m).Len() == 0 {
+	if c.cfg.Topology.Current().Guarded(m).Empty() {
 		return nil
 	}
 	return c.cfg.Topology.CheckProxies(ctx, topology.StageForgets, m.Switched)

@@ -104,11 +104,26 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	}
 	t.Cleanup(quiesce) // before the clients' connections are closed, however the test ends
 	moves := plan(t, first)
-	if _, err := first.PlanMoves(t.Context(), moves); err != nil {
-		t.Fatal(err)
+	// A key of a slot that is going to move is pinned to another shard first, and must not go with its slot.
+	pinned := int64(1)
+	for ; ownerOf(t, first, pinned) != string(moves[0].From) || !moves[0].Slots.Has(slotOf(t, pinned)); pinned++ {
 	}
+	to := map[string]ring.ShardID{"s1": "s2", "s2": "s1"}[ownerOf(t, first, pinned)]
+	moveKey(t, first, pinned, to)
 	r.background(t, r.controller(t, first).Run)
 	noMoves(t, first)
+	if _, err := first.PlanMoves(t.Context(), plan(t, first)); err != nil {
+		t.Fatal(err)
+	}
+	noMoves(t, first)
+	if got := ownerOf(t, first, pinned); got != string(to) {
+		t.Errorf("the pinned key is on %s, not %s", got, to)
+	}
+	moveKey(t, first, pinned, "s3") // the owner of its slot
+	noMoves(t, first)
+	if pins := first.Current().Group(moves[0].Group).Placement.(*ring.Map).Pins(); len(pins) != 0 {
+		t.Errorf("the key is pinned still: %v", pins)
+	}
 	quiesce()
 	t.Logf("%d moves, %d scatters", len(moves), scatters)
 	for _, w := range writers {
@@ -150,7 +165,7 @@ func ownerOf(t *testing.T, topo *topology.Topology, user int64) string {
 // nothingLeft makes sure that a shard has no row that it does not own, and nothing that moves make.
 func nothingLeft(t *testing.T, r *rig, topo *topology.Topology, db string) {
 	t.Helper()
-	owned := ring.NewSlotSet(topo.Current().Group(group).Placement.(*ring.Map).Slots(ring.ShardID(db))).InSQL(ring.KeyInt, "user_id")
+	owned := topo.Current().Group(group).Placement.(*ring.Map).Part(ring.ShardID(db)).InSQL(ring.KeyInt, "user_id")
 	for _, table := range []string{"orders", "events", "plain", "parts"} {
 		if n := pgtest.OneIn[int](t, r.server, db, "SELECT count(*) FROM "+table+" WHERE NOT "+owned); n != 0 {
 			t.Errorf("%s: %d rows of %s that it does not own", db, n, table)

@@ -17,13 +17,16 @@ type Planned struct {
 }
 
 // Plan lists the moves that would give each active shard what the ring's weights give it, and take everything from the others. It
-// changes nothing. Groups that are not placed by the ring are left as they are, and so are those whose slots are moving.
+// changes nothing. Groups that are not placed by the ring are left as they are, and so are those whose slots are moving. Keys that are
+// pinned stay, unless their shard gives everything away.
 func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
 	var shards []ring.Shard
+	keeps := map[ring.ShardID]bool{}
 	for _, s := range snap.Shards {
 		switch s.State {
 		case topology.Active, topology.ReadOnly:
 			shards = append(shards, ring.Shard{ID: s.ID, Weight: s.Weight})
+			keeps[s.ID] = true
 		case topology.Draining, topology.Joining, topology.StateUnset:
 		}
 	}
@@ -38,12 +41,33 @@ func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
 			continue
 		}
 		for _, m := range circle.Plan(present) {
-			if len(m.Slots) > 0 {
-				moves = append(moves, topology.Move{Group: g.Name, From: m.From, To: m.To, Slots: ring.NewSlotSet(m.Slots)})
+			if keeps[m.From] {
+				m.Keys = nil // of weight 0: there for the sake of its keys
+			}
+			if set := present.Moving(m); !set.Empty() {
+				moves = append(moves, topology.Move{Group: g.Name, From: m.From, To: m.To, Slots: set})
 			}
 		}
 	}
 	return moves, nil
+}
+
+// MoveKey gives the move that brings a key to a shard, which it is then pinned to unless it owns the key's slot. It returns nil when
+// the key is there already.
+func MoveKey(snap *topology.Snapshot, group string, key ring.Key, to ring.ShardID) (*topology.Move, error) {
+	g := snap.Group(group)
+	if g == nil {
+		return nil, fmt.Errorf("there is no group %s", group)
+	}
+	placed, bySlots := g.Placement.(*ring.Map)
+	if !bySlots {
+		return nil, &topology.RefusedError{Object: "key " + key.String(), Reason: "cannot be moved: group " + group + " is not placed by slots but by " + g.Strategy.String()}
+	}
+	from := placed.Locate(key).Shard
+	if from == to {
+		return nil, nil
+	}
+	return &topology.Move{Group: group, From: from, To: to, Slots: placed.Moving(ring.Move{Keys: []ring.Key{key}})}, nil
 }
 
 // Estimate adds what the sources' statistics tell to planned moves.

@@ -138,20 +138,27 @@ func (w testWriter) Write(b []byte) (int, error) {
 // plan moves what the ring wants moved now.
 func plan(t *testing.T, topo *topology.Topology) []topology.Move {
 	t.Helper()
-	snap := topo.Current()
-	var shards []ring.Shard
-	for _, s := range snap.Shards {
-		shards = append(shards, ring.Shard{ID: s.ID, Weight: s.Weight})
-	}
-	circle, err := ring.New(snap.Ring, shards)
+	moves, err := rebalance.Plan(topo.Current())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var moves []topology.Move
-	for _, m := range circle.Plan(snap.Group(group).Placement.(*ring.Map)) {
-		moves = append(moves, topology.Move{Group: group, From: m.From, To: m.To, Slots: ring.NewSlotSet(m.Slots)})
-	}
 	return moves
+}
+
+// moveKey moves a user's key.
+func moveKey(t *testing.T, topo *topology.Topology, user int64, to ring.ShardID) {
+	t.Helper()
+	key, err := ring.ParseKey(ring.KeyInt, fmt.Appendf(nil, "%d", user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := rebalance.MoveKey(topo.Current(), group, key, to)
+	if err != nil || m == nil {
+		t.Fatalf("move key %d to %s: %v, %v", user, to, m, err)
+	}
+	if _, err := topo.PlanMoves(t.Context(), []topology.Move{*m}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // await polls a condition.
@@ -281,7 +288,7 @@ func (c *client) count(ctx context.Context, table string) (n int64, err error) {
 			return 0, err
 		}
 		sql := "SELECT count(*) FROM " + table
-		if hidden := snap.Hidden(group, owner); hidden.Len() > 0 {
+		if hidden := snap.Hidden(group, owner); !hidden.Empty() {
 			sql += " WHERE NOT " + hidden.InSQL(ring.KeyInt, "user_id")
 		}
 		var here int64

@@ -78,7 +78,7 @@ func slotName(cluster string, move int64) string {
 
 // guardDDL makes the triggers of one table that guard a move's slots. Without slots there is nothing to guard.
 func (t *table) guardDDL(move int64, slots *ring.SlotSet) string {
-	if slots.Len() == 0 {
+	if slots.Empty() {
 		return ""
 	}
 	name := guardName(move)

@@ -16,7 +16,7 @@ type entryJSON struct {
 	Type  string  `json:"type,omitempty"` // pins only: the other placements name it once
 	Key   *string `json:"key,omitempty"`
 	Hex   *string `json:"hex,omitempty"`
-	Shard ShardID `json:"shard"`
+	Shard ShardID `json:"shard,omitempty"` // of a slot set's key: none
 }
 
 func encodeEntry(a Assignment) entryJSON {
@@ -32,24 +32,25 @@ func (e entryJSON) decode(t KeyType) (Assignment, error) {
 	if e.Shard == "" {
 		return Assignment{}, errors.New("a key has no shard")
 	}
-	var text []byte
-	switch {
-	case e.Key != nil:
-		text = []byte(*e.Key)
-	case e.Hex != nil:
-		raw, err := hex.DecodeString(*e.Hex)
-		if err != nil {
-			return Assignment{}, fmt.Errorf("key of shard %q: %w", e.Shard, err)
-		}
-		text = raw
-	default:
-		return Assignment{}, fmt.Errorf("shard %q has no key", e.Shard)
-	}
-	k, err := ParseKey(t, text)
+	k, err := e.decodeKey(t)
 	if err != nil {
 		return Assignment{}, fmt.Errorf("key of shard %q: %w", e.Shard, err)
 	}
 	return Assignment{Key: k, Shard: e.Shard}, nil
+}
+
+func (e entryJSON) decodeKey(t KeyType) (Key, error) {
+	switch {
+	case e.Key != nil:
+		return ParseKey(t, []byte(*e.Key))
+	case e.Hex != nil:
+		raw, err := hex.DecodeString(*e.Hex)
+		if err != nil {
+			return Key{}, err
+		}
+		return ParseKey(t, raw)
+	}
+	return Key{}, errors.New("there is none")
 }
 
 func encodeEntries(all []Assignment) []entryJSON {

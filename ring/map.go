@@ -90,6 +90,42 @@ func (m *Map) Slots(shard ShardID) []Slot {
 // Pins returns the pinned keys, sorted.
 func (m *Map) Pins() []Assignment { return slices.Clone(m.pins.sorted) }
 
+// Part returns what a shard owns: its slots but for the keys that are pinned elsewhere, and the keys that are pinned to it.
+func (m *Map) Part(shard ShardID) *SlotSet {
+	part := NewSlotSet(m.Slots(shard))
+	for _, pin := range m.pins.sorted {
+		part.put(pin.Key, pin.Shard == shard)
+	}
+	return part
+}
+
+// Moving returns what a move takes along: its slots but for the pinned keys in them, and its keys.
+func (m *Map) Moving(move Move) *SlotSet {
+	set := NewSlotSet(move.Slots)
+	for _, pin := range m.pins.sorted {
+		set.put(pin.Key, false)
+	}
+	return set.With(move.Keys...)
+}
+
+// WithSet returns the map in which the shard owns every key of the set, and all others belong to whom they belonged: a key whose
+// slot changes hands without it is pinned.
+func (m *Map) WithSet(set *SlotSet, to ShardID) *Map {
+	with, without := set.Keys()
+	for _, pin := range m.pins.sorted {
+		if set.HasKey(pin.Key) {
+			with = append(with, pin.Key)
+		}
+	}
+	next := m.With(Move{To: to, Slots: set.Slots(), Keys: with})
+	for _, k := range without {
+		if owner := m.Locate(k).Shard; owner != next.Locate(k).Shard {
+			next = next.With(Move{To: owner, Keys: []Key{k}})
+		}
+	}
+	return next
+}
+
 // With returns the map after the moves: their slots and keys belong to their To. A key that is moved to the owner of
 // its slot is no longer pinned. From is not looked at (who stores maps compares epochs), slots out of range are ignored.
 func (m *Map) With(moves ...Move) *Map {

@@ -1,5 +1,7 @@
 package ring
 
+import "strings"
+
 // SlotExpr returns the SQL expression of the slot (a bigint, NULL for NULL) of column, which is SQL already: a quoted
 // name or a longer expression. The column must be of key type t. Everything in it is IMMUTABLE and built into
 // PostgreSQL 15 to 18, and nothing in it depends on search_path. Of KeyUnset it is NULL: no row has a slot.
@@ -26,4 +28,22 @@ func SlotExpr(t KeyType, column string) string {
 		return "NULL::bigint"
 	}
 	return "((" + hash + " >> 50) & 16383::bigint)"
+}
+
+// keysInSQL is the SQL condition that column is one of the keys. The values are constants, so it is IMMUTABLE.
+func keysInSQL(t KeyType, column string, keys []Key) string {
+	name := t.String() // uuid, text, … are the names of SQL types too
+	switch t {
+	case KeyInt:
+		name = "int8"
+	case KeyText:
+		column = "(" + column + `) COLLATE pg_catalog."C"`
+	default:
+	}
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `'`, `''`)
+	elements := make([]string, len(keys))
+	for i, k := range keys {
+		elements[i] = `"` + escape.Replace(k.String()) + `"`
+	}
+	return "(" + column + " OPERATOR(pg_catalog.=) ANY ('{" + strings.Join(elements, ",") + "}'::pg_catalog." + name + "[]))"
 }

@@ -61,7 +61,7 @@ func (p *planner) anyMove() bool {
 func (p *planner) hideRows(group string) *Refusal {
 	for _, shard := range p.plan.Shards {
 		slots := p.snap.Hidden(group, shard)
-		if slots.Len() == 0 {
+		if slots.Empty() {
 			continue
 		}
 		if p.s.gather == nil || p.s.gather.anchor == (anchor{}) {

@@ -428,8 +428,14 @@ func TestShardsChangeAddressAndState(t *testing.T) {
 	if _, err := topo.SetShardState(t.Context(), "s2", topology.Joining); err == nil {
 		t.Error("a shard was made joining")
 	}
-	if _, err := topo.SetShardWeight(t.Context(), "s2", 0); err == nil {
-		t.Error("weight 0 was accepted")
+	if snap, err := topo.SetShardWeight(t.Context(), "s2", 0); err != nil || snap.Shards[1].Weight != 0 {
+		t.Errorf("weight 0: %v", err)
+	}
+	if _, err := topo.Apply(t.Context(), wish("s1", "s2")); err != nil || topo.Current().Shards[1].Weight != 0 {
+		t.Errorf("a wish that leaves the weight open changes it: %v", err)
+	}
+	if _, err := topo.SetShardWeight(t.Context(), "s2", -1); err == nil {
+		t.Error("a negative weight was accepted")
 	}
 	_, err := topo.SetShardWeight(t.Context(), "s9", 1)
 	mustRefuse(t, err, "is not there")

@@ -127,7 +127,7 @@ func (f *facts) members(group string) []declaration {
 
 // active are the shards that a new placement may use, by number.
 func (f *facts) active() []Shard {
-	return slices.DeleteFunc(slices.Clone(f.shards), func(s Shard) bool { return s.State != Active })
+	return slices.DeleteFunc(slices.Clone(f.shards), func(s Shard) bool { return s.State != Active || s.Weight == 0 })
 }
 
 // holder is the shard that a home table, declared or not, is on.

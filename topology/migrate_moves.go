@@ -38,3 +38,8 @@ ALTER TABLE pgring.proxies ADD oldest bigint NOT NULL DEFAULT 0, ADD writing big
 COMMENT ON COLUMN pgring.proxies.oldest IS 'no statement and no open transaction of this proxy uses an older epoch';
 COMMENT ON COLUMN pgring.proxies.writing IS 'no statement of this proxy that began before this epoch may still write to slots that move';
 `
+
+// allowNoWeight is version 3: a shard may own no slots, only keys that are moved to it.
+const allowNoWeight = `
+ALTER TABLE pgring.shards DROP CONSTRAINT shards_weight_check, ADD CHECK (weight >= 0);
+`

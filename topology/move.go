@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/pgring/pgring/ring"
@@ -65,12 +66,26 @@ type Move struct {
 	ID       int64
 	Group    string
 	From, To ring.ShardID
-	Slots    *ring.SlotSet
+	Slots    *ring.SlotSet // or single keys, or slots without the keys in them that are pinned
 	State    MoveState
 	Term     int64  // of the controller that drives it: what an earlier one still does is refused
 	Switched int64  // the epoch at which the map said the target; 0 before
 	Problem  string // why it stopped, for people; empty while it goes on
 	Paused   bool   // an operator has stopped it
+}
+
+// what names what the move takes along, for people.
+func (m *Move) what() string {
+	with, _ := m.Slots.Keys()
+	switch {
+	case len(with) == 0:
+		return fmt.Sprintf("%d slots", m.Slots.Len())
+	case m.Slots.Len() == 0 && len(with) == 1:
+		return fmt.Sprintf("key %s", with[0])
+	case m.Slots.Len() == 0:
+		return fmt.Sprintf("%d keys", len(with))
+	}
+	return fmt.Sprintf("%d slots and %d keys", m.Slots.Len(), len(with))
 }
 
 // hiddenOn says on which shard rows of the move's slots are not those that count; empty when there are none.
@@ -112,7 +127,7 @@ func (s *Snapshot) Guarded(m *Move) *ring.SlotSet {
 	if !ok {
 		return nil
 	}
-	return m.Slots.Without(ring.NewSlotSet(placed.Slots(m.From)))
+	return m.Slots.Without(placed.Part(m.From))
 }
 
 // Busy reports whether a move is under way, other than one that is over but for its guards: those of one group, or of any if that

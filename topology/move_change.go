@@ -30,25 +30,23 @@ func (t *Topology) PlanMoves(ctx context.Context, moves []Move) (*Snapshot, erro
 
 // checkMove refuses a move that does not fit.
 func (f *facts) checkMove(m Move) error {
-	object := fmt.Sprintf("move of %d slots of group %s from %s to %s", m.Slots.Len(), m.Group, m.From, m.To)
+	object := fmt.Sprintf("move of %s of group %s from %s to %s", m.what(), m.Group, m.From, m.To)
 	g, found := f.group(m.Group)
 	if !found || g.slots == nil {
 		return &RefusedError{Object: object, Reason: "is not possible: there is no such group, or it is not placed by slots"}
-	}
-	if len(g.slots.Pins()) > 0 {
-		return &RefusedError{Object: object, Reason: "is not possible: keys of the group are pinned, which this version does not move"}
 	}
 	to, known := f.shard(m.To)
 	if !known || to.State != Active {
 		return &RefusedError{Object: object, Reason: "is not possible: the target is not an active shard", Hint: "SHOW SHARDS says why"}
 	}
-	if m.Slots.Len() == 0 || m.From == m.To {
+	if m.Slots.Empty() || m.From == m.To {
 		return &RefusedError{Object: object, Reason: "moves nothing"}
 	}
-	for _, slot := range m.Slots.Slots() {
-		if owner := g.slots.Owner(slot); owner != m.From {
-			return &RefusedError{Object: object, Reason: fmt.Sprintf("does not fit the map: slot %d belongs to %s", slot, owner), Hint: "plan again"}
-		}
+	if astray := m.Slots.Without(g.slots.Part(m.From)); astray.Len() > 0 {
+		slot := astray.Slots()[0]
+		return &RefusedError{Object: object, Reason: fmt.Sprintf("does not fit the map: slot %d belongs to %s", slot, g.slots.Owner(slot)), Hint: "plan again"}
+	} else if keys, _ := astray.Keys(); len(keys) > 0 {
+		return &RefusedError{Object: object, Reason: fmt.Sprintf("does not fit the map: key %s belongs to %s", keys[0], g.slots.Locate(keys[0]).Shard), Hint: "plan again"}
 	}
 	for _, o := range f.moves {
 		if !o.State.Finished() && o.State != MoveGuarding && o.Group == m.Group && o.Slots.Overlaps(m.Slots) {
@@ -57,6 +55,21 @@ func (f *facts) checkMove(m Move) error {
 		}
 	}
 	return nil
+}
+
+// Unpin lets a key belong to the owner of its slot when its shard is that owner: nothing has to be moved then. It changes nothing
+// otherwise.
+func (t *Topology) Unpin(ctx context.Context, group string, key ring.Key) (*Snapshot, error) {
+	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+		g, found := present.group(group)
+		if !found || g.slots == nil || g.slots.Locate(key).Shard != g.slots.Owner(key.Slot()) {
+			return present, nil
+		}
+		next := present.clone()
+		g.slots = g.slots.WithSet((&ring.SlotSet{}).With(key), g.slots.Owner(key.Slot()))
+		next.setGroup(g)
+		return next, nil
+	})
 }
 
 // AdoptMove makes a controller the one that drives a move: with a higher term than any before it.
@@ -95,7 +108,7 @@ func (t *Topology) AdvanceMove(ctx context.Context, m Move, next MoveState) (*Sn
 // handOver lets the map say that the target owns the move's slots.
 func (f *facts) handOver(m *Move) {
 	g, _ := f.group(m.Group)
-	g.slots = g.slots.With(ring.Move{From: m.From, To: m.To, Slots: m.Slots.Slots()})
+	g.slots = g.slots.WithSet(m.Slots, m.To)
 	f.setGroup(g)
 }
 

@@ -8,7 +8,7 @@ type Shard struct {
 	Number int // small, from 1, stable, and never used again after the shard is dropped
 	Host   string
 	Port   int
-	Weight int // share of the ring relative to the others; at least 1
+	Weight int // share of the ring relative to the others; 0: gets no slots, but keys that are moved to it
 	State  ShardState
 }
 

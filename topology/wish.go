@@ -48,11 +48,19 @@ type Listed struct {
 	Shard  ring.ShardID `json:"shard"`
 }
 
+// NoSlots is what a wish names for a weight of 0, because there 0 means unset.
+const NoSlots = -1
+
 // over fills in what is zero in a wished shard from the fact, which is the zero Shard for a new one.
 func (s Shard) over(fact Shard) Shard {
 	s.Number = fact.Number
-	if s.Weight == 0 {
-		s.Weight = max(fact.Weight, 1)
+	switch {
+	case s.Weight == NoSlots:
+		s.Weight = 0
+	case s.Weight == 0 && fact.ID == "":
+		s.Weight = 1
+	case s.Weight == 0:
+		s.Weight = fact.Weight
 	}
 	if s.Port == 0 {
 		s.Port = 5432
@@ -102,8 +110,8 @@ func (s Shard) check() error {
 		return fmt.Errorf("shard %s has no host", s.ID)
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("shard %s has port %d", s.ID, s.Port)
-	case s.Weight < 1:
-		return fmt.Errorf("shard %s has weight %d: at least 1 is needed", s.ID, s.Weight)
+	case s.Weight < 0:
+		return fmt.Errorf("shard %s has weight %d: at least 0 is needed", s.ID, s.Weight)
 	}
 	return nil
 }

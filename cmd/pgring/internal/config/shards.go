@@ -47,7 +47,7 @@ type Shard struct {
 	Name    string     `yaml:"name" required:"true" doc:"Identity of the shard; another name is another shard."`
 	Host    string     `yaml:"host" required:"true" doc:"Host name, address, or directory of a Unix socket (starts with a slash)."`
 	Port    int        `yaml:"port" default:"5432" min:"1" max:"65535" doc:"Port of the server."`
-	Weight  int        `yaml:"weight" default:"1" min:"1" max:"100" doc:"Share of the ring, relative to the other shards."`
+	Weight  int        `yaml:"weight" default:"1" min:"0" max:"100" doc:"Share of the ring, relative to the other shards. 0: no slots, only keys that MOVE KEY brings."`
 	State   ShardState `yaml:"state" default:"active" enum:"active|readonly|draining" doc:"readonly refuses writes; draining gets nothing new."`
 	Backend Backend    `yaml:"backend" inherit:"true" doc:"Keys of section backend that differ on this shard."`
 }

@@ -19,8 +19,11 @@ import (
 func wish(cfg *config.Config) topology.Wish {
 	w := topology.Wish{Home: ring.ShardID(cfg.HomeShard()), Ring: ring.Config{VirtualNodes: cfg.Ring.VirtualNodes, LoadBound: cfg.Ring.LoadBound}}
 	for _, s := range cfg.Shards {
-		w.Shards = append(w.Shards, topology.Shard{ID: ring.ShardID(s.Name), Host: s.Host, Port: s.Port, Weight: s.Weight,
-			State: topology.ParseShardState(string(s.State))})
+		shard := topology.Shard{ID: ring.ShardID(s.Name), Host: s.Host, Port: s.Port, Weight: s.Weight, State: topology.ParseShardState(string(s.State))}
+		if s.Weight == 0 {
+			shard.Weight = topology.NoSlots
+		}
+		w.Shards = append(w.Shards, shard)
 	}
 	layouts := map[string]topology.Layout{}
 	for _, g := range cfg.Groups() {
