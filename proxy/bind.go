@@ -44,7 +44,11 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		return c.bindLocally(ctx, string(b.portal), &p)
 	}
 	if p.plan, err = c.plan(stmt, b); err != nil {
-		return c.rejectBind(ctx, err)
+		wide, plan, err := c.planWide(stmt, p.text, b, err)
+		if err != nil {
+			return c.rejectBind(ctx, err)
+		}
+		stmt, p.stmt, p.plan = wide, wide, *plan
 	}
 	if err := c.admit(ctx, stmt, &p.plan, b); err != nil {
 		return c.rejectBind(ctx, err)

@@ -38,6 +38,9 @@ func (c *session) broadcast(ctx context.Context, s *spread) error {
 	if len(parts) == 1 {
 		return c.broadcastOne(ctx, s, parts[0])
 	}
+	if s.stmt.Locks != nil {
+		return c.lockTables(ctx, s, parts)
+	}
 	if s.stmt.Copies {
 		_, err := c.split(ctx, s)
 		return err

@@ -142,6 +142,21 @@ func (c *session) planPull(text string, bind *bindMessage) (*router.Statement, *
 	return stmt, &plan, nil
 }
 
+// planWide plans a read as a pull from all shards if what refused it is that the value of a shard key cannot be read: whichever rows
+// it means, they are on some of them.
+func (c *session) planWide(stmt *router.Statement, text string, bind *bindMessage, cause error) (*router.Statement, *router.Plan, error) {
+	var refusal *router.Refusal
+	if !errors.As(cause, &refusal) || refusal.Reason != router.KeyNotUnderstood || stmt.Access != router.Read || stmt.Verb != router.Plain || c.policy.RefuseScatter {
+		return nil, nil, cause
+	}
+	c.takeTime()
+	wide, plan, err := c.planPull(text, bind)
+	if err != nil {
+		return nil, nil, cause
+	}
+	return wide, plan, nil
+}
+
 // clientError returns err if it means that the client is gone.
 func clientError(err error) error {
 	var io *pgwire.IOError

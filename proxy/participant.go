@@ -19,16 +19,17 @@ type participant struct {
 	shard ring.ShardID
 	// types translates OIDs; nil on the home shard
 	types    *translation
-	began    bool   // the open transaction's BEGIN was sent to it
-	wrote    bool   // a statement that may write has run on it in this transaction or unit
-	blind    bool   // one of them was not noted in transaction.works
-	bounded  bool   // its waits for locks are limited
-	skips    bool   // after an error it ignores everything up to Sync
-	unsynced bool   // it got extended messages and no Sync since
-	pinned   bool   // session state lives on it
-	scratch  bool   // the open transaction has an id without having written: of the session's temporary table, or of row locks
-	opaque   bool   // it ran code that may have changed settings unseen
-	unnamed  uint64 // the session's unnamed statement that is parsed there; 0: none
+	began    bool     // the open transaction's BEGIN was sent to it
+	wrote    bool     // a statement that may write has run on it in this transaction or unit
+	blind    bool     // one of them was not noted in transaction.works
+	bounded  bool     // its waits for locks are limited
+	skips    bool     // after an error it ignores everything up to Sync
+	unsynced bool     // it got extended messages and no Sync since
+	pinned   bool     // session state lives on it
+	scratch  bool     // the open transaction has an id without having written: of the session's temporary table, or of row locks
+	locked   []string // tables that LOCK TABLE has locked in the open transaction, as SQL
+	opaque   bool     // it ran code that may have changed settings unseen
+	unnamed  uint64   // the session's unnamed statement that is parsed there; 0: none
 }
 
 // beginID is the number of the statement BEGIN, prepared on every connection that needs it.

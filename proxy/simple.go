@@ -55,7 +55,11 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	plan, err := c.plan(stmt, b.Values)
 	if err != nil {
-		return c.reject(c.reconsider(ctx, b, err))
+		wide, pulled, err := c.planWide(stmt, string(b.Text), nil, err)
+		if err != nil {
+			return c.reject(c.reconsider(ctx, b, err))
+		}
+		stmt, plan = wide, *pulled
 	}
 	record(c, b.Text, &plan)
 	if err := c.admit(ctx, stmt, &plan, b.Values); err != nil {

@@ -88,13 +88,16 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	if inner.Verb == router.Generate {
 		return c.generate(ctx, inner, values)
 	}
-	if c.isLocal(inner) {
-		return c.control(ctx, inner, s.shared.text, stmt.Args)
+	args, err := c.arguments(ctx, stmt, s)
+	if err != nil {
+		return err
 	}
-	bind := bindConstants(stmt.Args, generatedFormats(values))
+	if c.isLocal(inner) {
+		return c.control(ctx, inner, s.shared.text, args)
+	}
+	bind := bindConstants(args, generatedFormats(values))
 	if len(bind.values) != inner.Params {
-		return c.reject(&pgwire.Error{Code: codeSyntax, Message: fmt.Sprintf("wrong number of parameters for prepared statement %q", stmt.Name),
-			Detail: fmt.Sprintf("Expected %d parameters but got %d.", inner.Params, len(bind.values))})
+		return c.reject(errArguments(stmt.Name, inner.Params, len(bind.values)))
 	}
 	bind.types(s.shared.oids)
 	plan, err := c.plan(inner, bind)
@@ -207,7 +210,11 @@ func (c *session) describeExecute(ctx context.Context, stmt *router.Statement, b
 		return c.reject(err)
 	}
 	if formats := generatedFormats(bound); slices.Contains(formats, 1) {
-		return c.describeAt(ctx, part.shard, s.shared.text, bindConstants(stmt.Args, formats), s.shared.oids)
+		args, err := c.arguments(ctx, stmt, s)
+		if err != nil {
+			return err
+		}
+		return c.describeAt(ctx, part.shard, s.shared.text, bindConstants(args, formats), s.shared.oids)
 	}
 	if err := c.ensureParsed(part, s, false); err != nil {
 		return err

@@ -199,7 +199,7 @@ func (c *session) stageResult(ctx context.Context, k *kept) (router.StageResult,
 				if err := c.fitsText(f.Type); err != nil {
 					return r, c.reject(err)
 				}
-				r.OIDs = append(r.OIDs, f.Type)
+				r.Names, r.OIDs = append(r.Names, f.Name), append(r.OIDs, f.Type)
 				names = append(names, fmt.Sprintf("pg_catalog.format_type(%d, %d)", f.Type, f.Modifier))
 			}
 		case pgwire.DataRow:

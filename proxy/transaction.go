@@ -87,6 +87,7 @@ func (c *session) closed(committed, chain bool) {
 		}
 		p.began = chain
 		p.wrote, p.blind, p.bounded, p.scratch = false, false, false, false
+		p.locked = nil
 	}
 	c.closeCursors(committed)
 	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
@@ -330,7 +331,7 @@ func (p *participant) hasWritten() string {
 	}
 	return "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation" +
 		" WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')" +
-		" AND c.oid >= 16384 AND c.relpersistence <> 't')"
+		" AND c.oid >= 16384 AND c.relpersistence <> 't'" + p.notLocked() + ")"
 }
 
 func (c *session) rollbackAll(chain bool) error {

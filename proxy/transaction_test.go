@@ -149,6 +149,32 @@ func TestHiddenWriteOnASecondShardIsFoundAtCommit(t *testing.T) {
 	}
 }
 
+func TestTableLocksSpanShards(t *testing.T) {
+	c := start(t, options{})
+	conn, other := c.connect(), c.connect()
+	keys := c.keys(2)
+	refused(t, conn, "LOCK TABLE users", "25P01")
+	run(t, conn, "BEGIN; LOCK TABLE users")
+	for _, key := range keys {
+		run(t, other, "SET lock_timeout = '20ms'")
+		refused(t, other, fmt.Sprintf("SELECT FROM users WHERE id = %d", key), "55P03")
+	}
+	run(t, conn, insertUser(keys[0])) // a lock is no write: one shard may be written
+	run(t, conn, "COMMIT")
+	wantValue(t, other, "SELECT count(*) FROM users", "1")
+
+	// It does not hide a write that the router does not see.
+	for _, s := range c.servers {
+		s.Exec(t, "CREATE FUNCTION mark(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN UPDATE users SET age = 1; RETURN 1; END';"+
+			"CREATE OPERATOR ### (FUNCTION = mark, LEFTARG = int, RIGHTARG = int)")
+	}
+	run(t, conn, "BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+	run(t, conn, insertUser(keys[1]))
+	wantValue(t, conn, fmt.Sprintf("SELECT 1 ### 1 FROM users WHERE id = %d", keys[0]), "1")
+	refused(t, conn, "COMMIT", "0A000")
+	wantValue(t, other, "SELECT count(*) FROM users", "1")
+}
+
 func TestSavepointsSpanShards(t *testing.T) {
 	c := start(t, options{})
 	conn := c.connect()

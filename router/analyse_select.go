@@ -32,7 +32,7 @@ func (a *analysis) selectStatement(s *pg.SelectStmt) {
 // selectRows finishes a SELECT on sharded tables: what if its rows are on
 // several shards?
 func (a *analysis) selectRows(s *pg.SelectStmt, q *query) {
-	if a.onePlace() {
+	if a.onePlace() && !a.src.pull {
 		return
 	}
 	if a.survey.writes > 0 {

@@ -37,7 +37,7 @@ func (a *analysis) writeAsItIs(node *pg.Node) {
 	if a.st.route != routeRows {
 		return
 	}
-	if node.GetInsertStmt() == nil && node.GetMergeStmt() == nil || a.st.insertion != nil || a.follow != nil {
+	if divisible(node) || a.st.insertion != nil || a.follow != nil {
 		if why := a.splitting(node, q); why != nil {
 			a.st.spread = why
 		} else {
@@ -51,6 +51,17 @@ func (a *analysis) writeAsItIs(node *pg.Node) {
 	default:
 		a.onlyAlone(a.strays)
 	}
+}
+
+// divisible says whether each row that a write concerns is there before it: an
+// UPDATE, a DELETE, or a MERGE that inserts none.
+func divisible(node *pg.Node) bool {
+	for _, n := range node.GetMergeStmt().GetMergeWhenClauses() {
+		if n.GetMergeWhenClause().CommandType == pg.CmdType_CMD_INSERT {
+			return false
+		}
+	}
+	return node.GetInsertStmt() == nil
 }
 
 // writeSpread says why a write cannot run on several shards.

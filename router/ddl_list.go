@@ -26,7 +26,7 @@ func (a *analysis) listStatement(n *pg.Node) bool {
 	case *pg.Node_VacuumStmt:
 		a.vacuum(n, s.VacuumStmt)
 	case *pg.Node_LockStmt:
-		a.lock(s.LockStmt)
+		a.lock(n, s.LockStmt)
 	case *pg.Node_GrantStmt:
 		a.grant(n, s.GrantStmt)
 	case *pg.Node_DropStmt:
@@ -127,23 +127,21 @@ func (a *analysis) vacuum(n *pg.Node, s *pg.VacuumStmt) {
 	})
 }
 
-// lock analyses LOCK TABLE: the lock would have to be taken on every shard at
-// once, in the same order by everyone.
-func (a *analysis) lock(s *pg.LockStmt) {
+// lock analyses LOCK TABLE: the locks are taken shard by shard, in the same
+// order by everyone.
+func (a *analysis) lock(n *pg.Node, s *pg.LockStmt) {
 	a.st.Access = Write
-	a.onHome(a.snap.Home)
-	a.homes = nil
-	for _, l := range a.ranges(s.Relations) {
+	list := a.ranges(s.Relations)
+	for _, l := range list {
 		if l.at.everywhere {
-			a.onlySingle(&Refusal{
-				Reason: Unsupported, Message: "LOCK TABLE on a sharded or reference table is not supported",
-				Detail: "Table " + quoteIdent(whole(l.at.table)) + " is on several shards.", Hint: "Lock rows, or use an advisory lock.",
-			})
-			continue
+			a.st.Locks = append(a.st.Locks, sqlName(l.at.table.Name))
 		}
-		a.home(l.at.shard)
 	}
-	a.st.homes = a.homes
+	a.divide(n, list, func(relations []*pg.Node) *pg.Node {
+		c := clone(n)
+		c.GetLockStmt().Relations = relations
+		return c
+	})
 }
 
 // grant analyses GRANT and REVOKE.

@@ -116,7 +116,7 @@ func (r *Router) Parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 }
 
 // Pull analyses a statement that Parse or Query has planned as a Gather, for which the types turned out to be none that can be
-// merged: its rows are to be copied to one shard, and it is answered there. Literals in it need no values.
+// merged, or whose key cannot be read: its rows are to be copied to one shard, and it is answered there. Literals in it need no values.
 func (r *Router) Pull(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
 	var (
 		splitter sql.Splitter

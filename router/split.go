@@ -36,6 +36,8 @@ func (a *analysis) splitting(node *pg.Node, q *query) *Refusal {
 			from = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: n.UpdateStmt.Relation}}}, n.UpdateStmt.FromClause...)
 		case *pg.Node_DeleteStmt:
 			from = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: n.DeleteStmt.Relation}}}, n.DeleteStmt.UsingClause...)
+		case *pg.Node_MergeStmt:
+			from = []*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: n.MergeStmt.Relation}}, n.MergeStmt.SourceRelation}
 		case *pg.Node_InsertStmt:
 			if a.follow != nil {
 				w.splitQuery(n.InsertStmt)
@@ -116,6 +118,9 @@ func (w *gathering) splitFrom(node *pg.Node, from []*pg.Node) {
 	case *pg.Node_DeleteStmt:
 		w.s.WithClause, w.s.WhereClause = n.DeleteStmt.WithClause, n.DeleteStmt.WhereClause
 		w.s.TargetList = n.DeleteStmt.ReturningList
+	case *pg.Node_MergeStmt:
+		w.s.WithClause, w.s.WhereClause = n.MergeStmt.WithClause, n.MergeStmt.JoinCondition
+		w.s.TargetList = slices.Concat(n.MergeStmt.MergeWhenClauses, n.MergeStmt.ReturningList)
 	case *pg.Node_InsertStmt:
 		conflict := n.InsertStmt.OnConflictClause
 		w.s.WithClause, w.s.WhereClause = n.InsertStmt.WithClause, conflict.GetWhereClause()

@@ -45,11 +45,13 @@ const (
 	formArray                      // an array of its only column
 	formRows                       // the rows of an INSERT
 	formTable                      // an item of a FROM list
+	formNamed                      // the same, with the names of its columns
 )
 
 // StageResult is the answer to a StageQuery.
 type StageResult struct {
-	Types []string   // of its columns, as SQL
+	Names []string   // of its columns
+	Types []string   // the types, as SQL
 	OIDs  []uint32   // the same
 	Rows  [][]string // as the server writes values
 	Nulls [][]bool   // which values are NULL
@@ -57,47 +59,63 @@ type StageResult struct {
 
 // staging is the work on the stages of one statement.
 type staging struct {
-	a   *analysis
-	st  *Stages
-	own *topology.Table // written to
-	bad bool
+	a     *analysis
+	tree  *pg.Node // the statement, which is changed
+	st    *Stages
+	own   *topology.Table // written to
+	bad   bool
+	rels  map[int32]*rel // by where they stand in the text
+	taken map[*pg.RangeVar]bool
+	ctes  *pg.WithClause // of the statement, as it was; nil: none
 }
 
 // planStages looks for queries in a write that can be answered first; nil if
 // there are none.
 func (a *analysis) planStages(node *pg.Node) *Stages {
-	if a.survey.writes != 1 || a.survey.locking || a.survey.into || len(a.written) != 1 || a.written[0].rel.table == nil {
+	if a.survey.writes != 1 || a.survey.samples > 0 || a.survey.locking || a.survey.into || len(a.written) != 1 || a.written[0].rel.table == nil {
 		return nil
 	}
-	tree := clone(node)
-	w := &staging{a: a, st: &Stages{}, own: a.written[0].rel.table}
-	switch n := tree.Node.(type) {
+	w := newStaging(a, node)
+	switch n := w.tree.Node.(type) {
 	case *pg.Node_InsertStmt:
 		w.insert(n.InsertStmt)
 	case *pg.Node_UpdateStmt:
-		w.bad = n.UpdateStmt.WithClause != nil
+		w.with(n.UpdateStmt.WithClause)
 		w.from(n.UpdateStmt.FromClause, n.UpdateStmt.WhereClause)
-		w.expressions(n.UpdateStmt.FromClause...)
 		w.expressions(n.UpdateStmt.TargetList...)
 		w.expressions(n.UpdateStmt.WhereClause)
+		w.expressions(n.UpdateStmt.ReturningList...)
 	case *pg.Node_DeleteStmt:
-		w.bad = n.DeleteStmt.WithClause != nil
+		w.with(n.DeleteStmt.WithClause)
 		w.from(n.DeleteStmt.UsingClause, n.DeleteStmt.WhereClause)
-		w.expressions(n.DeleteStmt.UsingClause...)
 		w.expressions(n.DeleteStmt.WhereClause)
+		w.expressions(n.DeleteStmt.ReturningList...)
+	case *pg.Node_MergeStmt:
+		w.with(n.MergeStmt.WithClause)
+		w.from([]*pg.Node{n.MergeStmt.SourceRelation}, nil)
+		w.expressions(n.MergeStmt.JoinCondition)
+		w.expressions(n.MergeStmt.MergeWhenClauses...)
 	default:
 		return nil
 	}
 	if w.bad || len(w.st.Queries) == 0 {
 		return nil
 	}
-	text, ok := deparseNode(tree)
+	text, ok := deparseNode(w.tree)
 	if !ok || !w.marked(text) {
 		return nil
 	}
 	w.st.text = text
 	a.special = true // literals are in the texts
 	return w.st
+}
+
+func newStaging(a *analysis, node *pg.Node) *staging {
+	w := &staging{a: a, tree: clone(node), st: &Stages{}, own: a.written[0].rel.table, rels: map[int32]*rel{}, taken: map[*pg.RangeVar]bool{}}
+	for v, r := range a.byRange {
+		w.rels[v.Location] = r
+	}
+	return w
 }
 
 // marked says whether each mark stands in the text once.
@@ -116,9 +134,10 @@ func (w *staging) marked(text string) bool {
 func (w *staging) insert(n *pg.InsertStmt) {
 	s := n.SelectStmt.GetSelectStmt()
 	switch {
-	case n.WithClause != nil || s == nil:
+	case s == nil:
 		w.bad = true
 	case len(s.ValuesLists) > 0:
+		w.with(n.WithClause)
 		if len(s.SortClause) > 0 || s.LimitCount != nil || s.LimitOffset != nil || s.WithClause != nil {
 			w.bad = true
 			return
@@ -127,6 +146,11 @@ func (w *staging) insert(n *pg.InsertStmt) {
 			w.expressions(row.GetList().GetItems()...)
 		}
 		w.computedKeys(n, s)
+		w.expressions(n.OnConflictClause.GetTargetList()...)
+		w.expressions(n.OnConflictClause.GetWhereClause())
+		w.expressions(n.ReturningList...)
+	case n.WithClause != nil && (s.WithClause != nil || w.aside(n)):
+		w.bad = true
 	case w.a.follow == nil || !w.a.st.splits:
 		w.rows(n, s)
 	}
@@ -142,6 +166,9 @@ func (w *staging) rows(n *pg.InsertStmt, s *pg.SelectStmt) {
 	if hasStar(s.TargetList) && slices.Contains(untyped, true) {
 		w.bad = true // which columns they are is not known
 		return
+	}
+	if n.WithClause != nil {
+		s.WithClause, n.WithClause = n.WithClause, nil
 	}
 	q := StageQuery{form: formRows, strings: untyped, key: -1}
 	if position, refusal := insertColumns(w.own, n.Cols); refusal == nil && w.own.Kind == topology.Sharded {
@@ -206,8 +233,11 @@ func (w *staging) computed(n *pg.Node) bool {
 
 // query adds a stage.
 func (w *staging) query(q *StageQuery, s *pg.SelectStmt, columns int) bool {
+	if w.ctes != nil && s.WithClause == nil {
+		s.WithClause = clone(w.ctes)
+	}
 	text, ok := deparse(s)
-	if !ok {
+	if !ok || w.ctes != nil && !sameTree(s.WithClause, w.ctes) {
 		w.bad = true
 		return false
 	}
@@ -249,6 +279,7 @@ func (w *staging) sublink(n *pg.Node, s *pg.SubLink) {
 	}
 	sub := s.Subselect.GetSelectStmt()
 	if sub == nil || !w.standsAlone(s.Subselect) {
+		w.tables(s.Subselect.ProtoReflect())
 		return
 	}
 	switch s.SubLinkType {
@@ -261,6 +292,7 @@ func (w *staging) sublink(n *pg.Node, s *pg.SubLink) {
 		}
 	case pg.SubLinkType_ANY_SUBLINK, pg.SubLinkType_ALL_SUBLINK:
 		if s.Testexpr.GetRowExpr() != nil || s.Testexpr.GetSubLink() != nil {
+			w.tables(s.Subselect.ProtoReflect())
 			return
 		}
 		kind, operator := pg.A_Expr_Kind_AEXPR_OP_ANY, s.OperName
@@ -277,35 +309,14 @@ func (w *staging) sublink(n *pg.Node, s *pg.SubLink) {
 	}
 }
 
-// from takes the tables that UPDATE … FROM or DELETE … USING joins, unless they
-// are on the shards of the rows written.
+// from takes what UPDATE … FROM, DELETE … USING or MERGE … USING joins, unless it
+// is on the shards of the rows written.
 func (w *staging) from(list []*pg.Node, where *pg.Node) {
 	for _, n := range list {
-		v := n.GetRangeVar()
-		if v == nil {
-			continue
-		}
-		t, to := w.a.lookUp(v.Schemaname, v.Relname)
-		if to != targetTable || len(t.Columns) == 0 || t.Kind == topology.Reference || t.Kind == topology.Sharded && w.own.Kind == topology.Sharded && t.Group == w.own.Group {
-			continue
-		}
-		name := v.Relname
-		if v.Alias != nil {
-			name = v.Alias.Aliasname
-		}
-		s := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
-			TargetList: []*pg.Node{resTarget("", &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: []*pg.Node{{Node: &pg.Node_AStar{AStar: &pg.A_Star{}}}}}}})},
-			FromClause: []*pg.Node{clone(n)}, WhereClause: conditionsOn(name, where)}
-		q := StageQuery{form: formTable, key: -1}
-		if !w.query(&q, s, 1) {
-			return
-		}
-		alias := &pg.Alias{Aliasname: name, Colnames: v.Alias.GetColnames()}
-		for _, c := range t.Columns[min(len(alias.Colnames), len(t.Columns)):] {
-			alias.Colnames = append(alias.Colnames, pg.MakeStrNode(c.Name))
-		}
-		v.Catalogname, v.Schemaname, v.Relname, v.Inh, v.Alias = "", "", q.marks[0], true, alias
+		w.relation(n, where)
 	}
+	w.subselects(list)
+	w.expressions(list...)
 }
 
 // conditionsOn copies the conditions that concern one relation only: its columns

@@ -11,16 +11,16 @@ import (
 type names struct {
 	relations map[string]bool
 	columns   map[string]bool
-	unknown   bool // some columns are not known
-	needed    bool // tables that not every shard has
+	ctes      map[string]bool // of the statement around the query
+	unknown   bool            // some columns are not known
+	needed    bool            // tables that not every shard has
 }
 
 // standsAlone says whether a subquery needs tables that not every shard has, and
 // seems to name nothing but its own tables. That it really does not is for the
 // server to say: alone, such a query is an error there.
 func (w *staging) standsAlone(n *pg.Node) bool {
-	known := names{relations: map[string]bool{}, columns: map[string]bool{}}
-	known.collect(w.a, n.ProtoReflect())
+	known := w.namesIn(n)
 	alone := known.needed
 	visitColumns(n, func(ref *pg.ColumnRef) {
 		fields, _ := words(ref.Fields)
@@ -33,6 +33,16 @@ func (w *staging) standsAlone(n *pg.Node) bool {
 		}
 	})
 	return alone
+}
+
+// namesIn lists the names in a query. The statement's WITH clause is no table.
+func (w *staging) namesIn(n *pg.Node) names {
+	known := names{relations: map[string]bool{}, columns: map[string]bool{}, ctes: map[string]bool{}}
+	for _, e := range w.ctes.GetCtes() {
+		known.ctes[e.GetCommonTableExpr().Ctename] = true
+	}
+	known.collect(w.a, n.ProtoReflect())
+	return known
 }
 
 // collect notes the names that a message and all below it introduce.
@@ -62,6 +72,10 @@ func (k *names) collect(a *analysis, m protoreflect.Message) {
 
 func (k *names) table(a *analysis, v *pg.RangeVar) {
 	k.relations[v.Relname] = true
+	if v.Schemaname == "" && k.ctes[v.Relname] {
+		k.unknown = true
+		return
+	}
 	t, to := a.lookUp(v.Schemaname, v.Relname)
 	if to != targetTable || len(t.Columns) == 0 {
 		k.unknown, k.needed = true, true

@@ -24,6 +24,8 @@ func (s *Stages) Text(results []StageResult, anyShard string) string {
 			text = strings.Replace(text, q.marks[0], r.array(), 1)
 		case formTable:
 			text = strings.Replace(text, q.marks[0], "("+r.rows(nil)+")", 1)
+		case formNamed:
+			text = strings.Replace(text, q.marks[0], "("+r.rows(nil)+") AS pgring_rows ("+r.names()+")", 1)
 		case formRows:
 			text = strings.Replace(text, "VALUES ("+q.marks[0]+")", r.rows(q.untyped(r)), 1)
 			if len(r.Rows) == 0 {
@@ -32,6 +34,15 @@ func (s *Stages) Text(results []StageResult, anyShard string) string {
 		}
 	}
 	return text
+}
+
+// names lists the names of the columns as SQL.
+func (r *StageResult) names() string {
+	quoted := make([]string, len(r.Names))
+	for i, name := range r.Names {
+		quoted[i] = quoteIdent(name)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // isKey says whether a column becomes the shard key and is of its family of types: then it needs no type, and can be placed.

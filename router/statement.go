@@ -82,6 +82,12 @@ type Setting struct {
 	Param   int  // SELECT set_config: the value is parameter $n, and Value is empty; see SettingsWith
 }
 
+// Argument is an argument of EXECUTE that a server has to compute.
+type Argument struct {
+	SQL     string
+	Untyped bool // it is a string or NULL, which has the type that is asked for
+}
+
 // Statement is one analysed statement: immutable, shared between sessions,
 // independent of slot ownership. The exported fields are set by its verb.
 type Statement struct {
@@ -95,13 +101,15 @@ type Statement struct {
 	Chain         bool        // COMMIT AND CHAIN, ROLLBACK AND CHAIN
 	Hold          bool        // DECLARE … WITH HOLD
 	Returns       bool        // it is a write with RETURNING
+	Locks         []string    // LOCK TABLE: the tables that several shards have, as SQL
 	Unknown       bool        // it calls a function that neither PostgreSQL nor the snapshot has
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
 	ShardByShard  bool        // what one shard has done need not be undone if another one fails
 	Copies        bool        // INSERT, UPDATE, DELETE or MERGE of a reference table: each shard changes its own copy, all alike
 	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed
 	Types         []string    // PREPARE: declared parameter types, as SQL
-	Args          Values      // EXECUTE: the constant arguments
+	Args          Values      // EXECUTE: the arguments, if they are constants
+	Computed      []Argument  // EXECUTE: the arguments, if they are not
 	Generated     []Generated // Generate: the columns of the one row
 	Call          *OwnCall    // CallOwn
 	Inner         *Statement

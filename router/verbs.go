@@ -1,6 +1,8 @@
 package router
 
 import (
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -162,7 +164,7 @@ func (a *analysis) inner(text []byte) {
 	a.st.Inner, a.st.InnerText = st, string(text)
 }
 
-// execute analyses EXECUTE name (constants).
+// execute analyses EXECUTE name (arguments).
 func (a *analysis) execute(s *pg.ExecuteStmt) {
 	a.named(Execute, s.Name)
 	if len(s.Params) == 0 {
@@ -172,13 +174,37 @@ func (a *analysis) execute(s *pg.ExecuteStmt) {
 	for _, n := range s.Params {
 		v, ok := constantValue(n)
 		if !ok {
-			a.unsupported("arguments of EXECUTE must be constants", "pgring binds them itself and computes no expressions.",
-				"Use the extended protocol, or write constants.")
+			a.computed(s.Params)
 			return
 		}
 		args = append(args, v)
 	}
 	a.st.Args = args
+}
+
+// computed notes arguments of EXECUTE that a server has to compute.
+func (a *analysis) computed(args []*pg.Node) {
+	var found survey
+	for _, n := range args {
+		found.walk(n)
+		text, ok := deparse(&pg.SelectStmt{TargetList: []*pg.Node{resTarget("", n)}, LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT,
+			Op: pg.SetOperation_SETOP_NONE})
+		if !ok {
+			a.notWritten()
+			return
+		}
+		c := n.GetAConst()
+		a.st.Computed = append(a.st.Computed, Argument{SQL: strings.TrimPrefix(text, "SELECT "), Untyped: c != nil && (c.Isnull || c.GetSval() != nil)})
+	}
+	simple := found.sublinks == 0 && found.windows == 0 && found.maxParam == 0
+	for _, f := range found.funcs {
+		class := a.classify(f)
+		simple = simple && class.known && !class.user && !class.writes && !class.aggregate && !class.window && !class.set
+	}
+	if !simple {
+		a.unsupported("arguments of EXECUTE are not understood", "They have subqueries, or functions that may write or read tables.",
+			"Use the extended protocol, or write constants.")
+	}
 }
 
 // constants are values written in a statement.

@@ -413,9 +413,7 @@ ANALYZE customers (name), faraway;
 --> s4 gets ANALYZE customers(name)
 LOCK TABLE customers IN EXCLUSIVE MODE;
 --> writes
---> refused (unsupported): LOCK TABLE on a sharded or reference table is not supported
--->   detail: Table "customers" is on several shards.
--->   hint: Lock rows, or use an advisory lock.
+--> broadcast on s1 s2 s3 s4
 LOCK TABLE settings;
 --> writes
 --> home on s1

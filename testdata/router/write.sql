@@ -247,9 +247,7 @@ UPDATE customers SET name = o.status FROM orders o WHERE o.user_id = customers.i
 --> one on s3
 UPDATE customers SET name = o.status FROM orders o WHERE o.id = customers.id AND customers.id = 42;
 --> writes
---> refused (unsupported): UPDATE cannot be divided between shards
--->   detail: Tables "customers" and "orders" are not joined by their shard keys, so rows that belong together may be on different shards.
--->   hint: Add a condition on the shard key, such as customers.id = …, or query less at once.
+--> staged on s1
 UPDATE customers SET name = p.name FROM products p WHERE p.id = 1 AND customers.id = 42;
 --> writes
 --> one on s3
@@ -315,17 +313,13 @@ MERGE INTO customers c USING (VALUES (42, 'x')) s (id, name) ON c.id = s.id WHEN
 --> one on s3
 MERGE INTO customers c USING orders o ON c.id = o.user_id AND o.user_id = 42 WHEN MATCHED THEN UPDATE SET name = 'x';
 --> writes
---> refused (missing key): MERGE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 MERGE INTO customers c USING (SELECT * FROM orders WHERE user_id = 42) o ON c.id = o.user_id WHEN MATCHED THEN UPDATE SET name = 'x';
 --> writes
 --> one on s3
 MERGE INTO customers c USING products p ON c.name = p.name WHEN MATCHED THEN DELETE;
 --> writes
---> refused (missing key): MERGE needs a shard key
--->   detail: Table "customers" is sharded by "id", and its rows are on several shards.
--->   hint: Add "id" = … to the condition.
+--> split on s1 s2 s3 s4
 MERGE INTO customers c USING (SELECT 42 AS id) s ON c.id = s.id WHEN NOT MATCHED THEN INSERT (id, name) VALUES (43, 'x');
 --> writes
 --> refused (cross-shard write): MERGE needs the rows of several shards
@@ -734,3 +728,14 @@ INSERT INTO rounded VALUES ($1, 'x');
 INSERT INTO amounts VALUES ($1, 'x');
 --> writes
 --> refused (invalid key): invalid input syntax for type bigint: "4x"
+
+-- What is read of other shards comes first.
+WITH m AS (SELECT max(id) AS m FROM orders) UPDATE customers SET score = (SELECT m FROM m);
+--> writes
+--> staged on s1
+MERGE INTO customers c USING orders o ON c.id = o.user_id WHEN MATCHED THEN UPDATE SET name = o.status;
+--> writes
+--> split on s1 s2 s3 s4
+MERGE INTO customers c USING orders o ON c.id = o.user_id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (o.user_id);
+--> writes
+--> staged on s1
