@@ -56,8 +56,11 @@ func readAddShard(t *tokens) (topology.Shard, error) {
 		}
 	}
 	if t.accept("WEIGHT") {
-		if s.Weight, err = readNumber(t, "WEIGHT", 10000); err != nil {
+		if s.Weight, err = readWeight(t); err != nil {
 			return s, err
+		}
+		if s.Weight == 0 {
+			s.Weight = topology.NoSlots
 		}
 	}
 	return s, t.end()

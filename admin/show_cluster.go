@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -193,32 +192,25 @@ func (c *Console) showPlacement(_ context.Context, in *input) (*outcome, error) 
 	case topology.Home:
 		r[4] = string(t.Shard)
 	case topology.Sharded:
-		return placed(r, t, typed)
+		return placed(snap, r, t, typed)
 	case topology.KindUnset:
 	}
 	return rowsOf([]row{r})
 }
 
 // placed fills in where a key of a sharded table is.
-func placed(r row, t *topology.Table, typed string) (*outcome, error) {
+func placed(snap *topology.Snapshot, r row, t *topology.Table, typed string) (*outcome, error) {
 	if t.KeyType == ring.KeyUnset {
 		return nil, &pgwire.Error{Code: codeNotInState, Message: fmt.Sprintf("the type of the shard key of table %q is not known", t.Name),
 			Detail: "The table does not exist yet, or cannot be used as declared.", Hint: "SHOW TABLES tells its problem."}
 	}
-	key, err := ring.ParseKey(t.KeyType, []byte(typed))
-	var bad *ring.KeyError
-	if errors.As(err, &bad) {
-		e := &pgwire.Error{Code: bad.Code, Message: fmt.Sprintf("%q is no key of type %s", typed, t.KeyType), Detail: sentence(bad.Reason), Hint: "Write the key as in SQL, in quotes if it is text."}
-		if !bad.Understood() {
-			e.Code = codeFeature
-		}
-		return nil, e
-	}
+	key, err := parseKey(t.KeyType, typed)
 	if err != nil {
 		return nil, err
 	}
 	at := t.Group.Placement.Locate(key)
 	r[1], r[2], r[3], r[4] = key.String(), int64(key.Hash()), number(at.Slot), orNull(string(at.Shard))
+	r[6] = movingTo(snap, t.Group.Name, key)
 	return rowsOf([]row{r})
 }
 

@@ -255,6 +255,7 @@ func TestRebalanceUnderALedger(t *testing.T) {
 	for _, m := range all {
 		t.Logf("move %v: %v → %v, %v slots, pause %v ms, %v s", m["move"], m["source"], m["target"], m["slots"], m["pause_ms"], m["seconds"])
 	}
+	hot := c.isolate(t, console, second)
 	// A table that was whole on the home shard is spread, and the second shard gives everything away, while a proxy stands still.
 	execute(t, c.connect(t), "INSERT INTO notes SELECT g, 'note' FROM generate_series(1, 500) g")
 	for i := range c.servers[1:] {
@@ -270,14 +271,46 @@ func TestRebalanceUnderALedger(t *testing.T) {
 	if n := one[int64](t, second.connect(t), "SELECT count(*) FROM notes"); n != 500 {
 		t.Errorf("%d notes are there", n)
 	}
-	for _, i := range []int{0, 2, 3} {
+	for _, i := range []int{0, 2} {
 		if n := c.count(t, i, "SELECT count(*) FROM notes"); n == 0 {
 			t.Errorf("%s has no notes", shardName(i))
 		}
 	}
+	if at := placement(t, console, hot); at != "s4" {
+		t.Errorf("the pinned key is on %s", at)
+	}
+	execute(t, console, fmt.Sprintf("UNPIN KEY %d OF customers", hot))
+	awaitMoves(t, second, "the key is back", moveIs("done"))
+	if at := placement(t, console, hot); at == "s4" {
+		t.Error("the key is pinned still")
+	}
 	l.check(t, c)
 	c.checkNothingLeft(t)
 	execute(t, console, "DROP SHARD s2 CONFIRM")
+}
+
+// placement says where a customer is.
+func placement(t *testing.T, console *pgx.Conn, customer int) string {
+	t.Helper()
+	rows, err := console.Query(t.Context(), fmt.Sprintf("SHOW PLACEMENT customers %d", customer))
+	must(t, err)
+	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToMap)
+	must(t, err)
+	return fmt.Sprint(found["shard"])
+}
+
+// isolate moves one customer of s3 to the fourth shard, and gives that shard the weight 0, so that no rebalance gives it slots.
+func (c *cluster) isolate(t *testing.T, console *pgx.Conn, second *pgring) (customer int) {
+	t.Helper()
+	for customer = 1; placement(t, console, customer) != "s3"; customer++ {
+	}
+	execute(t, console, fmt.Sprintf("MOVE KEY %d TO s4", customer))
+	awaitMoves(t, second, "the key is moved", moveIs("done"))
+	if at := placement(t, console, customer); at != "s4" {
+		t.Errorf("the key is on %s", at)
+	}
+	execute(t, console, "ALTER SHARD s4 WEIGHT 0")
+	return customer
 }
 
 // checkNothingLeft makes sure that moves have left nothing on the shards.
