@@ -97,6 +97,7 @@ func TestAddShardIsRead(t *testing.T) {
 	for sql, want := range map[string]topology.Shard{
 		"s5 HOST db5":                           {ID: "s5", Host: "db5"},
 		`"S 5" host '::1' port 5433 weight 3`:   {ID: "S 5", Host: "::1", Port: 5433, Weight: 3},
+		"s5 HOST h WEIGHT 0":                   {ID: "s5", Host: "h", Weight: topology.NoSlots},
 		"us-east-1 HOST 10.0.0.1 WEIGHT 2":      {ID: "us-east-1", Host: "10.0.0.1", Weight: 2},
 		"s5 HOST '/run/postgresql' PORT '6000'": {ID: "s5", Host: "/run/postgresql", Port: 6000},
 	} {
@@ -106,7 +107,7 @@ func TestAddShardIsRead(t *testing.T) {
 		}
 	}
 	for _, sql := range []string{"", "s5", "s5 HOST", "s5 PORT 1 HOST h", "s5 HOST h PORT 0", "s5 HOST h PORT 70000", "s5 HOST h PORT x",
-		"s5 HOST h WEIGHT 0", "s5 HOST h WEIGHT 1 PORT 2", "s5 HOST h x", "'s5' HOST h"} {
+		"s5 HOST h WEIGHT -1", "s5 HOST h WEIGHT 1 PORT 2", "s5 HOST h x", "'s5' HOST h"} {
 		if got, err := readAddShard(reader(t, sql)); err == nil {
 			t.Errorf("%q gives %+v", sql, got)
 		} else if e := asWire(t, err); e.Code != "42601" {
