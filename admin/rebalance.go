@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy"
@@ -25,7 +26,11 @@ func rebalanceCommands() []command {
 		{name: "REBALANCE RESUME", role: proxy.RoleAdmin, run: (*Console).rebalanceResume,
 			does: "Lets moves go on that were paused, or that stopped because of a problem."},
 		{name: "REBALANCE CANCEL", role: proxy.RoleAdmin, run: (*Console).rebalanceCancel,
-			does: "Undoes every move that has not switched its slots yet. Those that have go on."},
+			does: "Undoes every move that has not switched its slots yet. Those that have go on. Of a move that is being reverted, reverting is undone."},
+		{name: "REBALANCE REVERT", role: proxy.RoleAdmin, run: (*Console).rebalanceRevert,
+			does: "Sends the slots of all reversible moves back to where they came from, with everything that was written since. Nothing is copied."},
+		{name: "REBALANCE FINISH", role: proxy.RoleAdmin, run: (*Console).rebalanceFinish,
+			does: "Ends reversible moves: the rows on the shards that slots were taken from are deleted."},
 		{name: "DRAIN SHARD", syntax: "name", role: proxy.RoleAdmin, run: (*Console).drainShard,
 			does: "Has a shard give all of its slots to the others; DROP SHARD can then forget it."},
 	}
@@ -38,15 +43,17 @@ func moveColumns() []column {
 		{"source", text, "The shard that slots are taken from."},
 		{"target", text, "The shard that gets them."},
 		{"slots", integer, "How many."},
-		{"state", text, "planned, preparing, copying, catching_up, verifying, freezing, switched, cleaning, guarding, done; cancelling, cancelled. See docs/rebalancing.md."},
-		{"progress", text, "paused, stopped (see waiting_for), running or finished."},
+		{"state", text, "planned, preparing, copying, catching_up, verifying, freezing, switched, reversible, cleaning, guarding, done; cancelling, cancelled. See docs/rebalancing.md."},
+		{"progress", text, "paused, stopped (see waiting_for), reverting (source and target have changed places), running or finished."},
 		{"waiting_for", text, "What it waits for, or why it has stopped."},
 		{"rows_copied", integer, "Rows copied so far."},
 		{"rows_est", integer, "Rows to copy, as the source's statistics estimate them."},
 		{"applied", integer, "Changes that clients have made meanwhile and that were brought to the target."},
-		{"lag_bytes", integer, "How far the target is behind the source's log, when last looked."},
+		{"lag_bytes", integer, "How far the target is behind the source's log, when last looked; of a reversible move the source behind the target's."},
 		{"pause_ms", float, "How long writes to these slots were held back for the cut-over."},
 		{"seconds", float, "Since the move was planned; of a finished one, until it was."},
+		{"reversible_until", text, "Until when REBALANCE REVERT can send the slots back."},
+		{"log_bytes", integer, "Log that the target of a reversible move keeps for that; rebalance.return_log bounds it."},
 	}
 }
 
@@ -66,7 +73,8 @@ func (c *Console) showRebalance(ctx context.Context, _ *input) (*outcome, error)
 			end = *m.Finished
 		}
 		rows = append(rows, row{m.ID, m.Group, string(m.From), string(m.To), int64(m.Slots), m.State.String(), progressOf(m), orNull(m.WaitingFor),
-			m.RowsCopied, pointed(m.RowsTotal), m.Applied, pointed(m.LagBytes), pointed(m.PauseMillis), end.Sub(m.Created).Seconds()})
+			m.RowsCopied, pointed(m.RowsTotal), m.Applied, pointed(m.LagBytes), pointed(m.PauseMillis), end.Sub(m.Created).Seconds(),
+			untilOf(m), pointed(m.LogBytes)})
 	}
 	return rowsOf(rows)
 }
@@ -79,8 +87,18 @@ func progressOf(m *rebalance.Status) string {
 		return "stopped"
 	case m.Paused:
 		return "paused"
+	case m.Reverted:
+		return "reverting"
 	}
 	return "running"
+}
+
+// untilOf is the end of the time in which a move can be reverted, or NULL.
+func untilOf(m *rebalance.Status) any {
+	if m.Until == nil {
+		return nil
+	}
+	return m.Until.Format(time.RFC3339)
 }
 
 // pointed is the value, or NULL.
@@ -142,7 +160,10 @@ func (c *Console) startMoves(ctx context.Context, nothing string) (*outcome, err
 	}
 	if len(moves) == 0 {
 		hint := ""
-		if snap.Busy("") {
+		switch {
+		case len(snap.Reversible()) > 0:
+			hint = "Groups with moves that can still be reverted are left alone: REBALANCE FINISH ends that."
+		case snap.Busy(""):
 			hint = "Groups whose slots are moving are left alone: SHOW REBALANCE."
 		}
 		return &outcome{notices: notice(nothing+": nothing to move", hint)}, nil
@@ -189,6 +210,28 @@ func (c *Console) rebalanceCancel(ctx context.Context, _ *input) (*outcome, erro
 	return &outcome{notices: notice(fmt.Sprintf("%d moves are being undone", n), "SHOW REBALANCE tells when they are.")}, nil
 }
 
+// rebalanceRevert answers REBALANCE REVERT.
+func (c *Console) rebalanceRevert(ctx context.Context, _ *input) (*outcome, error) {
+	return redirected(ctx, c.cfg.Topology.RevertMoves, "%d moves are being reverted", "SHOW REBALANCE tells when they are. REBALANCE CANCEL gives reverting up.")
+}
+
+// rebalanceFinish answers REBALANCE FINISH.
+func (c *Console) rebalanceFinish(ctx context.Context, _ *input) (*outcome, error) {
+	return redirected(ctx, c.cfg.Topology.FinishMoves, "%d moves are no longer reversible", "SHOW REBALANCE tells when the old rows are deleted.")
+}
+
+// redirected asks for something of the reversible moves.
+func redirected(ctx context.Context, order func(context.Context) (int, error), says, hint string) (*outcome, error) {
+	n, err := order(ctx)
+	if err != nil {
+		return nil, topologyError(err)
+	}
+	if n == 0 {
+		return &outcome{notices: notice("no move is reversible", "A move is for a while after its cut-over: rebalance.reversible of the configuration.")}, nil
+	}
+	return &outcome{notices: notice(fmt.Sprintf(says, n), hint)}, nil
+}
+
 // drainShard answers DRAIN SHARD.
 func (c *Console) drainShard(ctx context.Context, in *input) (*outcome, error) {
 	word, err := in.arguments.word("a shard")
@@ -207,7 +250,7 @@ func (c *Console) drainShard(ctx context.Context, in *input) (*outcome, error) {
 		return nil, err
 	}
 	if snap.Busy("") {
-		return nil, &pgwire.Error{Code: codeNotInState, Message: "nothing was changed: slots are moving already", Hint: "SHOW REBALANCE tells how far the moves are."}
+		return nil, &pgwire.Error{Code: codeNotInState, Message: "nothing was changed: slots are moving already", Hint: "SHOW REBALANCE tells how far the moves are. REBALANCE FINISH ends those that can still be reverted."}
 	}
 	if _, err := c.cfg.Topology.SetShardState(ctx, shard.ID, topology.Draining); err != nil {
 		return nil, topologyError(err)

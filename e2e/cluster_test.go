@@ -50,6 +50,7 @@ type layout struct {
 	binary   string // variable with the name of the program; empty: binaryVariable
 	pool     string // further lines of section pool
 	durable  bool   // the servers flush what they commit
+	keep     string // rebalance.reversible; empty: 1s
 	spare    int    // of the four servers: the last ones, which the configuration does not name
 }
 
@@ -99,7 +100,10 @@ func (c *cluster) startProxy(t testing.TB) *pgring {
 }
 
 func (c *cluster) configuration(p *pgring) string {
-	poolSize, clients := c.layout.poolSize, c.layout.clients
+	poolSize, clients, keep := c.layout.poolSize, c.layout.clients, c.layout.keep
+	if keep == "" {
+		keep = "1s"
+	}
 	if poolSize == 0 {
 		poolSize = 20
 	}
@@ -114,7 +118,8 @@ func (c *cluster) configuration(p *pgring) string {
 	for i, s := range c.servers[:len(c.servers)-c.layout.spare] {
 		fmt.Fprintf(&b, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}
-	fmt.Fprintf(&b, "pool:\n  size: %d\n%slimits: {max_clients: %d}\ntables:%s\n", poolSize, c.layout.pool, clients, c.layout.tables)
+	fmt.Fprintf(&b, "pool:\n  size: %d\n%slimits: {max_clients: %d}\nrebalance: {reversible: %s}\ntables:%s\n",
+		poolSize, c.layout.pool, clients, keep, c.layout.tables)
 	return b.String()
 }
 

@@ -14,11 +14,8 @@ import (
 // clean removes what the source has of the slots. Its log first: it is kept for the slot as long as that is there. The rows are
 // deleted when no statement and no open transaction is left that may read them there.
 func (d *driver) clean(ctx context.Context) error {
-	if err := d.dropSlot(ctx); err != nil {
+	if err := d.endStreams(ctx); err != nil {
 		return err
-	}
-	if err := alter(ctx, d.source, "DROP PUBLICATION IF EXISTS "+publicationName(d.move.ID)); err != nil {
-		return fmt.Errorf("drop the publication: %w", err)
 	}
 	if err := d.await(ctx, topology.StageDrain, d.move.Switched); err != nil {
 		return err
@@ -30,6 +27,20 @@ func (d *driver) clean(ctx context.Context) error {
 	}
 	if err := setGuard(ctx, d.source, d.move.ID, d.term, guardOver); err != nil {
 		return fmt.Errorf("let tables be truncated on shard %s: %w", d.move.From, err)
+	}
+	return nil
+}
+
+// endStreams drops replication slots and publications of both sides.
+func (d *driver) endStreams(ctx context.Context) error {
+	d.endStream(ctx)
+	for _, s := range d.sides() {
+		if err := d.dropSlots(ctx, s, ""); err != nil {
+			return err
+		}
+		if err := unpublish(ctx, s, d.move.ID); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -170,11 +181,8 @@ func (d *driver) undo(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.dropSlot(ctx); err != nil {
+	if err := d.endStreams(ctx); err != nil {
 		return err
-	}
-	if err := alter(ctx, d.source, "DROP PUBLICATION IF EXISTS "+publicationName(d.move.ID)); err != nil {
-		return fmt.Errorf("drop the publication: %w", err)
 	}
 	if guarded, err = d.guarded(ctx, d.target); err != nil {
 		return err

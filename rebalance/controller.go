@@ -26,9 +26,14 @@ type Config struct {
 	Dial func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
 
 	Log      *slog.Logger  // nil discards
-	Parallel int           // moves that run at once; 0 means 2
+	Parallel int           // moves that run at once, reversible ones not counted; 0 means 2
 	Poll     time.Duration // how often a process without the lease tries to get it; 0 means 1 s
 	Retry    time.Duration // first pause after a cut-over that was given up, then twice as long up to 30 s; 0 means 500 ms
+
+	// Reversible is how long a move can be reverted after its cut-over; 0 means never. ReturnLog is how many bytes of log a shard may
+	// keep for that: beyond them it can no longer be; 0 means any number.
+	Reversible time.Duration
+	ReturnLog  int64
 }
 
 // Controller drives the moves when it holds the lease. Every proxy runs one.
@@ -113,8 +118,8 @@ func (c *Controller) tryToLead(ctx context.Context) error {
 // drive runs every move that is there, some at a time, until none is left.
 func (c *Controller) drive(ctx context.Context, term int64) error {
 	var running sync.Map // by the id of a move: true while it runs, or the time before which it need not be looked at again
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(c.cfg.Parallel)
+	var working, following errgroup.Group
+	working.SetLimit(c.cfg.Parallel)
 	for {
 		snap := c.cfg.Topology.Current()
 		for _, m := range snap.Moves {
@@ -124,7 +129,11 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			if !begin(&running, m.ID) {
 				continue
 			}
-			// owner: drive, which waits for the group; ends with the move, or when it must wait for somebody.
+			group := &working
+			if m.Reverted || m.State == topology.MoveReversible { // nothing is copied, and others shall not have to wait for it
+				group = &following
+			}
+			// owner: drive, which waits for the groups; ends with the move, or when it must wait for somebody.
 			if !group.TryGo(func() error {
 				c.run(ctx, *m, term)
 				if m.State == topology.MoveGuarding { // that may take a day, and others shall have their turn
@@ -138,7 +147,7 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			}
 		}
 		if len(snap.Moves) == 0 || ctx.Err() != nil {
-			return group.Wait()
+			return errors.Join(working.Wait(), following.Wait())
 		}
 		c.wait(ctx, snap)
 	}
@@ -160,8 +169,8 @@ func begin(running *sync.Map, id int64) bool {
 // runnable reports whether there is something to do for a move.
 func runnable(m *topology.Move) bool {
 	switch m.State {
-	case topology.MoveSwitched, topology.MoveCancelling, topology.MoveFreezing:
-		return m.Problem == "" // nobody may be kept waiting, or is better off with half a move
+	case topology.MoveSwitched, topology.MoveCancelling, topology.MoveFreezing, topology.MoveReversible:
+		return m.Problem == "" // nobody may be kept waiting, or is better off with half a move, or with one that keeps a growing log
 	case topology.MoveUnset, topology.MovePlanned, topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp,
 		topology.MoveVerifying, topology.MoveCleaning, topology.MoveGuarding:
 		return !m.Paused && m.Problem == ""
@@ -213,7 +222,7 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 	}
 }
 
-// unlessCancelled drives a move, and breaks off when an operator cancels it: a copy may take hours. Every step may be broken off.
+// unlessCancelled drives a move, and breaks off when an operator wants something else: a copy may take hours. Every step may be broken off.
 func (c *Controller) unlessCancelled(ctx context.Context, m topology.Move, drive func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -232,11 +241,11 @@ func (c *Controller) unlessCancelled(ctx context.Context, m topology.Move, drive
 	return err
 }
 
-// awaitCancel returns true when an operator cancels the move, and false when ctx ends.
+// awaitCancel returns true when an operator cancels or reverts the move, and false when ctx ends.
 func (c *Controller) awaitCancel(ctx context.Context, m topology.Move) bool {
 	for ctx.Err() == nil {
 		snap := c.cfg.Topology.Current()
-		if now := moveIn(snap, m.ID); now != nil && cancelled(now, m.State) {
+		if now := moveIn(snap, m.ID); now != nil && redirected(now, &m) {
 			return true
 		}
 		_ = c.cfg.Topology.AwaitNewer(ctx, snap) // it is ctx that ends it
@@ -244,9 +253,9 @@ func (c *Controller) awaitCancel(ctx context.Context, m topology.Move) bool {
 	return false
 }
 
-// cancelled reports whether an operator has cancelled a move since it was in that state.
-func cancelled(m *topology.Move, since topology.MoveState) bool {
-	return m.State == topology.MoveCancelling && since != topology.MoveCancelling
+// redirected reports whether an operator has cancelled a move, or reverted it, or cancelled that, since it was as before.
+func redirected(m, before *topology.Move) bool {
+	return m.State == topology.MoveCancelling && before.State != topology.MoveCancelling || m.Reverted != before.Reverted
 }
 
 // errLater means that a move waits for what may take long, and has said so.

@@ -17,38 +17,38 @@ import (
 // copy brings the rows that one snapshot of the source has to the target. The slot is made first and exports the snapshot: what is
 // not in the copy is in the stream. A copy that was broken off leaves nothing that its repetition does not remove.
 func (d *driver) copy(ctx context.Context) error {
-	if err := d.dropSlot(ctx); err != nil {
+	if err := d.dropSlots(ctx, d.from(), ""); err != nil {
 		return err
 	}
 	if err := d.purge(ctx); err != nil {
 		return fmt.Errorf("purge shard %s: %w", d.move.To, err)
 	}
-	repl, err := d.replicate(ctx)
+	repl, err := d.replicate(ctx, d.from())
 	if err != nil {
 		return err
 	}
 	defer closeConn(ctx, repl) // the snapshot lives as long as this connection is idle
-	name := slotName(d.topology().Current().ClusterID, d.move.ID)
+	name := newSlotName(d.topology().Current().ClusterID, d.move.ID)
 	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "EXPORT_SNAPSHOT"})
 	if err != nil {
 		return fmt.Errorf("create slot %s: %w", name, err)
 	}
 	d.estimate(ctx)
-	if err := d.copyTables(ctx, slot.SnapshotName, slot.ConsistentPoint); err != nil {
+	if err := d.copyTables(ctx, &slot); err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}
 	return nil
 }
 
-// replicate opens a replication connection to the source.
-func (d *driver) replicate(ctx context.Context) (*pgconn.PgConn, error) {
-	cfg := d.source.Config().Config.Copy()
+// replicate opens a replication connection to a shard.
+func (d *driver) replicate(ctx context.Context, s side) (*pgconn.PgConn, error) {
+	cfg := s.conn.Config().Config.Copy()
 	for name, value := range streamSettings() {
 		cfg.RuntimeParams[name] = value
 	}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the stream of shard %s: %w", d.move.From, err)
+		return nil, fmt.Errorf("connect to the stream of shard %s: %w", s.id, err)
 	}
 	return conn, nil
 }
@@ -82,13 +82,13 @@ func (d *driver) holdClosed(ctx context.Context, tx pgx.Tx) error {
 }
 
 // copyTables copies all tables in one transaction of the target, which ends with the position where the stream goes on.
-func (d *driver) copyTables(ctx context.Context, snapshot, from string) error {
+func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicationSlotResult) error {
 	read, err := d.source.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = read.Rollback(context.WithoutCancel(ctx)) }() // it only read
-	if _, err := read.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+snapshot+"'"); err != nil {
+	if _, err := read.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+slot.SnapshotName+"'"); err != nil {
 		return err
 	}
 	return pgx.BeginFunc(ctx, d.target, func(tx pgx.Tx) error {
@@ -104,8 +104,8 @@ func (d *driver) copyTables(ctx context.Context, snapshot, from string) error {
 			rows += n
 			d.report(ctx, rowsCopied(rows))
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO pgring.move_progress (move, term, lsn) VALUES ($1, $2, $3::text::pg_lsn)",
-			d.move.ID, d.term, from); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO pgring.move_progress (move, term, lsn, slot) VALUES ($1, $2, $3::text::pg_lsn, $4)",
+			d.move.ID, d.term, slot.ConsistentPoint, slot.SlotName); err != nil {
 			return err
 		}
 		return d.holdClosed(ctx, tx)

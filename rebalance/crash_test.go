@@ -139,7 +139,7 @@ func (c *crashes) once(t *testing.T, state topology.MoveState, n int64, fate fun
 	t.Helper()
 	p := newProcess(t, c.rig, state, n)
 	endMap := c.rig.background(t, p.topo.Run)
-	endMoves := c.rig.background(t, controllerOf(t, p.topo, p.control, p.dial).Run)
+	endMoves := c.rig.background(t, c.rig.controllerOf(t, p.topo, p.control, p.dial).Run)
 	if _, err := c.survivor.PlanMoves(t.Context(), []topology.Move{c.move}); err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +276,6 @@ func (c *crashes) clients(t *testing.T) (check func()) {
 	return func() {
 		quiesce()
 		w.check(t, c.rig, c.survivor)
-		t.Logf("%d writes", w.ops)
+		t.Logf("%d writes", w.ops.Load())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -38,18 +39,43 @@ func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
 	if err := d.connectHomes(ctx); err != nil {
 		return d.move.State, err
 	}
-	if late := d.checkSagas(ctx); late != nil { // clients need not wait for that
-		d.report(ctx, waiting(late.Error()))
-		d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+	var late *lateError
+	if err := d.checkSagas(ctx); errors.As(err, &late) { // clients need not wait for that
+		d.putOff(ctx, late)
 		return d.move.State, ctx.Err()
 	}
-	if err := d.near(ctx); err != nil {
+	if d.verified {
+		return d.ready(ctx)
+	}
+	return topology.MoveVerifying, d.near(ctx)
+}
+
+// compared is what follows the comparison of both sides.
+func (d *driver) compared(ctx context.Context) (topology.MoveState, error) {
+	if err := d.verify(ctx); err != nil {
 		return d.move.State, err
 	}
-	if d.verified {
-		return topology.MoveFreezing, nil
+	return d.ready(ctx)
+}
+
+// ready does what a cut-over needs and clients need not wait for.
+func (d *driver) ready(ctx context.Context) (topology.MoveState, error) {
+	err := d.prepareReturn(ctx)
+	var late *lateError
+	if errors.As(err, &late) {
+		d.putOff(ctx, late)
+		return topology.MoveCatchingUp, nil
 	}
-	return topology.MoveVerifying, nil
+	if err == nil {
+		err = d.near(ctx)
+	}
+	return topology.MoveFreezing, err
+}
+
+// putOff notes that the next cut-over is to be tried later, each time later, and why.
+func (d *driver) putOff(ctx context.Context, late *lateError) {
+	d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+	d.report(ctx, waiting(late.reason))
 }
 
 // follow goes on applying for a while.
@@ -79,7 +105,7 @@ func (d *driver) near(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		end, err := d.end(ctx)
+		end, err := d.end(ctx, d.from())
 		if err != nil {
 			return err
 		}
@@ -100,11 +126,11 @@ func (d *driver) near(ctx context.Context) error {
 	}
 }
 
-// end is where the source's log ends now.
-func (d *driver) end(ctx context.Context) (pglogrepl.LSN, error) {
+// end is where a shard's log ends now.
+func (d *driver) end(ctx context.Context, s side) (pglogrepl.LSN, error) {
 	var at string
-	if err := d.source.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
-		return 0, fmt.Errorf("look where the log of shard %s ends: %w", d.move.From, err)
+	if err := s.conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
+		return 0, fmt.Errorf("look where the log of shard %s ends: %w", s.id, err)
 	}
 	return pglogrepl.ParseLSN(at)
 }
@@ -125,9 +151,8 @@ func (d *driver) cutOver(ctx context.Context) (topology.MoveState, error) {
 		return d.move.State, fmt.Errorf("open shard %s again: %w", d.move.From, err)
 	}
 	d.controller.stats.givenUp.Add(1)
-	d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+	d.putOff(ctx, late)
 	d.log.Info("cut-over put off", "reason", late.reason, "again_in", d.retry)
-	d.report(ctx, waiting(late.reason))
 	return topology.MoveCatchingUp, nil
 }
 
@@ -209,13 +234,23 @@ func (d *driver) drainTo(ctx context.Context, marker string) error {
 }
 
 // open lets the target take writes, when no proxy plans with the old map any longer that has not lost its lease: so nobody reads
-// the source's rows of the moved slots once newer ones can exist.
-func (d *driver) open(ctx context.Context) error {
-	if err := d.await(ctx, topology.StagePlan, d.move.Switched); err != nil {
-		return err
+// the source's rows of the moved slots once newer ones can exist. The way back begins before it.
+func (d *driver) open(ctx context.Context) (topology.MoveState, error) {
+	var back sync.WaitGroup
+	returns := false
+	// owner: open, which waits; ends with the way back, or returnLimit.
+	back.Go(func() { returns = d.beginReturn(ctx) })
+	err := d.await(ctx, topology.StagePlan, d.move.Switched)
+	back.Wait()
+	if err != nil {
+		return d.move.State, err
 	}
 	if err := setGuard(ctx, d.target, d.move.ID, d.term, guardOpen); err != nil {
-		return fmt.Errorf("open shard %s: %w", d.move.To, err)
+		return d.move.State, fmt.Errorf("open shard %s: %w", d.move.To, err)
 	}
-	return nil
+	if !returns {
+		return topology.MoveCleaning, nil
+	}
+	d.move.Until = time.Now().Add(d.controller.cfg.Reversible).Truncate(time.Microsecond)
+	return topology.MoveReversible, nil
 }

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -27,6 +28,7 @@ type driver struct {
 	stream   *stream                    // nil when there is none
 	verified bool
 	retry    time.Duration // how long the next cut-over is put off
+	back     string        // replication slot on the target, made for the way back; empty: none
 	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it
 	epoch    int64         // and in which epoch
 }
@@ -43,15 +45,31 @@ func (d *driver) drive(ctx context.Context) error {
 			return err
 		}
 		next, err := d.step(ctx)
+		if errors.Is(err, errSlotLost) {
+			next, err = d.again()
+		}
 		if err != nil {
 			return err
 		}
+		before := d.move.State
 		if err := d.advance(ctx, next); err != nil {
 			return err
+		}
+		if turns := before == topology.MoveReversible || next == topology.MoveReversible; turns && next != before {
+			return errLater // by another driver, to which source and target are what they are then
 		}
 	}
 	d.log.Info("move finished", "state", d.move.State.String())
 	return nil
+}
+
+// again says how a move goes on whose log is lost: the copy begins anew, but of one that is reverted there is none.
+func (d *driver) again() (topology.MoveState, error) {
+	if d.move.Reverted {
+		return d.move.State, stopped("%v; REBALANCE CANCEL gives up reverting", errSlotLost)
+	}
+	d.verified = false
+	return topology.MoveCopying, nil
 }
 
 // wanted returns an error when an operator has paused or cancelled the move.
@@ -60,7 +78,7 @@ func (d *driver) wanted() error {
 	switch {
 	case m == nil:
 		return nil
-	case cancelled(m, d.move.State):
+	case redirected(m, &d.move), d.move.State == topology.MoveReversible && m.State == topology.MoveCleaning:
 		return topology.ErrMoveLost
 	case !runnable(m):
 		return errLater
@@ -69,7 +87,8 @@ func (d *driver) wanted() error {
 }
 
 // adopt raises the term: first in the control database, so that an earlier controller can no longer advance the move, then on both
-// shards, so that it can no longer change anything there. Only then is the state looked at.
+// shards, so that it can no longer change anything there. Only then is the state looked at. The other shard of a reversible move
+// may be gone for long: then it is not waited for.
 func (d *driver) adopt(ctx context.Context) error {
 	snap, err := d.topology().AdoptMove(ctx, d.move.ID, d.term)
 	if err != nil {
@@ -86,6 +105,11 @@ func (d *driver) adopt(ctx context.Context) error {
 	}
 	if d.tables, err = tablesOf(snap, &d.move); err != nil {
 		return err
+	}
+	if d.move.State == topology.MoveReversible {
+		if err := d.checkReturn(ctx); err != nil {
+			return err
+		}
 	}
 	if d.target, err = d.connect(ctx, snap, d.move.To); err != nil {
 		return err
@@ -111,17 +135,22 @@ type side struct {
 	conn *pgx.Conn
 }
 
-func (d *driver) sides() []side {
-	return []side{{d.move.From, d.source}, {d.move.To, d.target}}
-}
+func (d *driver) sides() []side { return []side{d.from(), d.to()} }
 
-// take makes the snapshot's version of the move the present one.
+func (d *driver) from() side { return side{d.move.From, d.source} }
+func (d *driver) to() side   { return side{d.move.To, d.target} }
+
+// take makes the snapshot's version of the move the present one. The driver of a reversible move looks at it from the other side:
+// changes come from the shard that serves.
 func (d *driver) take(snap *topology.Snapshot) error {
 	m := moveIn(snap, d.move.ID)
 	if m == nil {
 		return topology.ErrMoveLost
 	}
 	d.move = *m
+	if m.State == topology.MoveReversible {
+		d.move.From, d.move.To = m.To, m.From
+	}
 	return nil
 }
 
@@ -150,9 +179,12 @@ func (d *driver) advance(ctx context.Context, next topology.MoveState) error {
 	d.log.Info("move advanced", "from", d.move.State.String(), "to", next.String(), "epoch", snap.Epoch)
 	d.epoch = snap.Epoch
 	switch {
-	case next == topology.MoveCleaning:
+	case d.move.State == topology.MoveSwitched:
 		d.controller.stats.cutOvers.Add(1)
-		d.report(ctx, waiting(""), pauseLasted(time.Since(d.closed)))
+		d.report(ctx, waiting(""))
+		if !d.closed.IsZero() {
+			d.report(ctx, pauseLasted(time.Since(d.closed)))
+		}
 	case next != topology.MoveCatchingUp && !next.Closed(): // clients wait, or it says why they need not
 		d.report(ctx, waiting(""))
 	}
@@ -175,11 +207,13 @@ func (d *driver) step(ctx context.Context) (topology.MoveState, error) {
 	case topology.MoveCatchingUp:
 		return d.catchUp(ctx)
 	case topology.MoveVerifying:
-		return topology.MoveFreezing, d.verify(ctx)
+		return d.compared(ctx)
 	case topology.MoveFreezing:
 		return d.cutOver(ctx)
 	case topology.MoveSwitched:
-		return topology.MoveCleaning, d.open(ctx)
+		return d.open(ctx)
+	case topology.MoveReversible:
+		return d.followBack(ctx)
 	case topology.MoveCleaning:
 		return topology.MoveGuarding, d.clean(ctx)
 	case topology.MoveGuarding:

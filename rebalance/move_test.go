@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,7 +41,7 @@ type writer struct {
 	notes  map[int64]string // by user, of table orders
 	days   map[int64]int    // by user, rows of table parts
 	events map[int64]int
-	ops    int64
+	ops    atomic.Int64
 }
 
 func (w *writer) run(ctx context.Context, t *testing.T) {
@@ -69,7 +70,7 @@ func (w *writer) run(ctx context.Context, t *testing.T) {
 			return
 		}
 		step.done(n)
-		w.ops++
+		w.ops.Add(1)
 	}
 }
 
@@ -127,7 +128,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	quiesce()
 	t.Logf("%d moves, %d scatters", len(moves), scatters)
 	for _, w := range writers {
-		t.Logf("%d writes, %d refused by a guard", w.ops, w.client.fenced.Load())
+		t.Logf("%d writes, %d refused by a guard", w.ops.Load(), w.client.fenced.Load())
 		w.check(t, r, first)
 	}
 	for _, db := range []string{"s1", "s2", "s3"} {

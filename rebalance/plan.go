@@ -121,13 +121,16 @@ type Status struct {
 	Slots       int
 	State       topology.MoveState
 	Paused      bool
+	Reverted    bool   // source and target have changed places since it was planned
 	WaitingFor  string // for what, if it does; why it stopped, if it has
 	Stopped     bool
 	RowsCopied  int64
-	RowsTotal   *int64   // an estimate
-	Applied     int64    // changes made while it was copied and since
-	LagBytes    *int64   // of the source's log
-	PauseMillis *float64 // how long writes to its slots were held back by the cut-over that succeeded
+	RowsTotal   *int64     // an estimate
+	Applied     int64      // changes made while it was copied and since
+	LagBytes    *int64     // of the source's log; of a reversible move, of the target's
+	LogBytes    *int64     // that the target keeps for the way back of a reversible move
+	PauseMillis *float64   // how long writes to its slots were held back by the cut-over that succeeded
+	Until       *time.Time // a reversible move can be reverted
 	Created     time.Time
 	Changed     time.Time
 	Finished    *time.Time
@@ -141,7 +144,8 @@ func (c *Controller) Statuses(ctx context.Context) ([]Status, error) {
 	}
 	defer hangUp(ctx, conn)
 	rows, err := conn.Query(ctx, `SELECT id, group_name, source, target, slots, state, paused, problem, waiting_for, rows_copied, rows_total, applied,
-	lag_bytes, pause_ms, created, changed, finished FROM pgring.moves WHERE finished IS NULL OR finished > now() - interval '7 days' ORDER BY id`)
+	lag_bytes, pause_ms, created, changed, finished, reverted, CASE state WHEN 'reversible' THEN reversible_until END,
+	CASE state WHEN 'reversible' THEN log_bytes END FROM pgring.moves WHERE finished IS NULL OR finished > now() - interval '7 days' ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("read pgring.moves: %w", err)
 	}
@@ -151,7 +155,8 @@ func (c *Controller) Statuses(ctx context.Context) ([]Status, error) {
 		var s Status
 		var slots, state, problem string
 		if err := rows.Scan(&s.ID, &s.Group, (*string)(&s.From), (*string)(&s.To), &slots, &state, &s.Paused, &problem, &s.WaitingFor, &s.RowsCopied,
-			&s.RowsTotal, &s.Applied, &s.LagBytes, &s.PauseMillis, &s.Created, &s.Changed, &s.Finished); err != nil {
+			&s.RowsTotal, &s.Applied, &s.LagBytes, &s.PauseMillis, &s.Created, &s.Changed, &s.Finished,
+			&s.Reverted, &s.Until, &s.LogBytes); err != nil {
 			return nil, fmt.Errorf("read pgring.moves: %w", err)
 		}
 		set, err := ring.ParseSlotSet(slots)

@@ -14,7 +14,7 @@ import (
 // preflight lists every obstacle at once.
 func (d *driver) preflight(ctx context.Context) error {
 	var obstacles []string
-	for _, check := range []func(context.Context) ([]string, error){d.checkSource, d.checkTarget, d.checkTables, d.checkColumns} {
+	for _, check := range []func(context.Context) ([]string, error){d.checkLogs, d.checkTarget, d.checkTables, d.checkColumns} {
 		found, err := check(ctx)
 		if err != nil {
 			return fmt.Errorf("look for obstacles: %w", err)
@@ -36,8 +36,28 @@ func texts(ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]stri
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-func (d *driver) checkSource(ctx context.Context) ([]string, error) {
-	found, err := texts(ctx, d.source, `
+// publishers are the shards whose changes are followed.
+func (d *driver) publishers() []side {
+	if d.wantsReturn() {
+		return d.sides()
+	}
+	return []side{d.from()}
+}
+
+// checkLogs looks at what following a shard's changes needs.
+func (d *driver) checkLogs(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, s := range d.publishers() {
+		found, err := texts(ctx, s.conn, logObstacles)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, prefixed("shard "+string(s.id), found)...)
+	}
+	return all, nil
+}
+
+const logObstacles = `
 SELECT 'wal_level is ' || setting || ' instead of logical' FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'
 UNION ALL SELECT 'no replication slot is free: raise max_replication_slots' WHERE
 	(SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::int
@@ -45,9 +65,7 @@ UNION ALL SELECT 'no WAL sender is free: raise max_wal_senders' WHERE
 	(SELECT count(*) FROM pg_stat_replication) >= current_setting('max_wal_senders')::int
 UNION ALL SELECT 'the login ' || rolname || ' may not replicate: ALTER ROLE … REPLICATION' FROM pg_roles
 	WHERE rolname = current_user AND NOT (rolsuper OR rolreplication)
-UNION ALL SELECT 'the login may not create publications: GRANT CREATE ON DATABASE' WHERE NOT has_database_privilege(current_database(), 'CREATE')`)
-	return prefixed("shard "+string(d.move.From), found), err
-}
+UNION ALL SELECT 'the login may not create publications: GRANT CREATE ON DATABASE' WHERE NOT has_database_privilege(current_database(), 'CREATE')`
 
 func (d *driver) checkTarget(ctx context.Context) ([]string, error) {
 	found, err := texts(ctx, d.target, `
@@ -74,12 +92,14 @@ func (d *driver) checkTables(ctx context.Context) ([]string, error) {
 			all = append(all, prefixed("table "+t.name.String()+" on shard "+string(side.id), found)...)
 		}
 	}
-	for _, t := range d.tables {
-		found, err := d.checkIdentity(ctx, t)
-		if err != nil {
-			return nil, err
+	for _, side := range d.publishers() {
+		for _, t := range d.tables {
+			found, err := checkIdentity(ctx, side.conn, t)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, prefixed("table "+t.name.String()+" on shard "+string(side.id), found)...)
 		}
-		all = append(all, prefixed("table "+t.name.String()+" on shard "+string(d.move.From), found)...)
 	}
 	return all, nil
 }
@@ -96,8 +116,8 @@ UNION ALL SELECT DISTINCT 'has a trigger that fires for replicas: ' || tgname FR
 
 // checkIdentity makes sure that updates and deletes say in the stream which row, and which slot, they are about. PostgreSQL refuses
 // them on a published table without replica identity, and a filter needs its column in it.
-func (d *driver) checkIdentity(ctx context.Context, t *table) ([]string, error) {
-	return texts(ctx, d.source, `
+func checkIdentity(ctx context.Context, conn *pgx.Conn, t *table) ([]string, error) {
+	return texts(ctx, conn, `
 SELECT CASE WHEN relreplident = 'f' THEN NULL
 	WHEN identity IS NULL THEN 'has neither a primary key nor another replica identity: ALTER TABLE ' || $1 || ' REPLICA IDENTITY FULL'
 	WHEN NOT (SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = $2) = ANY (identity::int2[])

@@ -41,8 +41,13 @@ func (d *driver) prepare(ctx context.Context) error {
 			return fmt.Errorf("guard shard %s: %w", side.id, err)
 		}
 	}
-	if err := d.publish(ctx); err != nil {
-		return fmt.Errorf("publish on shard %s: %w", d.move.From, err)
+	for _, side := range d.sides() {
+		if side.id == d.move.To && !d.wantsReturn() {
+			continue
+		}
+		if err := d.publish(ctx, side); err != nil {
+			return fmt.Errorf("publish on shard %s: %w", side.id, err)
+		}
 	}
 	return d.await(ctx, topology.StageDrain, d.topology().Current().Epoch)
 }
@@ -77,31 +82,42 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 	return nil
 }
 
-func (d *driver) publish(ctx context.Context) error {
-	if err := alter(ctx, d.source, "DROP PUBLICATION IF EXISTS "+publicationName(d.move.ID)); err != nil {
+func (d *driver) publish(ctx context.Context, s side) error {
+	if err := unpublish(ctx, s, d.move.ID); err != nil {
 		return err
 	}
-	return alter(ctx, d.source, publicationDDL(d.move.ID, d.tables))
+	return alter(ctx, s.conn, publicationDDL(d.move.ID, d.tables))
 }
 
-// dropSlot ends the stream for good. A controller that was overtaken may still be connected to it.
-func (d *driver) dropSlot(ctx context.Context) error {
-	d.endStream(ctx)
-	name := slotName(d.topology().Current().ClusterID, d.move.ID)
+func unpublish(ctx context.Context, s side, move int64) error {
+	if err := alter(ctx, s.conn, "DROP PUBLICATION IF EXISTS "+publicationName(move)); err != nil {
+		return fmt.Errorf("drop the publication on shard %s: %w", s.id, err)
+	}
+	return nil
+}
+
+// dropSlots ends the streams from a shard for good, but for the one that is to be kept; with them the shard can forget its log. A
+// controller that was overtaken may still be connected.
+func (d *driver) dropSlots(ctx context.Context, s side, kept string) error {
 	for {
-		var there, active bool
-		err := d.source.QueryRow(ctx, `SELECT true, coalesce(pg_terminate_backend(active_pid), false) FROM pg_replication_slots WHERE slot_name = $1`, name).
-			Scan(&there, &active)
+		var name string
+		var active bool
+		err := s.conn.QueryRow(ctx, `SELECT slot_name, coalesce(pg_terminate_backend(active_pid), false) FROM pg_replication_slots
+WHERE starts_with(slot_name, $1) AND slot_name <> $2 AND database = current_database() LIMIT 1`,
+			slotPrefix(d.topology().Current().ClusterID, d.move.ID), kept).Scan(&name, &active)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("look at slot %s: %w", name, err)
+			return fmt.Errorf("look at the slots on shard %s: %w", s.id, err)
 		}
 		if !active {
-			_, err = d.source.Exec(ctx, "SELECT pg_drop_replication_slot($1)", name)
-			if err == nil || !isCode(err, "55006") {
-				return err
+			_, err := s.conn.Exec(ctx, "SELECT pg_drop_replication_slot($1)", name)
+			switch {
+			case err == nil:
+				continue
+			case !isCode(err, "55006") && !isCode(err, "42704"): // in use again, or dropped by another controller
+				return fmt.Errorf("drop slot %s on shard %s: %w", name, s.id, err)
 			}
 		}
 		if !pause(ctx, 20*time.Millisecond) {

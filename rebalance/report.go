@@ -15,6 +15,7 @@ func waiting(text string) note         { return note{"waiting_for", text} }
 func rowsTotal(n int64) note           { return note{"rows_total", n} }
 func rowsCopied(n int64) note          { return note{"rows_copied", n} }
 func changesApplied(n int64) note      { return note{"applied", n} }
+func logKept(n int64) note             { return note{"log_bytes", n} }
 func lagBytes(n int64) note            { return note{"lag_bytes", n} }
 func pauseLasted(d time.Duration) note { return note{"pause_ms", float64(d.Microseconds()) / 1000} }
 

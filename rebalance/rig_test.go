@@ -21,7 +21,8 @@ import (
 
 // rig is one server whose databases play the shards: a shard's Host is its database. The control database is s1's.
 type rig struct {
-	server *pgtest.Server
+	server     *pgtest.Server
+	reversible time.Duration // 0: as long as it takes to see one change come back
 }
 
 const schema = `
@@ -113,15 +114,19 @@ func (r *rig) background(t *testing.T, run func(context.Context) error) (stop fu
 
 func (r *rig) controller(t *testing.T, topo *topology.Topology) *rebalance.Controller {
 	t.Helper()
-	return controllerOf(t, topo, r.control, r.dial)
+	return r.controllerOf(t, topo, r.control, r.dial)
 }
 
-func controllerOf(t *testing.T, topo *topology.Topology, control func(context.Context) (*pgx.Conn, error),
+func (r *rig) controllerOf(t *testing.T, topo *topology.Topology, control func(context.Context) (*pgx.Conn, error),
 	dial func(context.Context, topology.Shard) (*pgx.Conn, error),
 ) *rebalance.Controller {
 	t.Helper()
+	reversible := r.reversible
+	if reversible == 0 {
+		reversible = 50 * time.Millisecond
+	}
 	c, err := rebalance.New(rebalance.Config{Topology: topo, Control: control, Dial: dial, Poll: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
-		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+		Reversible: reversible, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

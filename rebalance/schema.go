@@ -40,8 +40,8 @@ DO $$ BEGIN
 	END IF;
 	CREATE TABLE IF NOT EXISTS pgring.guards (move bigint PRIMARY KEY, term bigint NOT NULL, state text NOT NULL);
 	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers; over or leaving when only proxies with an old map are kept out';
-	CREATE TABLE IF NOT EXISTS pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL);
-	COMMENT ON TABLE pgring.move_progress IS 'up to where the source''s changes are on this target';
+	CREATE TABLE IF NOT EXISTS pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL, slot text NOT NULL);
+	COMMENT ON TABLE pgring.move_progress IS 'up to where the other shard''s changes are on this one, and the replication slot that has the further ones';
 	CREATE OR REPLACE FUNCTION pgring.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 	DECLARE
 		this bigint := TG_ARGV[0]::bigint;

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,8 +32,9 @@ func (d *driver) openStream(ctx context.Context) error {
 	if d.stream != nil {
 		return nil
 	}
-	var at string
-	err := d.target.QueryRow(ctx, "UPDATE pgring.move_progress SET term = $2 WHERE move = $1 AND term <= $2 RETURNING lsn::text", d.move.ID, d.term).Scan(&at)
+	var at, name string
+	err := d.target.QueryRow(ctx, "UPDATE pgring.move_progress SET term = $2 WHERE move = $1 AND term <= $2 RETURNING lsn::text, slot",
+		d.move.ID, d.term).Scan(&at, &name)
 	if err != nil {
 		return fmt.Errorf("read the progress: %w", err)
 	}
@@ -40,12 +42,16 @@ func (d *driver) openStream(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the progress: %w", err)
 	}
-	name := slotName(d.topology().Current().ClusterID, d.move.ID)
 	// A controller that was overtaken may still be connected: it stands still, or the network between is cut.
-	if _, err := d.source.Exec(ctx, "SELECT pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = $1 AND active", name); err != nil {
+	tag, err := d.source.Exec(ctx, `SELECT CASE WHEN active THEN pg_terminate_backend(active_pid, 1000) END FROM pg_replication_slots
+WHERE slot_name = $1 AND wal_status <> 'lost'`, name)
+	if err != nil {
 		return fmt.Errorf("look at slot %s: %w", name, err)
 	}
-	conn, err := d.replicate(ctx)
+	if tag.RowsAffected() == 0 {
+		return errSlotLost
+	}
+	conn, err := d.replicate(ctx, d.from())
 	if err != nil {
 		return err
 	}
@@ -58,6 +64,9 @@ func (d *driver) openStream(ctx context.Context) error {
 	d.stream = &stream{driver: d, conn: conn, apply: newApplier(d), received: lsn, durable: lsn, markers: map[string]bool{}}
 	return nil
 }
+
+// errSlotLost means that the replication slot is gone, or its log: some changes cannot be had any more.
+var errSlotLost = errors.New("the replication slot was dropped, or has lost its log to max_slot_wal_keep_size")
 
 // endStream ends the connection, not the slot: what was not committed on the target comes again.
 func (d *driver) endStream(ctx context.Context) {

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -70,10 +71,16 @@ func (t *table) list() string {
 func guardName(move int64) string       { return fmt.Sprintf("zz_pgring_move_%d", move) } // triggers fire by name: after the users' own
 func publicationName(move int64) string { return fmt.Sprintf("pgring_move_%d", move) }
 
-// slotName is unique on a server that has databases of several clusters.
-func slotName(cluster string, move int64) string {
+// slotPrefix begins the names of a move's replication slots. It is unique on a server that has databases of several clusters.
+func slotPrefix(cluster string, move int64) string {
 	short := strings.ReplaceAll(cluster, "-", "")
-	return fmt.Sprintf("pgring_%s_%d", short[:min(8, len(short))], move)
+	return fmt.Sprintf("pgring_%s_%d_", short[:min(8, len(short))], move)
+}
+
+// newSlotName gives a name that no slot has had: one that an overtaken controller drops, and makes anew, is missed, and not taken for
+// the one that has every change.
+func newSlotName(cluster string, move int64) string {
+	return fmt.Sprintf("%s%08x", slotPrefix(cluster, move), rand.Uint32())
 }
 
 // guardDDL makes the triggers of one table that guard a move's slots. Without slots there is nothing to guard.

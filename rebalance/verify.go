@@ -14,12 +14,12 @@ import (
 // verify compares both sides, slot by slot, at one point of the stream: a temporary slot of the source exports a snapshot and says
 // where in the log it was taken, and the target is compared when exactly the transactions before that point are applied.
 func (d *driver) verify(ctx context.Context) error {
-	repl, err := d.replicate(ctx)
+	repl, err := d.replicate(ctx, d.from())
 	if err != nil {
 		return err
 	}
 	defer closeConn(ctx, repl)
-	name := slotName(d.topology().Current().ClusterID, d.move.ID) + "_verify"
+	name := newSlotName(d.topology().Current().ClusterID, d.move.ID)
 	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{Temporary: true, SnapshotAction: "EXPORT_SNAPSHOT"})
 	if err != nil {
 		return fmt.Errorf("create slot %s: %w", name, err)
@@ -39,7 +39,7 @@ func (d *driver) verify(ctx context.Context) error {
 		return stopped("source and target differ: %s", strings.Join(problems[:min(len(problems), 5)], "; "))
 	}
 	d.verified = true
-	return d.near(ctx)
+	return nil
 }
 
 // applyUpTo applies the transactions that committed before a position, and no other one, and ends the stream: it would be

@@ -152,11 +152,14 @@ func (t *Topology) DropShard(ctx context.Context, id ring.ShardID) (*Snapshot, e
 			}
 		}
 		for _, m := range present.moves {
-			if m.State != MoveGuarding && (m.From == id || m.To == id) {
+			switch touches := m.From == id || m.To == id; {
+			case touches && m.State == MoveReversible:
+				use.Reversible = append(use.Reversible, m.ID)
+			case touches && m.State != MoveGuarding:
 				use.Moves = append(use.Moves, m.ID)
 			}
 		}
-		if use.Home || len(use.Groups)+len(use.Tables)+len(use.Moves) > 0 {
+		if use.Home || len(use.Groups)+len(use.Tables)+len(use.Moves)+len(use.Reversible) > 0 {
 			return nil, use
 		}
 		next := present.clone()

@@ -55,6 +55,9 @@ type ShardInUseError struct {
 	Groups map[string]int // by group, the number of slots it owns; for range and list, of ranges and lists
 	Tables []Name         // home tables declared on it
 	Moves  []int64        // moves to or from it that are not finished
+
+	// Reversible are further moves: they are done, but for that they can still be reverted.
+	Reversible []int64
 }
 
 func (e *ShardInUseError) Error() string {
@@ -70,6 +73,9 @@ func (e *ShardInUseError) Error() string {
 	}
 	for _, id := range e.Moves {
 		facts = append(facts, fmt.Sprintf("move %d is not finished", id))
+	}
+	for _, id := range e.Reversible {
+		facts = append(facts, fmt.Sprintf("move %d can still be reverted (REBALANCE FINISH ends that)", id))
 	}
 	return fmt.Sprintf("shard %s is in use: %s", e.Shard, strings.Join(facts, ", "))
 }

@@ -43,3 +43,9 @@ COMMENT ON COLUMN pgring.proxies.writing IS 'no statement of this proxy that beg
 const allowNoWeight = `
 ALTER TABLE pgring.shards DROP CONSTRAINT shards_weight_check, ADD CHECK (weight >= 0);
 `
+
+// addReverting is version 4: moves that can be taken back.
+const addReverting = `
+ALTER TABLE pgring.moves ADD reverted boolean NOT NULL DEFAULT false, ADD reversible_until timestamptz, ADD log_bytes bigint;
+COMMENT ON COLUMN pgring.moves.reverted IS 'source and target have changed places since the move was planned';
+`

@@ -3,16 +3,19 @@ package topology
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pgring/pgring/ring"
 )
 
 // MoveState is how far a move has come. Each is recorded in the control database before what it stands for is done.
 //
-//	planned ▶ preparing ▶ copying ▶ catching up ▶ verifying ▶ freezing ▶ switched ▶ cleaning ▶ guarding ▶ done
+//	planned ▶ preparing ▶ copying ▶ catching up ▶ verifying ▶ freezing ▶ switched ▶ reversible ▶ cleaning ▶ guarding ▶ done
 //	   │          │          │        │ ▲            │            │
 //	   │          │          │        │ └────────────┴────────────┘ (a cut-over that is given up)
 //	   └──────────┴──────────┴────────┴──────────────┴─────▶ cancelling ▶ cancelled
+//
+// A reversible move that is reverted changes source and target and goes on from catching up, without a way back of its own.
 type MoveState uint8
 
 // The states of rebalance/DESIGN.md. The zero value means unset and is never stored.
@@ -25,6 +28,7 @@ const (
 	MoveVerifying            // both sides are compared at one point of the stream
 	MoveFreezing             // proxies hold writes back; the source is closed, and the target gets the last changes
 	MoveSwitched             // the map says the target: from here there is only forward
+	MoveReversible           // the target serves; what changes there is brought to the source, which could take the slots back
 	MoveCleaning             // the target serves; rows on the source are deleted
 	MoveGuarding             // all is done, but the source is guarded against proxies that have not been heard of since
 	MoveDone
@@ -35,7 +39,7 @@ const (
 // String gives the word that the control database and the console use.
 func (s MoveState) String() string {
 	names := []string{"unset", "planned", "preparing", "copying", "catching_up", "verifying", "freezing", "switched",
-		"cleaning", "guarding", "done", "cancelling", "cancelled"}
+		"reversible", "cleaning", "guarding", "done", "cancelling", "cancelled"}
 	if int(s) < len(names) {
 		return names[s]
 	}
@@ -58,7 +62,8 @@ func (s MoveState) Finished() bool { return s == MoveDone || s == MoveCancelled 
 // Closed reports whether proxies hold writes to the move's slots back.
 func (s MoveState) Closed() bool { return s == MoveFreezing || s == MoveSwitched }
 
-// CanCancel reports whether the move can still be undone: the map has not been switched.
+// CanCancel reports whether the move can still be undone: the map has not been switched. Of a reverted one it is the reverting that
+// is.
 func (s MoveState) CanCancel() bool { return s >= MovePlanned && s <= MoveFreezing }
 
 // Move is one online transfer of slots of a colocation group from one shard to another. Immutable once published.
@@ -72,6 +77,10 @@ type Move struct {
 	Switched int64  // the epoch at which the map said the target; 0 before
 	Problem  string // why it stopped, for people; empty while it goes on
 	Paused   bool   // an operator has stopped it
+	Reverted bool   // an operator has sent the slots back: From and To have changed places since
+
+	// Until is when a move ceases to be reversible by itself; zero before it has been.
+	Until time.Time
 }
 
 // what names what the move takes along, for people.
@@ -93,7 +102,7 @@ func (m *Move) hiddenOn() ring.ShardID {
 	switch m.State {
 	case MovePreparing, MoveCopying, MoveCatchingUp, MoveVerifying, MoveFreezing, MoveCancelling:
 		return m.To
-	case MoveSwitched, MoveCleaning:
+	case MoveSwitched, MoveReversible, MoveCleaning:
 		return m.From
 	case MoveUnset, MovePlanned, MoveGuarding, MoveDone, MoveCancelled:
 	}
@@ -141,6 +150,17 @@ func (s *Snapshot) Moving(group string) bool {
 	return slices.ContainsFunc(s.Moves, func(m *Move) bool { return m.Group == group && m.hiddenOn() != "" })
 }
 
+// Reversible lists the moves that can be reverted.
+func (s *Snapshot) Reversible() []*Move {
+	var moves []*Move
+	for _, m := range s.Moves {
+		if m.State == MoveReversible {
+			moves = append(moves, m)
+		}
+	}
+	return moves
+}
+
 // moving are the moves of a group that are not finished.
 func (f *facts) moving(group string) bool {
 	return slices.ContainsFunc(f.moves, func(m Move) bool { return m.Group == group && !m.State.Finished() && m.State != MoveGuarding })
@@ -165,7 +185,8 @@ func (f *facts) setMove(m Move) {
 }
 
 func (m Move) sameAs(o Move) bool {
-	return m.ID == o.ID && m.State == o.State && m.Term == o.Term && m.Switched == o.Switched && m.Problem == o.Problem && m.Paused == o.Paused
+	return m.ID == o.ID && m.State == o.State && m.Term == o.Term && m.Switched == o.Switched && m.Problem == o.Problem &&
+		m.Paused == o.Paused && m.Reverted == o.Reverted && m.Until.Equal(o.Until)
 }
 
 // published are the unfinished moves as the snapshot shows them, by id.

@@ -51,7 +51,7 @@ func (f *facts) checkMove(m Move) error {
 	for _, o := range f.moves {
 		if !o.State.Finished() && o.State != MoveGuarding && o.Group == m.Group && o.Slots.Overlaps(m.Slots) {
 			return &RefusedError{Object: object, Reason: fmt.Sprintf("touches slots of move %d, which is %s", o.ID, o.State),
-				Hint: "SHOW REBALANCE says what that waits for"}
+				Hint: hintOn(o)}
 		}
 	}
 	return nil
@@ -72,6 +72,14 @@ func (t *Topology) Unpin(ctx context.Context, group string, key ring.Key) (*Snap
 	})
 }
 
+// hintOn says what to do about a move that is in the way.
+func hintOn(m Move) string {
+	if m.State == MoveReversible {
+		return "it can still be reverted; REBALANCE FINISH ends that"
+	}
+	return "SHOW REBALANCE says what that waits for"
+}
+
 // AdoptMove makes a controller the one that drives a move: with a higher term than any before it.
 func (t *Topology) AdoptMove(ctx context.Context, id, term int64) (*Snapshot, error) {
 	return t.changeMove(ctx, id, func(_ *facts, m *Move) error {
@@ -83,7 +91,7 @@ func (t *Topology) AdoptMove(ctx context.Context, id, term int64) (*Snapshot, er
 	})
 }
 
-// AdvanceMove takes a move from one state to the next, if it is there and driven in that term. It may be repeated after
+// AdvanceMove takes a move from one state to the next, if it is there and driven in that term. Until comes with MoveReversible. It may be repeated after
 // [ErrOutcomeUnknown]: a move that is in the next state already stays as it is. Advancing to MoveSwitched is the one commit point
 // of a move: in the same step the map says that the target owns the slots, and the snapshot hides them on the source.
 func (t *Topology) AdvanceMove(ctx context.Context, m Move, next MoveState) (*Snapshot, error) {
@@ -97,6 +105,9 @@ func (t *Topology) AdvanceMove(ctx context.Context, m Move, next MoveState) (*Sn
 			return ErrMoveLost
 		}
 		present.State, present.Problem = next, ""
+		if next == MoveReversible {
+			present.Until = m.Until
+		}
 		if next == MoveSwitched {
 			present.Switched = f.epoch + 1 // the epoch that compareAndSwap gives this change
 			f.handOver(present)
@@ -153,19 +164,62 @@ func (t *Topology) PauseMoves(ctx context.Context, paused bool) (*Snapshot, erro
 	})
 }
 
-// CancelMoves has every move undone that has not been switched; those that have go on. It returns how many there were.
+// CancelMoves has every move undone that has not been switched; those that have go on. One that is being reverted is as reversible
+// afterwards as it was. It returns how many there were.
 func (t *Topology) CancelMoves(ctx context.Context) (cancelled int, err error) {
+	return t.redirect(ctx, func(m *Move) bool {
+		switch {
+		case !m.State.CanCancel():
+			return false
+		case m.Reverted:
+			m.turn(MoveReversible)
+		default:
+			m.State = MoveCancelling
+		}
+		return true
+	})
+}
+
+// RevertMoves sends the slots of every reversible move back to where they came from. It returns how many moves there were.
+func (t *Topology) RevertMoves(ctx context.Context) (reverted int, err error) {
+	return t.redirect(ctx, func(m *Move) bool {
+		if m.State != MoveReversible {
+			return false
+		}
+		m.turn(MoveCatchingUp)
+		return true
+	})
+}
+
+// turn lets source and target of a move change places: in both directions the one that serves is its source.
+func (m *Move) turn(next MoveState) {
+	m.From, m.To, m.Reverted, m.State = m.To, m.From, !m.Reverted, next
+}
+
+// FinishMoves ends the time in which moves can be reverted. It returns how many there were.
+func (t *Topology) FinishMoves(ctx context.Context) (finished int, err error) {
+	return t.redirect(ctx, func(m *Move) bool {
+		if m.State != MoveReversible {
+			return false
+		}
+		m.State = MoveCleaning
+		return true
+	})
+}
+
+// redirect changes, as an operator asks for, what becomes of moves. It returns of how many.
+func (t *Topology) redirect(ctx context.Context, edit func(*Move) bool) (changed int, err error) {
 	_, err = t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		next := present.clone()
-		cancelled = 0
+		changed = 0
 		for _, m := range next.moves {
-			if m.State.CanCancel() {
-				m.State, m.Problem, m.Paused = MoveCancelling, "", false
+			if edit(&m) {
+				m.Problem, m.Paused = "", false
 				next.setMove(m)
-				cancelled++
+				changed++
 			}
 		}
 		return next, nil
 	})
-	return cancelled, err
+	return changed, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,7 +33,7 @@ func readFacts(ctx context.Context, tx pgx.Tx) (*facts, error) {
 	queueRows(batch, `SELECT name, strategy, key_type, placement::text, epoch FROM pgring.groups ORDER BY name COLLATE "C"`, scanGroup, &f.groups)
 	queueRows(batch, `SELECT table_schema, table_name, kind, key_columns, coalesce(group_name, ''), coalesce(shard, '')
 FROM pgring.tables ORDER BY table_schema COLLATE "C", table_name COLLATE "C"`, scanDeclaration, &f.tables)
-	queueRows(batch, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused FROM pgring.moves
+	queueRows(batch, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused, reverted, reversible_until FROM pgring.moves
 WHERE finished IS NULL ORDER BY id`, scanMove, &f.moves)
 	batch.Queue("SELECT coalesce(max(id), 0) + 1 FROM pgring.moves").QueryRow(func(row pgx.Row) error { return row.Scan(&f.nextMove) })
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -95,9 +96,14 @@ func scanDeclaration(row pgx.CollectableRow) (declaration, error) {
 func scanMove(row pgx.CollectableRow) (Move, error) {
 	var m Move
 	var slots, state string
-	err := row.Scan(&m.ID, &m.Group, (*string)(&m.From), (*string)(&m.To), &slots, &state, &m.Term, &m.Switched, &m.Problem, &m.Paused)
+	var until *time.Time
+	err := row.Scan(&m.ID, &m.Group, (*string)(&m.From), (*string)(&m.To), &slots, &state, &m.Term, &m.Switched, &m.Problem, &m.Paused,
+		&m.Reverted, &until)
 	if err != nil {
 		return m, err
+	}
+	if until != nil {
+		m.Until = *until
 	}
 	if m.State = ParseMoveState(state); m.State == MoveUnset {
 		return m, fmt.Errorf("move %d has the unknown state %q", m.ID, state)

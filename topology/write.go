@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -56,11 +57,21 @@ func writeMoves(batch *pgx.Batch, old, next *facts) {
 		if was, found := old.move(m.ID); found && was.sameAs(m) {
 			continue
 		}
-		batch.Queue(`INSERT INTO pgring.moves (id, group_name, source, target, slots, state, term, switched, problem, paused)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET state = excluded.state, term = excluded.term,
-switched = excluded.switched, problem = excluded.problem, paused = excluded.paused, changed = now(), finished = CASE WHEN $11 THEN now() END`,
-			m.ID, m.Group, string(m.From), string(m.To), m.Slots.String(), m.State.String(), m.Term, m.Switched, m.Problem, m.Paused, m.State.Finished())
+		batch.Queue(`INSERT INTO pgring.moves (id, group_name, source, target, slots, state, term, switched, problem, paused, reverted, reversible_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13) ON CONFLICT (id) DO UPDATE SET source = excluded.source, target = excluded.target,
+state = excluded.state, term = excluded.term, switched = excluded.switched, problem = excluded.problem, paused = excluded.paused,
+reverted = excluded.reverted, reversible_until = excluded.reversible_until, changed = now(), finished = CASE WHEN $11 THEN now() END`,
+			m.ID, m.Group, string(m.From), string(m.To), m.Slots.String(), m.State.String(), m.Term, m.Switched, m.Problem, m.Paused,
+			m.State.Finished(), m.Reverted, orNull(m.Until))
 	}
+}
+
+// orNull is the time, or NULL for none.
+func orNull(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }
 
 func writeGroups(batch *pgx.Batch, old, next *facts) error {

@@ -18,6 +18,7 @@ type Config struct {
 	CrossShard CrossShard `yaml:"cross_shard" doc:"Transactions and statements that write to more than one shard."`
 	Limits     Limits     `yaml:"limits" doc:"Bounds on clients and messages."`
 	Control    Control    `yaml:"control" doc:"The PostgreSQL database that keeps the slot map, shared by all proxies (schema pgring)."`
+	Rebalance  Rebalance  `yaml:"rebalance" doc:"Moves of slots between shards."`
 	Observe    Observe    `yaml:"observe" doc:"Logs and diagnostics."`
 
 	warnings []Problem
@@ -135,6 +136,12 @@ type Control struct {
 	Shard string   `yaml:"shard" restart:"true" shown:"the first shard" doc:"The shard whose database holds schema pgring."`
 	URL   Secret   `yaml:"url" restart:"true" doc:"Connection URL of a database of its own, instead of shard."`
 	Lease Duration `yaml:"lease" default:"2s" min:"100ms" max:"5m" restart:"true" doc:"A proxy that cannot renew its lease for this long stops serving slots that move."`
+}
+
+// Rebalance is the section rebalance.
+type Rebalance struct {
+	Reversible Duration `yaml:"reversible" default:"10m" restart:"true" doc:"How long REBALANCE REVERT can send moved slots back without a copy; meanwhile the old shard keeps their rows and follows. 0 = never."`
+	ReturnLog  Size     `yaml:"return_log" default:"10GiB" min:"16MiB" max:"1TiB" restart:"true" doc:"A shard keeps no more log than this for it: a move that would need more is no longer reversible."`
 }
 
 // Observe is the section observe.

@@ -4,7 +4,7 @@ package config
 // by that name rather than as unknown: a file written for a newer pgring must never half work.
 func planned(path string) bool {
 	switch path {
-	case "async", "ids", "rebalance",
+	case "async", "ids",
 		"routing.missing_key",
 		"tables[].id", "tables[].batch", "tables[].async", "tables[].partition",
 		"tables[].idempotency", "tables[].append_only",

@@ -90,7 +90,8 @@ func New(o Options) (*Node, error) {
 		KeepFinished: cfg.CrossShard.KeepFinished.Std(), Logger: n.log}); err != nil {
 		return nil, err
 	}
-	if n.moves, err = rebalance.New(rebalance.Config{Topology: n.topology, Control: n.control, Dial: n.dial, Log: n.log}); err != nil {
+	if n.moves, err = rebalance.New(rebalance.Config{Topology: n.topology, Control: n.control, Dial: n.dial, Log: n.log,
+		Reversible: cfg.Rebalance.Reversible.Std(), ReturnLog: int64(cfg.Rebalance.ReturnLog)}); err != nil {
 		return nil, err
 	}
 	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {
