@@ -93,9 +93,7 @@ func (i *Installer) one(ctx context.Context, shard Shard) {
 	conn, err := i.cfg.Dial(within, shard)
 	if err == nil {
 		defer hangUp(ctx, conn)
-		if err = Install(within, conn, shard.Number); err != nil {
-			err = Install(within, conn, shard.Number) // somebody may have made the schema meanwhile
-		}
+		err = Install(within, conn, shard.Number)
 	}
 	if err != nil {
 		if ctx.Err() == nil {

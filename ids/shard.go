@@ -38,7 +38,9 @@ DO $install$ BEGIN
 	IF to_regnamespace('pgring') IS NULL THEN
 		CREATE SCHEMA pgring;
 	END IF;
-	GRANT USAGE ON SCHEMA pgring TO PUBLIC;
+	IF NOT has_schema_privilege('public', 'pgring', 'USAGE') THEN
+		GRANT USAGE ON SCHEMA pgring TO PUBLIC;
+	END IF;
 	IF to_regclass('pgring.id_limit') IS NULL THEN
 		CREATE SEQUENCE pgring.id_limit;
 		PERFORM setval('pgring.id_limit', 1);
@@ -118,8 +120,20 @@ func Install(ctx context.Context, conn *pgx.Conn, number int) error {
 	return installShard(ctx, conn, shardFunctions(worker, "pg_catalog.clock_timestamp()", shardWindow))
 }
 
-// installShard runs the definitions, one proxy at a time, unless they are there already.
-func installShard(ctx context.Context, conn *pgx.Conn, sql string) error {
+// installTries is how often the definitions are tried: others of pgring's parts may make schema pgring at the same moment.
+const installTries = 3
+
+func installShard(ctx context.Context, conn *pgx.Conn, sql string) (err error) {
+	for range installTries {
+		if err = installOnce(ctx, conn, sql); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// installOnce runs the definitions, one proxy at a time, unless they are there already.
+func installOnce(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(shardKey)+1); err != nil {
 			return fmt.Errorf("lock: %w", err)

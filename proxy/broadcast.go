@@ -25,7 +25,8 @@ type spread struct {
 	returned bool     // Split: it has answered with rows
 	write    *writing // Split: it is on one shard, and its undoing is derived
 
-	rewritten bool // text is not the client's: positions in it mean nothing to the client
+	rewritten bool // text is not the client's, but made of what queries have returned
+	filled    bool // text has shard keys that the client left to the session
 }
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.
@@ -107,7 +108,7 @@ func (c *session) broadcastInBlock(ctx context.Context, s *spread, parts []route
 	c.turn.part = nil
 	c.defined(s.stmt)
 	c.tx.redefine(s.stmt)
-	return c.replyTag(tag)
+	return c.replyDefined(s.stmt, tag)
 }
 
 // parts lists the shards and the text for each, the home shard's or first one's answer being the client's.
@@ -144,7 +145,17 @@ func (c *session) broadcastOne(ctx context.Context, s *spread, part router.Part)
 		return c.reject(err)
 	}
 	c.defined(s.stmt)
-	return c.replyTag(answer.tag)
+	return c.replyDefined(s.stmt, answer.tag)
+}
+
+// replyDefined answers with the tag, and with what the client is to know.
+func (c *session) replyDefined(stmt *router.Statement, tag string) error {
+	for _, text := range stmt.Notices {
+		if err := c.notice(&pgwire.Error{Severity: "NOTICE", Code: "00000", Message: text}); err != nil {
+			return err
+		}
+	}
+	return c.replyTag(tag)
 }
 
 // runEach runs a statement that PostgreSQL only runs outside of transactions, or that needs none, shard by shard.
@@ -206,7 +217,7 @@ func (c *session) runAll(ctx context.Context, s *spread, parts []router.Part) er
 		return c.undoAll(parts, err)
 	}
 	c.defined(s.stmt)
-	return c.replyTag(tag)
+	return c.replyDefined(s.stmt, tag)
 }
 
 // errDiffers reports that copies of a reference table are not equal: the same statement had different effects.
@@ -237,18 +248,18 @@ func (c *session) undoAll(parts []router.Part, cause error) error {
 // runOn runs the statement's part on one server. The rows of the first go to the client.
 func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {
 	out, err := c.runPart(p, s, part, shown)
+	if part.SQL != "" {
+		return out, unplaced(err)
+	}
 	return out, s.placed(err)
 }
 
 // placed takes the position out of an error that does not concern the client's text.
 func (s *spread) placed(err error) error {
-	var e *pgwire.Error
-	if !s.rewritten || !errors.As(err, &e) || e.Position == 0 {
+	if !s.rewritten && !s.filled { // positions mean something to the client
 		return err
 	}
-	told := *e
-	told.Position = 0
-	return &told
+	return unplaced(err)
 }
 
 func (c *session) runPart(p *participant, s *spread, part router.Part, shown bool) (outcome, error) {

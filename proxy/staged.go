@@ -17,6 +17,9 @@ import (
 // the statement that is left, with constants in their places, is planned and run as any other. All of it is in the client's
 // transaction, if there is one; else what is read is as of a moment before the write, as in any READ COMMITTED statement.
 func (c *session) staged(ctx context.Context, s *spread) error {
+	if s.plan.Stages.Fills() {
+		return c.filled(ctx, s)
+	}
 	if err := c.describeStaged(ctx, s); err != nil {
 		return err
 	}
@@ -31,7 +34,7 @@ func (c *session) staged(ctx context.Context, s *spread) error {
 	}
 	last := *s
 	last.text, last.rewritten = stages.Text(results, string(c.home())), true
-	if err := c.planLast(&last); err != nil {
+	if err := c.planLast(ctx, &last); err != nil {
 		return c.reject(err)
 	}
 	s.stmt = last.stmt
@@ -67,8 +70,29 @@ func (c *session) describeStaged(ctx context.Context, s *spread) error {
 	return nil
 }
 
+// filled runs an INSERT that leaves its shard keys to pgring.next_id(): the session makes them.
+func (c *session) filled(ctx context.Context, s *spread) error {
+	last := *s
+	last.filled = true
+	var err error
+	if last.text, err = s.plan.Stages.Fill([]byte(s.text), func() (int64, error) { return c.nextID(ctx) }); err != nil {
+		return c.reject(err)
+	}
+	if err := c.planLast(ctx, &last); err != nil {
+		return c.reject(err)
+	}
+	parts := last.parts()
+	if len(parts) == 1 && !c.isCovered(last.stmt) {
+		err = c.broadcastOne(ctx, &last, parts[0])
+	} else {
+		_, err = c.split(ctx, &last)
+	}
+	s.stmt, s.returned = last.stmt, last.returned
+	return err
+}
+
 // planLast plans the statement of the last stage.
-func (c *session) planLast(s *spread) error {
+func (c *session) planLast(ctx context.Context, s *spread) error {
 	stmt, err := c.srv.router.Parse(c.snap, c.state.env, []byte(s.text))
 	if err != nil {
 		return err
@@ -81,6 +105,13 @@ func (c *session) planLast(s *spread) error {
 	plan, err := c.plan(stmt, values)
 	if err != nil {
 		return err
+	}
+	if plan.Kind == router.Staged && plan.Stages.Fills() && !s.filled {
+		s.filled = true
+		if s.text, err = plan.Stages.Fill([]byte(s.text), func() (int64, error) { return c.nextID(ctx) }); err != nil {
+			return err
+		}
+		return c.planLast(ctx, s)
 	}
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:

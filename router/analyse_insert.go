@@ -19,6 +19,7 @@ func (a *analysis) insert(s *pg.InsertStmt, outer *cte) *query {
 	a.inserts[r] = s
 	a.written[len(a.written)-1].inserted = true
 	rows := a.insertRows(q, r, s)
+	a.overrides(r.table, s)
 	if r.table != nil {
 		a.storedRows(r.table, s)
 	}

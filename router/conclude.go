@@ -96,6 +96,7 @@ func (a *analysis) functions() {
 				Detail: "It runs a query given as text, which would see the rows of one shard only.", Hint: "Run the query itself."})
 		}
 		a.reader(f)
+		a.sequenceCall(f)
 		st.Pin = max(st.Pin, pinOf(f))
 	}
 }

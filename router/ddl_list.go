@@ -18,7 +18,11 @@ func (a *analysis) listStatement(n *pg.Node) bool {
 	switch s := n.Node.(type) {
 	case *pg.Node_TruncateStmt:
 		a.st.Access = Write
-		a.divide(n, a.ranges(s.TruncateStmt.Relations), func(list []*pg.Node) *pg.Node {
+		list := a.ranges(s.TruncateStmt.Relations)
+		if s.TruncateStmt.RestartSeqs {
+			a.restartsIDs(list)
+		}
+		a.divide(n, list, func(list []*pg.Node) *pg.Node {
 			c := clone(n)
 			c.GetTruncateStmt().Relations = list
 			return c

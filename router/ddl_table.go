@@ -12,7 +12,7 @@ import (
 func (a *analysis) tableStatement(n *pg.Node) bool {
 	switch s := n.Node.(type) {
 	case *pg.Node_CreateStmt:
-		a.createTable(s.CreateStmt)
+		a.createTable(n, s.CreateStmt)
 	case *pg.Node_AlterTableStmt:
 		a.alterTable(n, s.AlterTableStmt)
 	case *pg.Node_IndexStmt:
@@ -112,7 +112,7 @@ func (a *analysis) cluster(s *pg.ClusterStmt) {
 }
 
 // createTable analyses CREATE TABLE.
-func (a *analysis) createTable(s *pg.CreateStmt) {
+func (a *analysis) createTable(n *pg.Node, s *pg.CreateStmt) {
 	if s.Relation.Relpersistence == "t" || s.Relation.Schemaname == "pg_temp" {
 		a.temporary(s.Relation)
 		a.onHome(a.snap.Home)
@@ -142,6 +142,7 @@ func (a *analysis) createTable(s *pg.CreateStmt) {
 			a.st.needs = append(a.st.needs, requirement{group: d.group.Name, table: d.name, column: d.key})
 		}
 		a.broadcast()
+		d.sent(n)
 	case t != nil && t.Kind == topology.Home:
 		a.onHome(t.Shard)
 	default:
@@ -198,12 +199,13 @@ func (a *analysis) alterTable(n *pg.Node, s *pg.AlterTableStmt) {
 		d.name, d.kind, d.key, d.group = whole(at.table), at.table.Kind, keyName(at.table), at.table.Group
 	}
 	for _, c := range s.Cmds {
-		d.command(c.GetAlterTableCmd())
+		d.command(c.GetAlterTableCmd(), at.table)
 	}
+	d.sent(n)
 }
 
 // command checks one command of ALTER TABLE.
-func (d *definition) command(c *pg.AlterTableCmd) {
+func (d *definition) command(c *pg.AlterTableCmd, t *topology.Table) {
 	key := d.kind == topology.Sharded && c.Name == d.key
 	switch c.Subtype {
 	case pg.AlterTableType_AT_AddColumn:
@@ -219,7 +221,9 @@ func (d *definition) command(c *pg.AlterTableCmd) {
 	case pg.AlterTableType_AT_ColumnDefault:
 		d.defaultValue(c.Name, c.Def)
 	case pg.AlterTableType_AT_AddIdentity:
-		d.noSequence(c.Name)
+		d.addIdentity(c, t)
+	case pg.AlterTableType_AT_SetIdentity, pg.AlterTableType_AT_DropIdentity:
+		d.setIdentity(c)
 	case pg.AlterTableType_AT_AddConstraint:
 		d.constraint(c.Def.GetConstraint(), nil)
 	case pg.AlterTableType_AT_AttachPartition, pg.AlterTableType_AT_DetachPartition, pg.AlterTableType_AT_DetachPartitionFinalize:
@@ -265,6 +269,8 @@ type definition struct {
 	key      string
 	group    *topology.Group
 	hasKey   bool
+
+	rewritten bool // the statement's tree is not the client's any more: columns take their values from pgring.next_id()
 }
 
 // columns checks the elements of CREATE TABLE.
@@ -307,9 +313,7 @@ func (d *definition) column(c *pg.ColumnDef) {
 		d.hasKey = true
 		d.keyType(c)
 	}
-	name, _, _ := lastWord(c.TypeName.GetNames())
-	switch name {
-	case "serial", "serial2", "serial4", "serial8", "bigserial", "smallserial":
+	if name, _, _ := lastWord(c.TypeName.GetNames()); !d.makesIDs(c) && slices.Contains(serialTypes(), name) {
 		d.noSequence(c.Colname)
 	}
 	for _, n := range c.Constraints {

@@ -74,6 +74,9 @@ func (s *Statement) kindReason(plan *Plan) []string {
 		}
 		return []string{"each of " + strconv.Itoa(len(plan.Shards)) + " shards writes its own rows"}
 	case Staged:
+		if plan.Stages.Fills() {
+			return []string{"pgring.next_id() makes the keys of its rows; it is then planned with them"}
+		}
 		return []string{"its queries are answered first; what is left is planned with their results in the place of the marks"}
 	case One, KindUnset:
 	}

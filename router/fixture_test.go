@@ -102,10 +102,12 @@ func (s shop) tables() []topology.Table {
 	viewCountries.RelKind, viewCountries.Uses = 'v', []topology.Name{public("countries")}
 	partition := topology.Table{Name: public("orders_2024"), Exists: true, RelKind: 'r', Columns: orders.Columns,
 		Parents: []topology.Name{public("orders")}}
+	made := sharded("made", "id", s.users, columns("id", oidInt8, "name", oidText, "n", oidInt4))
+	made.Columns[0].NextID, made.Columns[0].DefaultVolatile, made.Columns[0].NotNull = true, true, true
 	missing := topology.Table{Name: public("planned"), Kind: topology.Sharded, Key: []string{"tenant_id"}, Group: s.users}
 	missingRef := topology.Table{Name: public("planned_ref"), Kind: topology.Reference}
 	return []topology.Table{
-		prices, rounded, seconds, viewCalling, defaults, users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
+		made, prices, rounded, seconds, viewCalling, defaults, users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
 		sharded("docs", "id", s.docs, columns("id", oidUUID, "body", oidJSONB, "owner", oidInt8)),
 		sharded("amounts", "n", s.amounts, columns("n", oidNumeric, "label", oidText)),
 		sharded("stamps", "at", s.stamps, columns("at", oidTimestamp, "v", oidInt4)),

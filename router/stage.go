@@ -8,6 +8,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router/internal/sql"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -21,6 +22,7 @@ import (
 type Stages struct {
 	Queries []StageQuery
 	text    string // the statement, with marks
+	fill    *sql.Filling
 }
 
 // StageQuery is a query whose result becomes constants.
@@ -74,6 +76,9 @@ type staging struct {
 func (a *analysis) planStages(node *pg.Node) *Stages {
 	if a.survey.writes != 1 || a.survey.samples > 0 || a.survey.locking || a.survey.into || len(a.written) != 1 || a.written[0].rel.table == nil {
 		return nil
+	}
+	if fill := a.filling(node.GetInsertStmt()); fill != nil {
+		return &Stages{fill: fill}
 	}
 	w := newStaging(a, node)
 	switch n := w.tree.Node.(type) {

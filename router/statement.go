@@ -112,6 +112,7 @@ type Statement struct {
 	Computed      []Argument  // EXECUTE: the arguments, if they are not
 	Generated     []Generated // Generate: the columns of the one row
 	Call          *OwnCall    // CallOwn
+	Notices       []string    // what the client is told when it has run
 	Inner         *Statement
 	InnerText     string          // PREPARE, EXPLAIN ROUTE, DECLARE: the inner statement's text
 	TempTables    []topology.Name // tables this statement creates as temporary ones (Schema empty)

@@ -112,6 +112,7 @@ type Column struct {
 	// DefaultVolatile: shards may compute the default differently. False: there is none, it is a constant, or generated.
 	DefaultVolatile bool
 
+	NextID    bool // DEFAULT pgring.next_id()
 	Generated bool // GENERATED ALWAYS AS (…) STORED: may not be written
 	Identity  bool // GENERATED … AS IDENTITY
 	Domain    bool // the declared type is a domain over Type
