@@ -92,8 +92,11 @@ func (p *pool) acquire(ctx context.Context, want *Settings) (*Conn, error) {
 	}
 	p.inv.waits++
 	w := p.inv.waiting.push(now, poll.TaskOf(ctx))
+	open := p.inv.missing(now) > 0
 	p.mu.Unlock()
-	p.rouse()
+	if open {
+		p.rouse()
+	}
 	return p.await(ctx, w)
 }
 

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgring/pgring/pgwire/poll"
@@ -12,7 +13,9 @@ import (
 type waiter struct {
 	task       *poll.Task    // who waits, if it is a task
 	ready      chan struct{} // capacity 1
-	timer      *time.Timer   // nil until it is needed the first time
+	timer      *time.Timer   // nil until a goroutine needs it the first time
+	alarm      *time.Timer   // nil until a task needs it the first time
+	alarmed    atomic.Pointer[poll.Task]
 	since      time.Duration
 	queued     bool
 	conn       *Conn
@@ -55,12 +58,12 @@ func (w *waiter) wait(ctx context.Context, timeout time.Duration) waited {
 
 // park is wait for a task on a loop, which must not block.
 func (w *waiter) park(ctx context.Context, timeout time.Duration) waited {
-	stop := context.AfterFunc(ctx, w.task.Wake)
+	stop := poll.WakeAtEnd(ctx)
 	defer stop()
-	began := time.Now()
+	until := time.Now().Add(timeout)
 	if timeout > 0 {
-		timer := time.AfterFunc(timeout, w.task.Wake)
-		defer timer.Stop()
+		w.wakeAfter(timeout)
+		defer w.alarm.Stop()
 	}
 	for {
 		select {
@@ -71,11 +74,21 @@ func (w *waiter) park(ctx context.Context, timeout time.Duration) waited {
 		switch {
 		case ctx.Err() != nil:
 			return waitCanceled
-		case timeout > 0 && time.Since(began) >= timeout:
+		case timeout > 0 && !time.Now().Before(until):
 			return waitExpired
 		}
 		w.task.Park()
 	}
+}
+
+// wakeAfter sets the alarm. One that rings late wakes the waiter's next task for nothing, which does no harm.
+func (w *waiter) wakeAfter(timeout time.Duration) {
+	w.alarmed.Store(w.task)
+	if w.alarm != nil {
+		w.alarm.Reset(timeout)
+		return
+	}
+	w.alarm = time.AfterFunc(timeout, func() { w.alarmed.Load().Wake() })
 }
 
 // arm starts the waiter's timer and returns its channel; nil, which never fires, for no timeout.

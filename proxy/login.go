@@ -16,7 +16,7 @@ import (
 )
 
 // login authenticates the client and runs its session to the end. An error it returns has not been told to the client yet.
-func (s *Server) login(ctx context.Context, conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) error {
+func (s *Server) login(ctx context.Context, t *poll.Task, conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) error {
 	if s.draining.Load() || s.closed.Load() {
 		return fatal(codeCannotConnectNow, "the proxy is shutting down")
 	}
@@ -46,7 +46,7 @@ func (s *Server) login(ctx context.Context, conn *pgwire.Conn, start *pgwire.Sta
 	}
 	c := newSession(s, conn, user, start)
 	if conn.Engaged() {
-		c.task = poll.TaskOf(ctx)
+		c.task = t
 		conn.Attend(c.task)
 	}
 	if err := s.register(c, policy); err != nil {

@@ -210,7 +210,7 @@ func (s *Server) accept(ctx, sessions context.Context, ln net.Listener, group *s
 		group.Add(1)
 		s.start(func(t *poll.Task) {
 			defer group.Done()
-			s.serve(poll.WithTask(sessions, t), nc)
+			s.serve(sessions, t, nc)
 		})
 	}
 }
@@ -264,7 +264,7 @@ func (s *Server) drain(ctx context.Context, group *sync.WaitGroup, limit time.Du
 }
 
 // serve runs one connection from its first byte to its last.
-func (s *Server) serve(ctx context.Context, nc net.Conn) {
+func (s *Server) serve(ctx context.Context, t *poll.Task, nc net.Conn) {
 	defer nc.Close()
 	defer func() {
 		if p := recover(); p != nil {
@@ -284,7 +284,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	case err != nil:
 		farewell(conn, err)
 	default:
-		if err := s.login(ctx, conn, start, policy); err != nil {
+		if err := s.login(ctx, t, conn, start, policy); err != nil {
 			s.log.Debug("login refused", "user", start.User, "error", err)
 			farewell(conn, err)
 		}

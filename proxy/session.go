@@ -115,6 +115,8 @@ func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startu
 func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	ctx, stop := poll.WithTask(ctx, c.task)
+	defer stop()
 	c.held = c.srv.topology.NewUse()
 	defer c.held.Close()
 	c.beginUnit()

@@ -132,13 +132,38 @@ func (t *Task) Wake() {
 
 type taskKey struct{}
 
-// WithTask returns a context that carries the task to code below which may have to wait for something other than a connection.
-func WithTask(ctx context.Context, t *Task) context.Context {
-	return context.WithValue(ctx, taskKey{}, t)
+// carried is what a context knows of its task.
+type carried struct {
+	task *Task
+	done <-chan struct{} // of the context: its end wakes the task
+}
+
+// WithTask returns a context that carries the task to code below which may have to wait for something other than a connection. The
+// context's end wakes the task, until stop is called. The task may be nil.
+func WithTask(ctx context.Context, t *Task) (with context.Context, stop func() bool) {
+	stop = woken
+	if t != nil {
+		stop = context.AfterFunc(ctx, t.Wake)
+	}
+	return context.WithValue(ctx, taskKey{}, &carried{task: t, done: ctx.Done()}), stop
 }
 
 // TaskOf returns the context's task, or nil.
 func TaskOf(ctx context.Context) *Task {
-	t, _ := ctx.Value(taskKey{}).(*Task)
-	return t
+	if c, _ := ctx.Value(taskKey{}).(*carried); c != nil {
+		return c.task
+	}
+	return nil
 }
+
+// WakeAtEnd has the end of ctx wake its task until stop is called. It costs nothing for a context of [WithTask], which does that
+// already.
+func WakeAtEnd(ctx context.Context) (stop func() bool) {
+	c, _ := ctx.Value(taskKey{}).(*carried)
+	if c == nil || c.task == nil || c.done == ctx.Done() {
+		return woken
+	}
+	return context.AfterFunc(ctx, c.task.Wake)
+}
+
+func woken() bool { return true }
