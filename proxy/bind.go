@@ -40,8 +40,7 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	}
 	p := portal{stmt: stmt, owner: s, text: s.shared.text}
 	if c.isLocal(stmt) {
-		p.values = b.keep(frame)
-		return c.bindLocally(ctx, string(b.portal), &p)
+		return c.bindKept(ctx, p, frame)
 	}
 	if p.plan, err = c.plan(stmt, b); err != nil {
 		wide, plan, err := c.planWide(stmt, p.text, b, err)
@@ -60,9 +59,14 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	case router.One, router.Home, router.Reference:
 		return c.bindOn(ctx, s, &p, frame)
 	default:
-		p.values = b.keep(frame)
-		return c.bindLocally(ctx, string(b.portal), &p)
+		return c.bindKept(ctx, p, frame)
 	}
+}
+
+// bindKept binds what does not live on one server.
+func (c *session) bindKept(ctx context.Context, p portal, frame []byte) error {
+	p.values = c.bind.keep(frame)
+	return c.bindLocally(ctx, string(c.bind.portal), &p)
 }
 
 // rejectBind reports an error of Bind. A Parse put off before it has its answer first: it stays valid.
@@ -77,10 +81,11 @@ func (c *session) rejectBind(ctx context.Context, err error) error {
 func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []byte) error {
 	b := &c.bind
 	if c.isCovered(p.stmt) {
-		w := &writing{stmt: p.stmt, plan: &p.plan, text: p.text, bind: b.keep(frame), shared: s.shared}
+		own := p.plan // so that a portal which is not covered stays on the stack
+		w := &writing{stmt: p.stmt, plan: &own, text: p.text, bind: b.keep(frame), shared: s.shared}
 		err := c.direct(w)
 		if err == nil && w.undo.Kind == router.UndoDerived {
-			return c.bindDerived(ctx, p, w)
+			return c.bindDerived(ctx, *p, w)
 		}
 		if err == nil {
 			p.work, err = c.cover(ctx, w)
@@ -120,12 +125,10 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 }
 
 // bindDerived keeps a write whose undoing is derived: when it is executed, the session looks at its rows.
-func (c *session) bindDerived(ctx context.Context, p *portal, w *writing) error {
-	alone := p.plan
-	w.plan = &alone
+func (c *session) bindDerived(ctx context.Context, p portal, w *writing) error {
 	p.plan = *w.parted()
 	p.values, p.write = w.bind, w
-	return c.bindLocally(ctx, string(w.bind.portal), p)
+	return c.bindLocally(ctx, string(w.bind.portal), &p)
 }
 
 // appendBindTo builds the client's Bind with the statement's name on the server.

@@ -79,10 +79,10 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 // another one while the planned one cannot be reached.
 func (c *session) useFor(ctx context.Context, plan *router.Plan, writes bool) (*participant, error) {
 	p, err := c.use(ctx, plan.Shard, writes)
-	var down *backend.UnavailableError
-	if writes || (plan.Kind != router.Reference && !plan.Anywhere) {
+	if err == nil || writes || (plan.Kind != router.Reference && !plan.Anywhere) {
 		return p, err
 	}
+	var down *backend.UnavailableError
 	for i := 0; errors.As(err, &down) && i < len(c.snap.Shards); i++ {
 		if other := c.snap.Shards[i]; other.State != topology.Joining {
 			p, err = c.use(ctx, other.ID, false)

@@ -128,8 +128,7 @@ func (c *session) pass(wire *pgwire.Conn, size int, drop bool) error {
 
 // side separates a broken client, which ends the session, from a broken server, which does not.
 func (c *session) side(err error) error {
-	var io *pgwire.IOError
-	if err == nil || (errors.As(err, &io) && io.Side == pgwire.ClientSide) {
+	if err == nil || clientError(err) != nil {
 		return err
 	}
 	return c.lost(err)
@@ -219,7 +218,7 @@ func (c *session) skipToSync() error {
 		if t.steps[t.head].kind == stepQuery {
 			t.steps[t.head] = step{kind: stepSync, hidden: true}
 			wire := t.part.conn.Wire()
-			if err := wire.Write([]byte{pgwire.Sync, 0, 0, 0, 4}); err != nil {
+			if err := wire.Write(syncFrame); err != nil {
 				return c.lost(err)
 			}
 			if err := wire.Flush(); err != nil {

@@ -68,9 +68,14 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
 		return c.relayQuery(ctx, b, &plan, frame)
-	default:
-		c.takeTime()
 	}
+	return c.wide(ctx, b, plan)
+}
+
+// wide runs one statement of a Query message that concerns several servers.
+func (c *session) wide(ctx context.Context, b *router.Bound, plan router.Plan) error {
+	c.takeTime()
+	stmt := b.Statement
 	switch plan.Kind {
 	case router.Gather:
 		return c.gather(ctx, &gathering{stmt: stmt, plan: &plan, client: string(b.Text), text: textOf(&plan, b.Text), merge: plan.Merge, describe: true})
@@ -115,7 +120,8 @@ func textOf(plan *router.Plan, text []byte) string {
 func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.Plan, frame []byte) error {
 	var k *work
 	if c.isCovered(b.Statement) {
-		w := &writing{stmt: b.Statement, plan: plan, text: string(b.Text)}
+		own := *plan // so that the plan of a statement which is not covered stays on the stack
+		w := &writing{stmt: b.Statement, plan: &own, text: string(b.Text)}
 		err := c.direct(w)
 		if err == nil && w.undo.Kind == router.UndoDerived {
 			return c.derived(ctx, w, true)

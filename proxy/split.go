@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -288,7 +287,8 @@ func (c *session) syncBegun() {
 	if c.unit.open {
 		return
 	}
-	for _, p := range slices.Clone(c.parts) {
+	for i := len(c.parts) - 1; i >= 0; i-- { // drop takes out the one at hand
+		p := c.parts[i]
 		if !p.unsynced {
 			continue
 		}

@@ -169,7 +169,7 @@ func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error
 		return err
 	}
 	if describe {
-		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+		if err := c.send(syncFrame, step{kind: stepSync}); err != nil {
 			return err
 		}
 	}

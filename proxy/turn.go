@@ -52,6 +52,11 @@ type turn struct {
 // turnLimit is how many bytes a turn may write once the server has output to produce. It is well below any socket buffer.
 const turnLimit = 8 << 10
 
+var (
+	syncFrame  = []byte{pgwire.Sync, 0, 0, 0, 4}
+	flushFrame = []byte{pgwire.Flush, 0, 0, 0, 4}
+)
+
 func (t *turn) empty() bool { return t.head == len(t.steps) }
 
 func (t *turn) reset() {
@@ -122,7 +127,7 @@ func (c *session) drain() error {
 		last = t.steps[i].kind
 	}
 	if last != stepSync && last != stepQuery {
-		if err := t.part.conn.Wire().Write([]byte{pgwire.Flush, 0, 0, 0, 4}); err != nil {
+		if err := t.part.conn.Wire().Write(flushFrame); err != nil {
 			return c.lost(err)
 		}
 	}

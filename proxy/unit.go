@@ -33,7 +33,7 @@ func (c *session) endPipelined(ctx context.Context) error {
 func (c *session) syncServers(ctx context.Context) error {
 	t := &c.turn
 	if t.part != nil && t.part.unsynced && (c.unit.errors == 0 || t.part.skips || c.tx.active) && c.onlyUnsynced(t.part) {
-		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+		if err := c.send(syncFrame, step{kind: stepSync}); err != nil {
 			return ignoreReported(err)
 		}
 		return ignoreReported(c.receive())
@@ -68,7 +68,7 @@ func (c *session) syncSeveral() error {
 			continue
 		}
 		c.turn.part = p
-		if err := c.send([]byte{pgwire.Sync, 0, 0, 0, 4}, step{kind: stepSync}); err != nil {
+		if err := c.send(syncFrame, step{kind: stepSync}); err != nil {
 			if ignoreReported(err) != nil {
 				return err
 			}
@@ -110,7 +110,8 @@ func (c *session) finishUnit(ctx context.Context) error {
 	c.dismiss(!c.tx.active)
 	c.held.End(c.tx.active)
 	c.finishStats()
-	return c.write(pgwire.AppendReady(c.out[:0], c.tx.status()))
+	c.out = pgwire.AppendReady(c.out[:0], c.tx.status())
+	return c.write(c.out)
 }
 
 // undoSettings takes back what a pipeline has set before it failed: it was one transaction.
