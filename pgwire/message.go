@@ -235,34 +235,36 @@ func (b *Body) Text() []byte {
 }
 
 // MapOIDs replaces OIDs in a RowDescription or ParameterDescription frame, in place: those of types and those of tables. What a
-// map lacks stays as it is; it reports whether all OIDs that users' objects may have, 16384 and above, were found.
-func MapOIDs(frame []byte, types, tables map[uint32]uint32) bool {
-	all := true
-	replace := func(at int, with map[uint32]uint32) {
+// map of types lacks stays as it is, if users' types may have it, 16384 and above: unknown is the last such one, 0 if there is none. A
+// table that is lacking becomes 0, which says that the column is of no table. False: the frame is malformed.
+func MapOIDs(frame []byte, types, tables map[uint32]uint32) (unknown uint32, ok bool) {
+	replace := func(at int) {
 		oid := binary.BigEndian.Uint32(frame[at:])
-		if mapped, ok := with[oid]; ok {
+		if mapped, found := types[oid]; found {
 			binary.BigEndian.PutUint32(frame[at:], mapped)
 		} else if oid >= 16384 {
-			all = false
+			unknown = oid
 		}
 	}
 	if frame[0] == ParameterDescription {
 		for at := 7; at+4 <= len(frame); at += 4 {
-			replace(at, types)
+			replace(at)
 		}
-		return all
+		return unknown, true
 	}
 	for at := 7; at < len(frame); {
 		end := bytes.IndexByte(frame[at:], 0)
 		if end < 0 || at+end+19 > len(frame) {
-			return false
+			return unknown, false
 		}
 		at += end + 1
-		replace(at, tables)
-		replace(at+6, types)
+		if table := binary.BigEndian.Uint32(frame[at:]); table >= 16384 {
+			binary.BigEndian.PutUint32(frame[at:], tables[table])
+		}
+		replace(at + 6)
 		at += 18
 	}
-	return all
+	return unknown, true
 }
 
 // ParseRowDescription decodes a RowDescription frame.

@@ -90,16 +90,16 @@ func TestMapOIDsChangesNothingElse(t *testing.T) {
 		{Name: "bc", Type: 16401, Size: 4, Modifier: 7},
 	}
 	frame := AppendRowDescription(nil, fields)
-	if !MapOIDs(frame, types, tables) {
-		t.Error("an OID was not found")
+	if unknown, ok := MapOIDs(frame, types, tables); unknown != 0 || !ok {
+		t.Errorf("OID %d was not found", unknown)
 	}
 	fields[0].Table, fields[0].Type, fields[2].Type = 16600, 16500, 16501
 	if want := AppendRowDescription(nil, fields); !bytes.Equal(frame, want) {
 		t.Errorf("got  %x\nwant %x", frame, want)
 	}
 	params := []byte{ParameterDescription, 0, 0, 0, 14, 0, 2, 0, 0, 0x40, 0x10, 0, 0, 0x40, 0x12}
-	if MapOIDs(params, types, tables) {
-		t.Error("an unknown OID was not reported")
+	if unknown, ok := MapOIDs(params, types, tables); unknown != 16402 || !ok {
+		t.Errorf("OID %d is reported as unknown, want 16402", unknown)
 	}
 	if want := []byte{ParameterDescription, 0, 0, 0, 14, 0, 2, 0, 0, 0x40, 0x74, 0, 0, 0x40, 0x12}; !bytes.Equal(params, want) {
 		t.Errorf("got  %x\nwant %x", params, want)

@@ -298,7 +298,7 @@ func (c *session) showOutcome(p *participant, describe bool) (out outcome, failu
 		if err != nil {
 			return out, &lostError{shard: p.shard, err: err}
 		}
-		if typ == pgwire.DataRow || typ == pgwire.NoticeResponse {
+		if typ == pgwire.DataRow && failure == nil || typ == pgwire.NoticeResponse {
 			if err := wire.Pipe(c.client, size); err != nil {
 				return out, err
 			}
@@ -311,7 +311,9 @@ func (c *session) showOutcome(p *participant, describe bool) (out outcome, failu
 		body := pgwire.BodyOf(frame)
 		switch typ {
 		case pgwire.RowDescription:
-			if p.types.describe(frame); describe {
+			if err := p.types.describe(frame); err != nil {
+				failure = err
+			} else if describe {
 				if err := c.write(frame); err != nil {
 					return out, err
 				}
@@ -384,7 +386,9 @@ func (c *session) describeGather(ctx context.Context, g *gathering) ([]pgwire.Fi
 	if seen.fields == nil {
 		return nil, nil
 	}
-	p.types.describe(seen.fields)
+	if err := p.types.describe(seen.fields); err != nil {
+		return nil, c.reject(err)
+	}
 	fields, ok := pgwire.ParseRowDescription(seen.fields)
 	if !ok {
 		return nil, c.reject(errProtocol("server sent a malformed row description"))

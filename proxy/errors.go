@@ -164,6 +164,10 @@ func (e *lostError) wire() *pgwire.Error {
 	w := &pgwire.Error{Code: codeConnectionFailure, Message: fmt.Sprintf("connection to shard %q was lost", e.shard),
 		Detail: "The statement may or may not have been executed.",
 		Hint:   "The session goes on. Check whether the statement took effect before repeating a write."}
+	var own *untranslatedError
+	if errors.As(e.err, &own) && !e.commit {
+		return own.told
+	}
 	if e.last != nil && e.last.Code == codeSerialization && !e.commit {
 		return e.last // the session's own: what the server answered is not to be believed
 	}

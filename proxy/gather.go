@@ -507,7 +507,9 @@ func (s *shardRows) other(typ byte, size int) error {
 	body := pgwire.BodyOf(frame)
 	switch typ {
 	case pgwire.RowDescription:
-		s.part.types.describe(frame)
+		if err := s.part.types.describe(frame); err != nil {
+			return err
+		}
 		fields, ok := pgwire.ParseRowDescription(frame)
 		if !ok {
 			return errProtocol("malformed RowDescription from server")

@@ -144,7 +144,9 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 	}
 	g.fields, g.oids = seen.fields, seen.types
 	if g.fields != nil {
-		g.final.types.describe(g.fields)
+		if err := g.final.types.describe(g.fields); err != nil {
+			return c.reject(err)
+		}
 	}
 	if g.describe && g.fields != nil && g.stmt.Verb == router.Plain {
 		if err := c.write(g.fields); err != nil {
@@ -195,7 +197,9 @@ func (g *pull) check() error {
 	if err != nil {
 		return err
 	}
-	g.final.types.describe(final.fields)
+	if err := g.final.types.describe(final.fields); err != nil {
+		return err
+	}
 	want, _ := pgwire.ParseRowDescription(g.fields)
 	got, _ := pgwire.ParseRowDescription(final.fields)
 	if !slices.EqualFunc(want, got, func(a, b pgwire.Field) bool { return a.Name == b.Name && a.Type == b.Type }) {

@@ -203,25 +203,49 @@ func (tr *translation) known(oids []uint32) []uint32 {
 }
 
 // isPlain reports whether what the shard describes needs no translation.
-func (tr *translation) isPlain() bool { return tr == nil || !tr.differs }
+func (tr *translation) isPlain() bool { return tr == nil || !tr.differs && tr.unavailable == nil }
 
-// describe translates a RowDescription or ParameterDescription in place.
-func (tr *translation) describe(frame []byte) {
-	if !tr.isPlain() && !pgwire.MapOIDs(frame, tr.types, tr.tables) {
-		tr.missed.Store(true)
+// describe translates a RowDescription or ParameterDescription in place. A type whose number on the home shard is not known is an
+// *untranslatedError: the client would take the shard's number for another type.
+func (tr *translation) describe(frame []byte) error {
+	if tr.isPlain() {
+		return nil
 	}
+	unknown, ok := pgwire.MapOIDs(frame, tr.types, tr.tables)
+	switch {
+	case !ok:
+		return errProtocol("malformed description from server")
+	case unknown == 0:
+		return nil
+	case tr.unavailable != nil:
+		return &untranslatedError{&pgwire.Error{Code: codeConnectionFailure, Message: "types of the result are not known while the home shard cannot be reached",
+			Hint: "Cast the values to text, or try again."}}
+	}
+	tr.missed.Store(true)
+	return &untranslatedError{&pgwire.Error{Code: codeUndefinedObject, Message: fmt.Sprintf("type with OID %d on a shard is not known on the home shard", unknown),
+		Hint: "Try again if it is new. Create types through pgring, which makes them on every shard."}}
 }
 
-// relayDescription passes a description on to the client, in the home shard's OIDs.
+// untranslatedError is a description that cannot be passed on.
+type untranslatedError struct{ told *pgwire.Error }
+
+func (e *untranslatedError) Error() string { return e.told.Message }
+
+func (e *untranslatedError) Unwrap() error { return e.told }
+
+// relayDescription passes a description on to the client, in the home shard's OIDs. If that cannot be done, what the server
+// answers is of no use, and the connection is given up.
 func (c *session) relayDescription(wire *pgwire.Conn, size int, drop bool) error {
 	types := c.turn.part.types
 	if drop || types.isPlain() {
 		return c.pass(wire, size, drop)
 	}
 	frame, err := wire.Frame(size, maxControlFrame)
+	if err == nil {
+		err = types.describe(frame)
+	}
 	if err != nil {
 		return c.lost(err)
 	}
-	types.describe(frame)
 	return c.write(frame)
 }

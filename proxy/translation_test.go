@@ -72,3 +72,47 @@ func wantMood(t *testing.T, conn *pgx.Conn, oid uint32, sql string, args ...any)
 	}
 	wantValue(t, conn, fmt.Sprintf("SELECT relname::text FROM pg_class WHERE oid = %d", table), "users")
 }
+
+// A number of the shard's own would mean another type to the client, or none.
+func TestTypeThatCannotBeTranslatedIsAnError(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{})
+	home := c.servers[0]
+	home.Exec(t, "CREATE TYPE only_at_home AS ENUM ('a')")
+	conn := c.connect()
+	run(t, conn, "CREATE TYPE mood AS ENUM ('sad', 'happy')")
+	run(t, conn, "ALTER TABLE users ADD COLUMN mood mood")
+	var key int64
+	for _, key = range c.keys(3) {
+		if c.shardOf(key) != home {
+			break
+		}
+	}
+	run(t, conn, fmt.Sprintf("INSERT INTO users (id, mood) VALUES (%d, 'happy')", key))
+	c.shardOf(key).Exec(t, "CREATE TYPE not_at_home AS ENUM ('b')")
+	modes := []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec}
+	ask := func(column string, mode pgx.QueryExecMode) error {
+		var id any
+		return conn.QueryRow(background, fmt.Sprintf("SELECT %s FROM users WHERE id = %d", column, key), mode).Scan(&id)
+	}
+	for _, mode := range modes {
+		if err := ask("'b'::not_at_home", mode); sqlState(err) != "42704" {
+			t.Errorf("mode %s: a type that home has not: %v", mode, err)
+		}
+	}
+	run(t, conn, "ALTER TABLE users ADD COLUMN other mood") // what was known is read again
+	home.Kill9(t)
+	for _, mode := range modes {
+		if err := ask("mood", mode); sqlState(err) != "08006" {
+			t.Errorf("mode %s: a type while home is away: %v", mode, err)
+		}
+		if err := ask("name", mode); err != nil {
+			t.Errorf("mode %s: a type that is the same everywhere, while home is away: %v", mode, err)
+		}
+	}
+	if err := conn.QueryRow(background, "SELECT mood FROM users ORDER BY id LIMIT 1").Scan(new(any)); err == nil {
+		t.Error("rows were gathered without the home shard")
+	}
+	home.Restart(t)
+	waitFor(t, "the types' names", func() bool { return ask("mood", pgx.QueryExecModeSimpleProtocol) == nil })
+}
