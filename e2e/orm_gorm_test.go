@@ -43,6 +43,14 @@ type gormAudit struct {
 
 func (gormAudit) TableName() string { return "audits" }
 
+// gormMember is sharded, with GORM's own key.
+type gormMember struct {
+	ID   uint
+	Name string
+}
+
+func (gormMember) TableName() string { return "members" }
+
 func TestGORM(t *testing.T) {
 	t.Parallel()
 	c := start(t, ormLayout())
@@ -50,11 +58,12 @@ func TestGORM(t *testing.T) {
 	db, err := gorm.Open(postgres.Open(c.dsn(appLogin)), &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true})
 	must(t, err)
 	for range 2 { // the second time finds everything there
-		must(t, db.AutoMigrate(&gormRegion{}, &gormUser{}, &gormPost{}, &gormAudit{}))
+		must(t, db.AutoMigrate(&gormRegion{}, &gormUser{}, &gormPost{}, &gormAudit{}, &gormMember{}))
 	}
 	t.Run("create", func(t *testing.T) { gormCreate(t, db) })
 	t.Run("read", func(t *testing.T) { gormRead(t, db) })
 	t.Run("write", func(t *testing.T) { gormWrite(t, db) })
+	t.Run("keys", func(t *testing.T) { gormKeys(t, db) })
 	t.Run("transactions", func(t *testing.T) { gormTransactions(t, db) })
 }
 
@@ -136,6 +145,19 @@ func gormWrite(t *testing.T, db *gorm.DB) {
 	must(t, db.Model(&gormUser{}).Where("id IN ?", []int64{3, 4, 5, 40}).Order("id").Pluck("name", &names).Error)
 	if len(names) != 4 || names[0] != "three" || names[1] != "four" || names[2] != "five" || names[3] != "forty" {
 		t.Errorf("names are %q", names)
+	}
+}
+
+func gormKeys(t *testing.T, db *gorm.DB) {
+	one, many := gormMember{Name: "one"}, []gormMember{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}
+	must(t, db.Create(&one).Error)
+	must(t, db.Create(&many).Error) // rows of several shards
+	for _, m := range append(many, one) {
+		var found gormMember
+		must(t, db.First(&found, m.ID).Error)
+		if m.ID < 1<<40 || found != m {
+			t.Errorf("member %+v is %+v", m, found)
+		}
 	}
 }
 

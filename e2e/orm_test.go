@@ -5,12 +5,14 @@ import (
 )
 
 // The object-relational mappers make their schema through pgring, on tables of every kind, and work on it as applications do:
-// create, read, update and delete, relations, transactions. Keys of sharded tables are the application's.
+// create, read, update and delete, relations, transactions. Most keys of sharded tables are the application's; members have those that the
+// mapper leaves to the database.
 
 const ormTables = `
   - {name: users, shard_key: [id]}
   - {name: posts, shard_key: [user_id], colocate: users}
   - {name: articles, shard_key: [id]}
+  - {name: members, shard_key: [id]}
   - {name: regions, strategy: reference}`
 
 // ormLayout has no tables yet; audits, which is not declared, will be on the first shard.

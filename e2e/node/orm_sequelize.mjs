@@ -10,6 +10,7 @@ const User = db.define('user', { id: { type: DataTypes.INTEGER, primaryKey: true
 const Post = db.define('post', { user_id: { type: DataTypes.INTEGER, primaryKey: true }, id: { type: DataTypes.INTEGER, primaryKey: true }, title: DataTypes.STRING })
 const Region = db.define('region', { code: { type: DataTypes.STRING, primaryKey: true }, name: DataTypes.STRING })
 const Audit = db.define('audit', { note: DataTypes.TEXT, at: DataTypes.DATE, extra: DataTypes.JSONB })
+const Member = db.define('member', { name: DataTypes.STRING }) // with Sequelize's own key
 User.hasMany(Post, { foreignKey: 'user_id' })
 Post.belongsTo(User, { foreignKey: 'user_id' })
 
@@ -66,6 +67,16 @@ async function write() {
   assert.equal(await Post.count(), 37)
 }
 
+async function keys() {
+  const one = await Member.create({ name: 'one' })
+  const many = await Member.bulkCreate([{ name: 'a' }, { name: 'b' }, { name: 'c' }])
+  for (const member of [one, ...many]) {
+    assert.ok(BigInt(member.id) > 2n ** 40n) // JavaScript has no numbers so large: the driver gives strings
+    assert.equal((await Member.findByPk(member.id)).name, member.name)
+  }
+  assert.equal(await Member.count(), 4)
+}
+
 async function transactions() {
   await db.transaction(async transaction => {
     await Post.create({ user_id: 6, id: 10, title: 'kept' }, { transaction })
@@ -80,7 +91,7 @@ async function transactions() {
 }
 
 try {
-  for (const part of [create, read, write, transactions]) await part()
+  for (const part of [create, read, write, keys, transactions]) await part()
 } finally {
   await db.close()
 }

@@ -48,6 +48,15 @@ class Region(models.Model):
         db_table = "regions"
 
 
+class Member(models.Model):
+    """Its key is Django's own."""
+    name = models.TextField()
+
+    class Meta:
+        app_label = "shop"
+        db_table = "members"
+
+
 class Audit(models.Model):
     note = models.TextField()
     at = models.DateTimeField(auto_now_add=True)
@@ -59,7 +68,7 @@ class Audit(models.Model):
 
 def schema():
     call_command("migrate", verbosity=0)  # Django's own tables are at home
-    for model in (User, Article, Region, Audit):  # each in a block of its own: DDL on several shards is not for transactions
+    for model in (User, Article, Region, Audit, Member):  # each in a block of its own: DDL on several shards is not for transactions
         with connection.schema_editor(atomic=False) as editor:
             editor.create_model(model)
     tables = connection.introspection.table_names()
@@ -111,6 +120,14 @@ def write():
     assert Article.objects.count() == 17
 
 
+def keys():
+    made = [Member.objects.create(name=name) for name in "abc"]
+    assert list(Member.objects.order_by("name").values_list("pk", "name")) == [(member.pk, member.name) for member in made]
+    assert all(member.pk > 2**40 for member in made)
+    made[0].delete()
+    assert Member.objects.count() == 2
+
+
 def transactions():
     with transaction.atomic():
         User.objects.filter(pk=6).update(age=66)
@@ -138,7 +155,7 @@ def home():
     assert Account.objects.filter(groups__name="staff").get().check_password("secret")
 
 
-for part in (schema, create, read, write, transactions, home):
+for part in (schema, create, read, write, keys, transactions, home):
     part()
 connection.close()
 print("django: all parts passed")

@@ -28,6 +28,12 @@ class Region(Base):
     name = Column(Text)
 
 
+class Member(Base):
+    __tablename__ = "members"
+    id = Column(Integer, primary_key=True)  # made by the database, as bigint
+    name = Column(Text)
+
+
 class Audit(Base):
     __tablename__ = "audits"
     id = Column(Integer, primary_key=True)
@@ -94,6 +100,19 @@ def write(engine):
         assert conn.execute(update(User).where(User.age == 1).values(age=2)).rowcount == 5
 
 
+def keys(engine):
+    made = []
+    for name in "abc":
+        with Session(engine) as session:
+            member = Member(name=name)
+            session.add(member)
+            session.commit()
+            made.append((member.id, member.name))
+    with Session(engine) as session:
+        assert session.execute(select(Member.id, Member.name).order_by(Member.name)).all() == made, made
+        assert all(id > 2**40 for id, _ in made)
+
+
 def transactions(engine):
     with Session(engine) as session:
         session.get(User, 6).age = 66
@@ -113,7 +132,7 @@ def transactions(engine):
 
 
 engine = create_engine("postgresql+psycopg2://", future=True)
-for part in (schema, create, read, write, transactions):
+for part in (schema, create, read, write, keys, transactions):
     part(engine)
 engine.dispose()
 print("sqlalchemy: all parts passed")
