@@ -102,6 +102,9 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 	if err := c.tx.redefined.check(c.snap, stmt); err != nil {
 		return router.Plan{}, err
 	}
+	if err := c.checkViews(stmt); err != nil {
+		return router.Plan{}, err
+	}
 	plan, err := stmt.Plan(c.snap, values)
 	if err == nil && len(c.snap.Moves) > 0 {
 		plan, err = c.planWhileMoving(stmt, values, plan)

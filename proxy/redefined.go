@@ -16,6 +16,35 @@ type redefined struct {
 	all    bool // something else than a table, such as a function, that any statement may use
 }
 
+// views is what has been defined since the last commit, as far as views over sharded tables are concerned: they are replaced by the
+// queries that the committed schema has for them.
+type views struct {
+	defined bool     // anything at all
+	created []string // without schema
+}
+
+// checkViews notes a definition in an open transaction or pipeline, and refuses a statement that reads a view which may have changed
+// in it. A view that is new would be taken for a table of the home shard.
+func (c *session) checkViews(stmt *router.Statement) error {
+	if stmt.Access != router.Define && !c.tx.views.defined && !c.unit.views.defined {
+		return nil
+	}
+	for _, v := range []*views{&c.tx.views, &c.unit.views} {
+		switch {
+		case v == &c.tx.views && !c.tx.active || v == &c.unit.views && !c.unit.open:
+		case stmt.Access == router.Define:
+			v.defined = true
+			if stmt.DefinesView != "" {
+				v.created = append(v.created, stmt.DefinesView)
+			}
+		case stmt.Expanded() && v.defined, slices.ContainsFunc(stmt.Tables, func(n topology.Name) bool { return slices.Contains(v.created, n.Table) }):
+			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement needs a schema that is not committed yet",
+				Detail: "It reads a view over sharded tables, and the transaction has changed the schema.", Hint: "COMMIT the definitions first."}
+		}
+	}
+	return nil
+}
+
 // redefine notes a definition that has run.
 func (t *transaction) redefine(stmt *router.Statement) {
 	if stmt.Access != router.Define {

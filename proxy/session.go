@@ -72,7 +72,8 @@ type unit struct {
 	errors   int  // reported so far
 	open     bool // extended messages have come since the last Sync
 	deferred *statement
-	defined  bool         // a statement has changed the schema
+	defined  bool // a statement has changed the schema
+	views    views
 	resolve  bool         // a setting has changed that decides what names mean
 	before   *state       // the settings before the unit changed them in a pipeline; nil: it did not
 	changes  []definition // statements defined or closed in this unit whose reply has not come
@@ -281,6 +282,7 @@ func (c *session) beginUnit() {
 	c.snap = c.held.Begin()
 	c.policy = c.srv.policy.Load()
 	c.unit.errors = 0
+	c.unit.views = views{}
 }
 
 // handle does what one message asks. An error ends the session; those that the client may live with were reported.

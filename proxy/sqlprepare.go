@@ -149,6 +149,9 @@ func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error
 	if err != nil {
 		return c.rejectBegun(err)
 	}
+	if w.plan.SQL != "" {
+		s = c.rewritten(s, w.plan.SQL)
+	}
 	if err := c.ensureParsed(part, s, false); err != nil {
 		return err
 	}

@@ -28,8 +28,9 @@ type transaction struct {
 	prelude   []entry
 	defined   bool      // a statement of it has changed the schema
 	redefined redefined // by definitions on several shards
-	localEnv  bool      // SET LOCAL has changed what names mean, until it ends
-	base      state     // the settings before it began
+	views     views
+	localEnv  bool  // SET LOCAL has changed what names mean, until it ends
+	base      state // the settings before it began
 
 	works   []*work        // what it has written, in mode saga
 	covered *work          // the write that is about to be sent: the next use notes it

@@ -82,6 +82,9 @@ func (r *Router) analyse(snap *topology.Snapshot, env *Env, src source) (st *Sta
 	if err != nil {
 		return nil, false, err
 	}
+	if text := a.expand(node); text != "" {
+		return r.expanded(a, text)
+	}
 	a.statement(node)
 	a.apply(forced)
 	a.finish()

@@ -122,16 +122,16 @@ func (s *Statement) AnyShard(snap *topology.Snapshot) (ring.ShardID, error) {
 	if s.forced != "" {
 		return s.forced, nil
 	}
-	if len(s.homes) > 0 {
+	if len(s.homes) > 0 && s.expanded == "" {
 		return s.homes[0], nil
 	}
 	return snap.Home, nil
 }
 
 // HomeOnly says whether only the shard that AnyShard names can describe the
-// statement: home tables or catalogs are in it.
+// statement: home tables, views or catalogs are in it.
 func (s *Statement) HomeOnly(*topology.Snapshot) bool {
-	return s.forced != "" || len(s.homes) > 0 || s.catalogs
+	return s.forced != "" || len(s.homes) > 0 || s.catalogs || s.expanded != ""
 }
 
 // KeyText is the shard key of a statement whose plan has one, as people write it.

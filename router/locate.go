@@ -48,6 +48,7 @@ type core struct {
 	needsLiterals bool // keys are literals, and fixed is nil
 	fixed         literalSource
 	text          string // for EXPLAIN ROUTE
+	expanded      string // what to send instead of the client's text; empty: that
 	dated         []int  // broadcast: these parameters, from 0, must not say 'now' and the like
 	reached       []reached
 }
@@ -96,6 +97,9 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	}
 	if refusal != nil {
 		return Plan{}, refusal
+	}
+	if s.expanded != "" {
+		p.inExpanded()
 	}
 	p.plan.NoTransaction, p.plan.ShardByShard = s.NoTransaction, s.ShardByShard || s.NoTransaction
 	return p.plan, nil

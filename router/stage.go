@@ -89,12 +89,12 @@ func (a *analysis) planStages(node *pg.Node) *Stages {
 		w.from(n.UpdateStmt.FromClause, n.UpdateStmt.WhereClause)
 		w.expressions(n.UpdateStmt.TargetList...)
 		w.expressions(n.UpdateStmt.WhereClause)
-		w.expressions(n.UpdateStmt.ReturningList...)
+		w.returning(n.UpdateStmt.ReturningList)
 	case *pg.Node_DeleteStmt:
 		w.with(n.DeleteStmt.WithClause)
 		w.from(n.DeleteStmt.UsingClause, n.DeleteStmt.WhereClause)
 		w.expressions(n.DeleteStmt.WhereClause)
-		w.expressions(n.DeleteStmt.ReturningList...)
+		w.returning(n.DeleteStmt.ReturningList)
 	case *pg.Node_MergeStmt:
 		w.with(n.MergeStmt.WithClause)
 		w.from([]*pg.Node{n.MergeStmt.SourceRelation}, nil)
@@ -153,7 +153,7 @@ func (w *staging) insert(n *pg.InsertStmt) {
 		w.computedKeys(n, s)
 		w.expressions(n.OnConflictClause.GetTargetList()...)
 		w.expressions(n.OnConflictClause.GetWhereClause())
-		w.expressions(n.ReturningList...)
+		w.returning(n.ReturningList)
 	case n.WithClause != nil && (s.WithClause != nil || w.aside(n)):
 		w.bad = true
 	case w.a.follow == nil || !w.a.st.splits:

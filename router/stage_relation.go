@@ -90,6 +90,21 @@ func (w *staging) namedPlainly(t *topology.Table, name string) bool {
 	return plain
 }
 
+// returning takes the subqueries in a RETURNING list, whose columns keep their
+// names.
+func (w *staging) returning(list []*pg.Node) {
+	for _, n := range list {
+		var found survey
+		found.walk(n)
+		if t := n.GetResTarget(); found.sublinks > 0 && t.Name == "" {
+			name, ok := columnName(t.Val)
+			w.bad = w.bad || !ok
+			t.Name = name
+		}
+	}
+	w.expressions(list...)
+}
+
 // subselects takes the queries in a FROM list that need other tables and nothing
 // of the rows around them.
 func (w *staging) subselects(list []*pg.Node) {

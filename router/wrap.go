@@ -43,13 +43,7 @@ func (a *analysis) declared(query []byte) {
 		a.refuseFor(err)
 		return
 	}
-	if st.pull != nil {
-		wrapped, pulled := *st, *st.pull
-		pulled.around.before = string(a.src.text[:bytes.LastIndex(a.src.text, query)])
-		wrapped.pull = &pulled
-		st = &wrapped
-	}
-	a.st.Inner, a.st.InnerText = st, string(query)
+	a.st.Inner, a.st.InnerText = st.after(string(a.src.text[:bytes.LastIndex(a.src.text, query)])), string(query)
 }
 
 // blank is as many spaces as the text has characters, so that what follows keeps

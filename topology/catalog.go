@@ -58,8 +58,9 @@ func loadCatalog(ctx context.Context, conn *pgx.Conn) (*catalog, error) {
 	c := &catalog{functions: make(map[string][]Function)}
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
-		// So that format_type qualifies every name that is not in pg_catalog, whatever the login's search_path.
-		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
+		// So that every name is qualified that is not in pg_catalog, whatever the login's search_path, and constants in the queries
+		// of views mean the same under any settings.
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 1"); err != nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, fingerprintSQL).Scan(&c.fingerprint); err != nil {
@@ -140,6 +141,14 @@ func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) err
 			r.table.Uses = append(r.table.Uses, used.table.Name)
 		}
 	}, &oid, &other); err != nil {
+		return err
+	}
+	var definition string
+	if err := forEach(ctx, tx, viewsSQL, func() {
+		if r := byOID[oid]; r != nil {
+			r.table.Definition = definition
+		}
+	}, &oid, &definition); err != nil {
 		return err
 	}
 	var function string

@@ -75,6 +75,12 @@ JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace n 
 WHERE` + userRelations + `
 ORDER BY 1, 2`
 
+// viewsSQL gives the queries of views. Where any table has row security there are none: a view reads with its owner's rights, and so
+// may see other rows than the client does.
+const viewsSQL = `
+SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity) AND` + userRelations
+
 // callsSQL gives the user functions that rules name. Its oids are those of the relations of usesSQL.
 const callsSQL = `
 SELECT DISTINCT r.ev_class, p.proname::text FROM pg_catalog.pg_rewrite r

@@ -140,10 +140,11 @@ type Table struct {
 	Primary []string   // columns of the primary key; nil = none
 	Unique  [][]string // columns of each unique index that is not partial and not on expressions, the primary key included
 
-	Parents []Name   // partition of, or inherits from
-	Uses    []Name   // what the query of a view or materialized view names
-	Calls   []string // the user functions in it, by their names without schema
-	Reads   []*Table // every other relation that a statement on this one touches: those under a view, all the way down, and inheritance children that are placed otherwise
+	Parents    []Name   // partition of, or inherits from
+	Uses       []Name   // what the query of a view or materialized view names
+	Calls      []string // the user functions in it, by their names without schema
+	Definition string   // of a view: its query as SQL, every name qualified that is not in pg_catalog; empty: it is none, or not to be used for the view
+	Reads      []*Table // every other relation that a statement on this one touches: those under a view, all the way down, and inheritance children that are placed otherwise
 
 	Problem string // why this table cannot be used as declared, as one sentence; "" = nothing is wrong
 }

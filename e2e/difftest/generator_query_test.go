@@ -10,6 +10,7 @@ import (
 type generated struct {
 	tree    *tree
 	columns []column
+	locks   bool  // it locks rows
 	whole   *tree // the query without the LIMIT that leaves free which rows come; nil: there is none
 }
 
@@ -178,9 +179,11 @@ func (g *generator) read() generated {
 	g.aliases = 0
 	depth := pick(g, 0, 1, 1, 2, 2)
 	var q generated
-	switch g.IntN(12) {
+	switch g.IntN(13) {
 	case 0:
 		q = g.withQuery(depth)
+	case 4:
+		q = g.recursiveQuery(depth)
 	case 1:
 		q = g.distinctOn(depth)
 	case 2:
@@ -191,10 +194,25 @@ func (g *generator) read() generated {
 	case 3:
 		q = g.plainQuery(nil, depth, 1, "") // of one column, so that peers look the same
 		q.tree = of(sortQuery, "%s ORDER BY %s", q.tree, pick(g, "1", "1 DESC", "c1 NULLS FIRST"))
+	case 5:
+		q = g.plainQuery(nil, depth, 0, "")
+		q.tree = of(sortQuery, "%s%s", q.tree, pick(g, " FOR UPDATE", " FOR SHARE", " FOR NO KEY UPDATE SKIP LOCKED"))
+		q.locks = true
 	default:
 		q = g.query(nil, depth, 0)
 	}
 	return q
+}
+
+// recursiveQuery climbs from people to those they are the bosses of, and joins what it finds.
+func (g *generator) recursiveQuery(depth int) generated {
+	first := scope{{"p", "id", someIDs, cols("id:i age:i boss:i")}}
+	s := g.source(nil, depth)
+	w := visible{alias: "w", columns: cols("id:i d:i")}
+	s.scope = s.scope.with(w)
+	items, columns := g.list(0, allClasses, func(c class) *tree { return g.leaf(s.scope, c) })
+	return generated{tree: of(sortQuery, "WITH RECURSIVE w(id, d) AS (SELECT p.id, 0 FROM people p WHERE %s UNION %sSELECT p.id, w.d + 1 FROM people p JOIN w ON p.boss = w.id WHERE w.d < 3)"+
+		" SELECT %s FROM (%s JOIN w ON %s)%s", g.condition(first, 0), pick(g, "", "ALL "), items, s.from, g.on(s.own, w, false), s.where), columns: columns}
 }
 
 // withQuery has one common table expression.

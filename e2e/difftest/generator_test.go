@@ -44,6 +44,9 @@ type table struct {
 	columns []column
 }
 
+// view stands for the primary key of what is not written to.
+const view = "\x00"
+
 func cols(list string) []column {
 	classes := map[string]class{"i": integer, "t": text, "c": bytewise, "d": decimal, "b": boolean, "y": day, "m": moment, "u": identity,
 		"x": bytea, "e": enum, "a": array, "n": address, "f": float}
@@ -76,6 +79,9 @@ func theTables() []table {
 		{"countries", "code", nil, "code", cols("code:t name:t people:i area:f")},
 		{"products", "sku", nil, "sku", cols("sku:i name:t kind:e parent:i")},
 		{"notes", "id", nil, "id", cols("id:i person_id:i body:t written:y")},
+		{"adults", "id", someIDs, view, cols("id:i name:t age:i mood:e born:y")},
+		{"spending", "person_id", someIDs, view, cols("person_id:i orders:i items:i")},
+		{"noted", "id", someIDs, view, cols("id:i name:t body:t written:y")},
 	}
 }
 
@@ -392,6 +398,10 @@ func (g *generator) from(depth int) (*tree, scope) {
 			return of(sortFrom, "%s, %s", item, next), append(s, n)
 		case g.chance(8) && len(s) == 1:
 			item = of(sortFrom, "(%s CROSS JOIN %s)", item, next)
+		case g.chance(12) && depth > 0:
+			q := g.query(s, depth-1, 0)
+			n = visible{alias: n.alias, columns: q.columns}
+			item = of(sortFrom, pick(g, "(%s CROSS JOIN LATERAL (%s) %s)", "(%s LEFT JOIN LATERAL (%s) %s ON true)"), item, q.tree, n.alias)
 		default:
 			join := pick(g, "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
 			item = of(sortFrom, "(%s %s %s ON %s)", item, join, next, g.on(s, n, join == "FULL JOIN"))
@@ -454,6 +464,13 @@ func (g *generator) aggregate(s scope, c class, depth int) *tree {
 	}
 	if c == boolean {
 		return of(sortOf(c), "%s(%s)", pick(g, "bool_and", "bool_or"), g.condition(s, depth))
+	}
+	if c == decimal && g.chance(40) {
+		return pick(g, of(sortOf(c), "avg(%s)", sub(integer)), of(sortOf(c), "sum(%s)", sub(decimal)))
+	}
+	if c == array && g.chance(40) {
+		argument := g.leaf(s, integer).String()
+		return of(sortOf(c), "array_agg(%s ORDER BY %s)", argument, argument)
 	}
 	if c == text && g.chance(30) {
 		argument := g.leaf(s, text).String()

@@ -8,7 +8,7 @@ import (
 // write makes a statement that writes.
 func (g *generator) write() *tree {
 	g.aliases = 0
-	switch g.IntN(12) {
+	switch g.IntN(15) {
 	case 0, 1, 2, 3:
 		return g.insert()
 	case 4:
@@ -19,6 +19,12 @@ func (g *generator) write() *tree {
 		return of("", "TRUNCATE %s", pick(g, "bag", "accounts", "lines", "hollow", "countries", "notes", "lines, orders"))
 	case 9:
 		return g.writeInWith()
+	case 12:
+		return g.merge()
+	case 13:
+		return of("", "WITH c AS (%s) %s", g.query(nil, 1, 1).tree, pick(g, g.update, g.delete)())
+	case 14:
+		return g.updateByWith()
 	}
 	return g.delete()
 }
@@ -33,6 +39,9 @@ type target struct {
 // written picks a table to write to.
 func (g *generator) written() target {
 	t := target{table: g.table(), alias: "w"}
+	for t.primary == view {
+		t.table = g.table()
+	}
 	for _, c := range t.columns {
 		if c.class != float && !slices.Contains(strings.Split(t.primary, ", "), c.name) && c.name != t.key && c.name != "stars" {
 			t.free = append(t.free, c)
@@ -128,7 +137,7 @@ func (g *generator) returning(t target) *tree {
 	if !g.chance(35) {
 		return &tree{}
 	}
-	return of("", " RETURNING %s", pick(g, "*", "w."+t.key, t.key+" AS k, "+pick(g, t.columns...).name)).maybe()
+	return of("", " RETURNING %s", pick(g, "*", "w."+t.key, t.key+" AS k, "+pick(g, t.columns...).name, "(SELECT count(*) FROM "+g.table().name+")")).maybe()
 }
 
 func (g *generator) insertSelect() *tree {
@@ -184,7 +193,50 @@ func (g *generator) assigned(s scope, c class) *tree {
 	if c == text || c == array || c == address {
 		return of("", "%s", g.constant(c)) // it must fit columns of limited length
 	}
-	return g.expression(s, c, 1)
+	return g.expression(s, c, pick(g, 1, 1, 2))
+}
+
+// updateByWith writes what a query in WITH has found.
+func (g *generator) updateByWith() *tree {
+	t := g.written()
+	for !slices.ContainsFunc(t.free, func(c column) bool { return c.class == integer }) {
+		t = g.written()
+	}
+	name := ""
+	for _, c := range t.free {
+		if c.class == integer {
+			name = c.name
+		}
+	}
+	where := of("", " AND %s", g.condition(scope{t.visible()}, 1)).maybe()
+	return of("", "WITH c AS (%s) UPDATE %s w SET %s = (SELECT max(c1) FROM c%s) WHERE true%s%s", g.query(nil, 1, 1).tree, t.name, name,
+		pick(g, "", " WHERE c1 > w."+name), where, g.returning(t))
+}
+
+// merge updates or deletes what it finds, and inserts what it does not.
+func (g *generator) merge() *tree {
+	t := g.written()
+	for len(t.free) == 0 {
+		t = g.written()
+	}
+	item, v := g.relation(0)
+	s := scope{t.visible()}
+	c := pick(g, t.free...)
+	and := of("", " AND %s", g.condition(s.with(v), 0)).maybe()
+	matched := of("", " WHEN MATCHED%s THEN %s", and, pick(g, of("", "UPDATE SET %s = %s", c.name, g.assigned(s, c.class)), of("", "DELETE"), of("", "DO NOTHING")))
+	missed := &tree{}
+	if g.chance(40) {
+		values := &tree{}
+		for i, name := range t.keyColumns() {
+			var value any = g.keyValue(t, name)
+			if class := t.class(name); g.chance(70) && g.column(scope{v}, class) != "" {
+				value = g.column(scope{v}, class)
+			}
+			values.parts = append(values.parts, strings.Repeat(", ", min(i, 1)), value)
+		}
+		missed = pick(g, of("", " WHEN NOT MATCHED THEN DO NOTHING"), of("", " WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)", strings.Join(t.keyColumns(), ", "), values)).maybe()
+	}
+	return of("", "MERGE INTO %s w USING %s ON %s%s%s", t.name, item, g.on(s, v, false), matched, missed)
 }
 
 // narrowed is FROM or USING, now and then, and WHERE.

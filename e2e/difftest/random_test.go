@@ -89,11 +89,11 @@ func newAttempt(seed uint64) *attempt {
 // the query must have neither a LIMIT without one nor floats that are rounded.
 func (a *attempt) around(g *generator) bool {
 	q := g.read()
-	if q.whole != nil || rounding.MatchString(q.tree.String()) {
+	if q.whole != nil || q.locks || rounding.MatchString(q.tree.String()) {
 		return false
 	}
 	var steps []*tree
-	switch g.IntN(5) {
+	switch g.IntN(6) {
 	case 0, 1:
 		a.bindSeed = 0 // COPY takes no parameters
 		steps = []*tree{of("", "COPY (%s) TO STDOUT%s", q.tree, pick(g, "", " CSV HEADER", " (FORMAT csv, FORCE_QUOTE *)", " (HEADER)"))}
@@ -103,6 +103,9 @@ func (a *attempt) around(g *generator) bool {
 		if g.chance(30) {
 			steps = append(steps[:1:1], g.read().tree, steps[1])
 		}
+	case 4:
+		a.bindSeed = 0
+		steps = []*tree{of("", "PREPARE q AS %s", q.tree), of("", "EXECUTE q"), of("", "EXECUTE q")}
 	default:
 		steps = []*tree{of("", "CREATE TEMP TABLE made AS %s", q.tree), of("", "SELECT * FROM made")}
 	}

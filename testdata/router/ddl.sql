@@ -523,9 +523,7 @@ CREATE OR REPLACE VIEW v AS SELECT * FROM settings JOIN countries ON true;
 --> home on s1
 CREATE VIEW v AS SELECT * FROM orders;
 --> defines
---> refused (unsupported): a view over sharded tables is not supported
--->   detail: A view is on one shard and would see that shard's rows only. It reads "orders".
--->   hint: Query the table itself.
+--> home on s1
 CREATE VIEW orders AS SELECT * FROM settings;
 --> defines
 --> refused (invalid definition): cannot create a view named "orders"

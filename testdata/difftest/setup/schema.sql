@@ -30,3 +30,8 @@ CREATE TABLE products (sku int PRIMARY KEY, name text, price numeric, kind mood,
 -- On the first shard.
 CREATE TABLE notes (id int PRIMARY KEY, person_id bigint, body text, written date);
 CREATE TABLE settings (k text PRIMARY KEY, v jsonb, n int);
+
+-- Views over the others.
+CREATE VIEW adults AS SELECT id, name, age, mood, born FROM people WHERE age > 20;
+CREATE VIEW spending (person_id, orders, items) AS SELECT person_id, count(*), sum(qty)::int FROM orders GROUP BY person_id;
+CREATE VIEW noted AS SELECT a.id, a.name, n.body, n.written FROM adults a LEFT JOIN notes n ON n.person_id = a.id;
