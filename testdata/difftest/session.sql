@@ -308,6 +308,7 @@ UNLISTEN *;
 DISCARD ALL;
 SELECT pg_advisory_lock(1), pg_advisory_unlock(1);
 SELECT pg_try_advisory_xact_lock(5);
+--free
 EXPLAIN (COSTS OFF) SELECT * FROM notes WHERE id = 1;
 SELECT pg_backend_pid() > 0;
 SELECT * FROM pg_stat_activity WHERE false;
