@@ -23,6 +23,7 @@ type process struct {
 	rig     *rig
 	topo    *topology.Topology
 	state   topology.MoveState // in which its move is
+	turned  bool               // and whether that has been reverted then
 	at      int64              // and which message in it
 	sent    atomic.Int64       // in that state
 	reached chan struct{}      // closed when it stands still
@@ -34,9 +35,9 @@ type process struct {
 }
 
 // newProcess starts one that stands still at the n-th message that it sends in a state.
-func newProcess(t *testing.T, r *rig, state topology.MoveState, n int64) *process {
+func newProcess(t *testing.T, r *rig, state topology.MoveState, turned bool, n int64) *process {
 	t.Helper()
-	p := &process{rig: r, state: state, at: n, reached: make(chan struct{}), resumed: make(chan struct{})}
+	p := &process{rig: r, state: state, turned: turned, at: n, reached: make(chan struct{}), resumed: make(chan struct{})}
 	var err error
 	p.topo, err = topology.New(topology.Config{Control: p.control, Dial: p.dial, Wish: wish("s1", "s2"), Instance: "doomed", StartTimeout: 20 * time.Second})
 	if err != nil {
@@ -51,7 +52,7 @@ func newProcess(t *testing.T, r *rig, state topology.MoveState, n int64) *proces
 // message counts one. It returns its number, and 0 when it does not count.
 func (p *process) message() int64 {
 	snap := p.topo.Current()
-	if p.sent.Load() < p.at && (snap == nil || len(snap.Moves) == 0 || snap.Moves[0].State != p.state) {
+	if p.sent.Load() < p.at && (snap == nil || len(snap.Moves) == 0 || snap.Moves[0].State != p.state || snap.Moves[0].Reverted != p.turned) {
 		return 0
 	}
 	return p.sent.Add(1)
@@ -129,6 +130,7 @@ type crashes struct {
 	rig      *rig
 	survivor *topology.Topology
 	move     topology.Move
+	reverts  bool           // each move is sent back, and hit on its way back
 	hit      map[string]int // by state
 	slowest  time.Duration  // from there to the end of the move
 }
@@ -137,13 +139,18 @@ type crashes struct {
 // it. It returns false when the first one came further than that.
 func (c *crashes) once(t *testing.T, state topology.MoveState, n int64, fate func(*process)) bool {
 	t.Helper()
-	p := newProcess(t, c.rig, state, n)
+	p := newProcess(t, c.rig, state, c.reverts && state != topology.MoveReversible, n)
 	endMap := c.rig.background(t, p.topo.Run)
 	endMoves := c.rig.background(t, c.rig.controllerOf(t, p.topo, p.control, p.dial).Run)
 	if _, err := c.survivor.PlanMoves(t.Context(), []topology.Move{c.move}); err != nil {
 		t.Fatal(err)
 	}
-	c.move.From, c.move.To = c.move.To, c.move.From // of the next one
+	if !c.reverts {
+		c.move.From, c.move.To = c.move.To, c.move.From // of the next one
+	}
+	if p.turned {
+		c.revert(t)
+	}
 	crashed := false
 	await(t, "the crash, or the end of the move", func() bool {
 		select {
@@ -173,11 +180,23 @@ func (c *crashes) once(t *testing.T, state topology.MoveState, n int64, fate fun
 	// Its leases are over, and nobody waits a day for it to come back.
 	c.rig.exec(t, "s1", "UPDATE pgring.controller SET lease_until = '-infinity'; DELETE FROM pgring.proxies WHERE instance = 'doomed'")
 	endSecond := c.rig.background(t, c.rig.controller(t, c.survivor).Run)
+	if c.reverts && !p.turned {
+		c.revert(t)
+	}
 	noMoves(t, c.survivor)
 	c.slowest = max(c.slowest, time.Since(began))
 	endSecond()
 	end() // who only stood still goes on before that, when all is over
 	return true
+}
+
+// revert sends the move back as soon as it is reversible.
+func (c *crashes) revert(t *testing.T) {
+	t.Helper()
+	await(t, "the move is reversible", func() bool {
+		n, err := c.survivor.RevertMoves(t.Context())
+		return err == nil && n == 1
+	})
 }
 
 // crashStep is the distance between the messages at which moves are hit: one in each state is enough for every day. With
@@ -196,31 +215,53 @@ func crashStep(t *testing.T) int64 {
 }
 
 func TestMovesSurviveWhateverStops(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		from   topology.MoveState
-		writes bool // clients go on meanwhile
-		fate   func(*testing.T, *process)
-	}{
-		{"the controller is killed", topology.MovePlanned, true, func(_ *testing.T, p *process) { p.kill() }},
-		{"the controller stands still, and goes on when all is over", topology.MoveCopying, true, func(*testing.T, *process) {}},
-		{"source, target and control database are killed at once", topology.MoveCatchingUp, false, func(t *testing.T, p *process) {
-			p.kill()
-			p.rig.server.Kill9(t)
-			p.rig.server.Restart(t)
-		}},
-	} {
+	killed := func(_ *testing.T, p *process) { p.kill() }
+	stopped := func(*testing.T, *process) {}
+	allKilled := func(t *testing.T, p *process) {
+		p.kill()
+		p.rig.server.Kill9(t)
+		p.rig.server.Restart(t)
+	}
+	there := func(from topology.MoveState) (states []topology.MoveState) {
+		for s := from; s <= topology.MoveCleaning; s++ {
+			states = append(states, s)
+		}
+		return states
+	}
+	back := []topology.MoveState{topology.MoveReversible, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing,
+		topology.MoveSwitched, topology.MoveCleaning}
+	type test struct {
+		name    string
+		states  []topology.MoveState
+		reverts bool
+		writes  bool // clients go on meanwhile
+		fate    func(*testing.T, *process)
+	}
+	tests := []test{
+		{"the controller is killed", there(topology.MovePlanned), false, true, killed},
+		{"the controller stands still, and goes on when all is over", there(topology.MoveCopying), false, true, stopped},
+		{"source, target and control database are killed at once", there(topology.MoveCatchingUp), false, false, allKilled},
+		{"the controller is killed on the way back", back, true, true, killed},
+		{"the controller stands still on the way back, and goes on when all is over", back, true, true, stopped},
+	}
+	if crashStep(t) > 0 {
+		tests = append(tests, test{"source, target and control database are killed on the way back", back, true, false, allKilled})
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			c := &crashes{rig: r, survivor: r.topology(t, "s1", "s2"), hit: map[string]int{}}
+			if test.reverts {
+				r.reversible = time.Hour
+			}
+			c := &crashes{rig: r, reverts: test.reverts, survivor: r.topology(t, "s1", "s2"), hit: map[string]int{}}
 			c.move = small(t, r, c.survivor)
 			check := func() {}
 			if test.writes {
 				check = c.clients(t)
 			}
 			fate := func(p *process) { test.fate(t, p) }
-			for state := test.from; state <= topology.MoveCleaning; state++ {
+			for _, state := range test.states {
 				for n := int64(2); c.once(t, state, n, fate); n += crashStep(t) {
 					c.complete(t)
 					if crashStep(t) == 0 {
@@ -233,7 +274,7 @@ func TestMovesSurviveWhateverStops(t *testing.T) {
 				nothingLeft(t, r, c.survivor, db)
 			}
 			t.Logf("hit in states %v; the longest way to the end took %s", c.hit, c.slowest)
-			if len(c.hit) != int(topology.MoveCleaning-test.from)+1 {
+			if len(c.hit) != len(test.states) {
 				t.Error("some state was not hit")
 			}
 		})
