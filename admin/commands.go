@@ -31,6 +31,8 @@ func shardCommands() []command {
 		{name: "SHOW RING", does: "Shows how the slots of each colocation group are spread.", role: proxy.RoleStats, columns: ringColumns(), run: (*Console).showRing},
 		{name: "SHOW PLACEMENT", syntax: "table key", arguments: 2, does: "Says which shard owns the rows of a table with a key.", role: proxy.RoleStats,
 			columns: placementColumns(), run: (*Console).showPlacement},
+		{name: "SHOW SCHEMA DRIFT", does: "Lists the definitions that should be the same on all shards and are not, after looking at each shard.", role: proxy.RoleStats,
+			columns: driftColumns(), run: (*Console).showDrift},
 		{name: "ROUTE", alias: "EXPLAIN ROUTE", syntax: "sql", does: "Says where a statement would be sent, without running it. EXPLAIN ROUTE sql is the same.", role: proxy.RoleStats,
 			columns: routeColumns(), run: (*Console).route},
 		{name: "SHOW HOT KEYS", does: "Lists the shard keys that statements use most, as a sample of the last half minute shows them.", role: proxy.RoleStats,

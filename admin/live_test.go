@@ -39,6 +39,11 @@ func TestPsqlWalksThroughTheConsole(t *testing.T) {
 	wantOutput(t, r.psql("boss", "SHOW TABLES;"),
 		"public.users|sharded|consistent|id|people|60|", "public.countries|reference||||2|", "public.notes|home||||0|")
 	wantOutput(t, r.psql("eyes", "SHOW RING;"), "|33.3", "|people", "(3 rows)")
+	wantOutput(t, r.psql("boss", "SHOW SCHEMA DRIFT;"), "(0 rows)")
+	r.servers[2].Exec(t, "ALTER TABLE users ADD COLUMN extra int; DROP TABLE countries; CREATE INDEX ON users (name)")
+	wantOutput(t, r.psql("eyes", "SHOW SCHEMA DRIFT WHERE shard = s3;"), "shard|difference|kind|object|home|there|what_to_do", "s3|missing|table|public.countries|",
+		"s3|extra|column|public.users.extra||integer|Drop the column on s3", "s3|extra|index|public.users.users_name_idx||CREATE INDEX")
+	r.servers[2].Exec(t, "ALTER TABLE users DROP COLUMN extra; DROP INDEX users_name_idx; CREATE TABLE countries (code text PRIMARY KEY)")
 	at := r.topology.Current().Table("public", "users").Group.Placement.Locate(key(t, "42"))
 	wantOutput(t, r.psql("eyes", "SHOW PLACEMENT users 42;"), fmt.Sprintf("public.users|42|%d|%d|%s|1|", int64(key(t, "42").Hash()), at.Slot, at.Shard))
 	wantOutput(t, r.psql("eyes", "SHOW PLACEMENT countries de;", "SHOW PLACEMENT notes 1;"), "|||all|", "|||s1|")
