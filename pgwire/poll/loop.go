@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,15 +31,13 @@ const (
 // it up, watch has another one go on from there.
 type loop struct {
 	epoll   int
-	file    *os.File        // epoll, known to Go's poller: its goroutine waits there without holding a thread
-	raw     syscall.RawConn // of file
-	taken   func(fd uintptr) bool
-	got     int // how many events taken has found
-	bell    int // an eventfd, rung to end a wait for events
+	bell    int  // an eventfd, rung to end a wait for events
+	lingers bool // there is another processor for what else is to be run
 	events  []syscall.EpollEvent
 	hits    []hit
 	serial  int64        // of the last task that was run
 	current atomic.Int64 // the serial while the task runs, else 0
+	handed  bool         // since it last let others run, the loop has begun goroutines
 
 	mu     sync.Mutex
 	ready  []*Task // ready[head:] are to be run, in this order
@@ -66,10 +64,7 @@ func newLoop() (*loop, error) {
 	if errno != 0 {
 		return nil, errors.Join(fmt.Errorf("create eventfd: %w", errno), syscall.Close(epoll))
 	}
-	l := &loop{epoll: epoll, bell: int(bell), events: make([]syscall.EpollEvent, 256), conns: map[int32]*Conn{}}
-	if err := l.register(); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
+	l := &loop{epoll: epoll, bell: int(bell), lingers: runtime.GOMAXPROCS(0) > 1, events: make([]syscall.EpollEvent, 256), conns: map[int32]*Conn{}}
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | edgeTriggered, Fd: int32(l.bell)}
 	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, l.bell, &event); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch eventfd: %w", err), l.close())
@@ -77,39 +72,8 @@ func newLoop() (*loop, error) {
 	return l, nil
 }
 
-// register makes the epoll instance known to Go's poller, which can wait for it as for any descriptor (epoll(7): an instance is readable
-// when it has events).
-func (l *loop) register() error {
-	if err := syscall.SetNonblock(l.epoll, true); err != nil {
-		return fmt.Errorf("prepare epoll instance: %w", err)
-	}
-	l.file = os.NewFile(uintptr(l.epoll), "epoll")
-	raw, err := l.file.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("watch epoll instance: %w", err)
-	}
-	l.raw = raw
-	l.taken = func(uintptr) bool {
-		l.got = l.poll()
-		return l.got > 0
-	}
-	return nil
-}
-
 func (l *loop) close() error {
-	if l.file == nil {
-		return errors.Join(syscall.Close(l.bell), syscall.Close(l.epoll))
-	}
-	return errors.Join(syscall.Close(l.bell), l.file.Close())
-}
-
-// poll takes the events that have come.
-func (l *loop) poll() int {
-	n, err := eventsNow(l.epoll, l.events)
-	if err != nil {
-		return 0 // EINTR; there is no other error for a valid descriptor
-	}
-	return n
+	return errors.Join(syscall.Close(l.bell), syscall.Close(l.epoll))
 }
 
 // watch has the loop run until ctx has ended and nothing is left on it. When a task holds it up, another goroutine goes on.
@@ -170,13 +134,15 @@ func (l *loop) run() bool {
 		serial := l.serial
 		l.current.Store(serial)
 		why, alive := t.resume()
-		if alive && why == toOwn {
+		own := alive && why == toOwn
+		if own {
 			// owner: the task's body, see Start.
 			go t.run()
 		}
 		if !l.current.CompareAndSwap(serial, 0) {
 			return false
 		}
+		l.handed = l.handed || own
 	}
 }
 
@@ -216,18 +182,32 @@ func (l *loop) ring() {
 	}
 }
 
+// poll takes the events that have come, and returns how many; when idle it waits for one. It may return without any.
+//
+// A wait is short when there is traffic, so the first of it is spent in the kernel without telling the scheduler, which would else pass
+// the thread's processor on and back. Goroutines that the loop has begun have their turn before.
+func (l *loop) poll(idle bool) int {
+	if idle && l.handed {
+		l.handed = false
+		runtime.Gosched()
+	}
+	n, err := eventsNow(l.epoll, l.events, idle && l.lingers)
+	if err == nil && n == 0 && idle {
+		n, err = syscall.EpollWait(l.epoll, l.events, -1)
+	}
+	if err != nil {
+		return 0 // EINTR; there is no other error for a valid descriptor
+	}
+	return n
+}
+
 // wait takes the events that have come; with no task ready it waits for one.
 func (l *loop) wait() {
 	l.mu.Lock()
 	idle := l.head == len(l.ready) && (!l.ending || l.tasks > 0 || len(l.conns) > 0)
 	l.asleep = idle
 	l.mu.Unlock()
-	n := 0
-	if !idle {
-		n = l.poll()
-	} else if err := l.raw.Read(l.taken); err == nil { // an error: the loop is being closed
-		n = l.got
-	}
+	n := l.poll(idle)
 	l.hits = l.hits[:0]
 	l.mu.Lock()
 	l.asleep = false

@@ -10,6 +10,6 @@ func readNow(fd int, p []byte) (int, error) { return syscall.Read(fd, p) }
 
 func writeNow(fd int, p []byte) (int, error) { return syscall.Write(fd, p) }
 
-func eventsNow(epoll int, events []syscall.EpollEvent) (int, error) {
+func eventsNow(epoll int, events []syscall.EpollEvent, _ bool) (int, error) {
 	return syscall.EpollWait(epoll, events, 0)
 }
