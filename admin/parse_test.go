@@ -97,7 +97,7 @@ func TestAddShardIsRead(t *testing.T) {
 	for sql, want := range map[string]topology.Shard{
 		"s5 HOST db5":                           {ID: "s5", Host: "db5"},
 		`"S 5" host '::1' port 5433 weight 3`:   {ID: "S 5", Host: "::1", Port: 5433, Weight: 3},
-		"s5 HOST h WEIGHT 0":                   {ID: "s5", Host: "h", Weight: topology.NoSlots},
+		"s5 HOST h WEIGHT 0":                    {ID: "s5", Host: "h", Weight: topology.NoSlots},
 		"us-east-1 HOST 10.0.0.1 WEIGHT 2":      {ID: "us-east-1", Host: "10.0.0.1", Weight: 2},
 		"s5 HOST '/run/postgresql' PORT '6000'": {ID: "s5", Host: "/run/postgresql", Port: 6000},
 	} {

@@ -10,8 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/pgring/pgring/ring"
 )
 
 // copy brings the rows that one snapshot of the source has to the target. The slot is made first and exports the snapshot: what is
@@ -130,19 +128,10 @@ func (d *driver) copyTable(ctx context.Context, t *table) (rows int64, err error
 	return rows, group.Wait()
 }
 
-// estimate counts what is to be copied, for people, from the planner's statistics: the share of the slots in the source's rows.
+// estimate tells people what is to be copied.
 func (d *driver) estimate(ctx context.Context) {
-	var total float64
-	for _, t := range d.tables {
-		var rows float64
-		if err := d.source.QueryRow(ctx, "SELECT greatest(reltuples, 0)::float8 FROM pg_class WHERE oid = $1::text::regclass", t.sql).Scan(&rows); err != nil {
-			return
-		}
-		total += rows
+	if rows, bytes, err := estimate(ctx, d.source, d.topology().Current(), &d.move, d.tables); err == nil {
+		_ = bytes // not kept yet
+		d.report(ctx, rowsTotal(rows))
 	}
-	owned := 0
-	if m, ok := d.topology().Current().Group(d.move.Group).Placement.(*ring.Map); ok {
-		owned = len(m.Slots(d.move.From))
-	}
-	d.report(ctx, rowsTotal(int64(total*float64(d.move.Slots.Len())/float64(max(owned, 1)))))
 }

@@ -2,8 +2,11 @@ package rebalance
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
@@ -17,9 +20,12 @@ type Planned struct {
 }
 
 // Plan lists the moves that would give each active shard what the ring's weights give it, and take everything from the others. It
-// changes nothing. Groups that are not placed by the ring are left as they are, and so are those whose slots are moving. Keys that are
+// changes nothing. It counts slots; [Controller.PlanBy] weighs them. Groups that are not placed by the ring are left as they are, and so are those whose slots are moving. Keys that are
 // pinned stay, unless their shard gives everything away.
-func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
+func Plan(snap *topology.Snapshot) ([]topology.Move, error) { return planBy(snap, nil) }
+
+// planBy is Plan for the groups that have no costs.
+func planBy(snap *topology.Snapshot, costs map[string]*ring.Costs) ([]topology.Move, error) {
 	var shards []ring.Shard
 	keeps := map[ring.ShardID]bool{}
 	for _, s := range snap.Shards {
@@ -40,7 +46,11 @@ func Plan(snap *topology.Snapshot) ([]topology.Move, error) {
 		if !bySlots || g.Strategy != topology.Consistent || snap.Busy(g.Name) {
 			continue
 		}
-		for _, m := range circle.Plan(present) {
+		planned := circle.Plan
+		if c := costs[g.Name]; c != nil {
+			planned = func(present *ring.Map) []ring.Move { return circle.PlanByCost(present, c) }
+		}
+		for _, m := range planned(present) {
 			if keeps[m.From] {
 				m.Keys = nil // of weight 0: there for the sake of its keys
 			}
@@ -95,22 +105,51 @@ func (c *Controller) estimate(ctx context.Context, snap *topology.Snapshot, m to
 		return 0, 0, err
 	}
 	defer hangUp(ctx, conn)
-	var names []string
+	return estimate(ctx, conn, snap, &m, tables)
+}
+
+// estimate tells from the source's statistics what a move takes along: of slots their share in those that the source owns; of single
+// keys what the server's planner expects.
+func estimate(ctx context.Context, conn *pgx.Conn, snap *topology.Snapshot, m *topology.Move, tables []*table) (rows, bytes int64, err error) {
+	share := -1.0
+	if placed, ok := snap.Group(m.Group).Placement.(*ring.Map); ok && m.Slots.Len() > 0 {
+		share = float64(m.Slots.Len()) / float64(max(len(placed.Slots(m.From)), 1))
+	}
 	for _, t := range tables {
-		names = append(names, t.sql)
+		var all, size float64
+		err := conn.QueryRow(ctx, `SELECT coalesce(sum(greatest(reltuples, 0)), 0)::float8, coalesce(sum(pg_total_relation_size(relid)), 0)::float8
+FROM pg_partition_tree($1::text::regclass) JOIN pg_class c ON c.oid = relid WHERE isleaf`, t.sql).Scan(&all, &size)
+		if err != nil {
+			return 0, 0, err
+		}
+		expected := all * share
+		if share < 0 {
+			if expected, err = expectedRows(ctx, conn, t); err != nil {
+				return 0, 0, err
+			}
+			expected = min(expected, all)
+		}
+		rows += int64(expected)
+		bytes += int64(size * expected / max(all, 1))
 	}
-	var allRows, allBytes float64
-	err = conn.QueryRow(ctx, `SELECT coalesce(sum(greatest(reltuples, 0)), 0)::float8, coalesce(sum(pg_total_relation_size(p.relid)), 0)::float8
-FROM unnest($1::text[]) t, pg_partition_tree(t::regclass) p JOIN pg_class c ON c.oid = p.relid WHERE p.isleaf`, names).Scan(&allRows, &allBytes)
-	if err != nil {
-		return 0, 0, err
+	return rows, bytes, nil
+}
+
+// expectedRows is what the server's planner expects of the moving rows of a table.
+func expectedRows(ctx context.Context, conn *pgx.Conn, t *table) (float64, error) {
+	var text string
+	if err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT FROM "+t.sql+" WHERE "+t.moving).Scan(&text); err != nil {
+		return 0, err
 	}
-	owned := 1
-	if placed, ok := snap.Group(m.Group).Placement.(*ring.Map); ok {
-		owned = max(len(placed.Slots(m.From)), 1)
+	var plans []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
 	}
-	share := float64(m.Slots.Len()) / float64(owned)
-	return int64(allRows * share), int64(allBytes * share), nil
+	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) != 1 {
+		return 0, fmt.Errorf("read a plan of the server: %w", err)
+	}
+	return plans[0].Plan.Rows, nil
 }
 
 // Status is one move as SHOW REBALANCE tells it.

@@ -116,7 +116,10 @@ func (k Key) Clone() Key {
 }
 
 // Slot returns the arc of the hash space the key falls in. SlotExpr is the same in SQL.
-func (k Key) Slot() Slot { return Slot(k.Hash() >> (64 - slotBits)) }
+func (k Key) Slot() Slot { return SlotOfHash(k.Hash()) }
+
+// SlotOfHash returns the slot of a key by its hash.
+func SlotOfHash(hash uint64) Slot { return Slot(hash >> (64 - slotBits)) }
 
 // Hash returns PostgreSQL's extended hash of the key, seed 0, bit for bit (src/backend/access/hash/hashfunc.c and the
 // types' own hash functions); bytea hashes as the text of its hex digits. The zero Key hashes to 0.

@@ -30,7 +30,8 @@ const (
 // Ring places slots on shards: consistent hashing with virtual nodes and bounded loads (Karger et al., 1997; Mirrokni,
 // Thorup and Zadimoghaddam, 2016). It is an immutable value that depends on the set of shards, not on their order.
 type Ring struct {
-	shards []shardNode // those with weight, sorted by id
+	shards    []shardNode // those with weight, sorted by id
+	loadBound float64
 }
 
 // shardNode is a shard on the ring with the numbers of slots that bind it: low ≤ share ≤ bound.
@@ -54,7 +55,7 @@ func New(c Config, shards []Shard) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("place shards on the ring: %w", err)
 	}
-	r := &Ring{}
+	r := &Ring{loadBound: c.LoadBound}
 	for _, s := range shards {
 		if s.Weight > 0 {
 			r.shards = append(r.shards, newShardNode(c, s, total))

@@ -136,8 +136,10 @@ func TestEqualShardsJoinAndLeaveWithMinimalMoves(t *testing.T) {
 }
 
 // drawShards draws shards of any weights, at least one of them above 0.
-func drawShards(t *rapid.T, label string) []Shard {
-	shards := equalShards(rapid.IntRange(2, 64).Draw(t, label))
+func drawShards(t *rapid.T, label string) []Shard { return drawSome(t, label, 64) }
+
+func drawSome(t *rapid.T, label string, most int) []Shard {
+	shards := equalShards(rapid.IntRange(2, most).Draw(t, label))
 	for i := range shards {
 		shards[i].Weight = rapid.IntRange(0, 20).Draw(t, "weight")
 	}

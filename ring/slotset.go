@@ -163,6 +163,24 @@ func (s *SlotSet) combine(o *SlotSet, words func(a, b uint64) uint64, keys func(
 	return r
 }
 
+// Split cuts what moves in one go into parts of no more than so many slots each.
+func (s *SlotSet) Split(most int) []*SlotSet {
+	slots, all := s.Slots(), []*SlotSet{}
+	if most < 1 || len(slots) <= most {
+		return append(all, s)
+	}
+	rest := s
+	for part := range slices.Chunk(slots, most) {
+		whole := NewSlotSet(part)
+		all = append(all, whole.Without(whole.Without(s)))
+		rest = rest.Without(whole)
+	}
+	if !rest.Empty() { // single keys
+		all = append(all, rest)
+	}
+	return all
+}
+
 func (s *SlotSet) word(i int) uint64 {
 	if s == nil {
 		return 0
