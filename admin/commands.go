@@ -11,6 +11,7 @@ func commandTable() []command {
 	all = append(all, processCommands()...)
 	all = append(all, actCommands()...)
 	all = append(all, rebalanceCommands()...)
+	all = append(all, throttleCommands()...)
 	all = append(all, keyCommands()...)
 	all = append(all, sagaCommands()...)
 	return append(all, command{

@@ -98,6 +98,7 @@ func consoleDocs() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", m.name, kind, strings.Join(m.labels, ", "), cell(m.help))
 	}
 	fmt.Fprintf(&b, "| %s | histogram | command | %s |\n", commandSeconds, cell(commandSecondsHelp))
+	fmt.Fprintf(&b, "| %s | histogram | | %s |\n", pauseSeconds, cell(pauseSecondsHelp))
 	return b.String()
 }
 

@@ -22,6 +22,7 @@ func metricTable() []metric {
 	all = append(all, poolMetrics()...)
 	all = append(all, poolTotals()...)
 	all = append(all, clusterMetrics()...)
+	all = append(all, moveMetrics()...)
 	return append(all, commitMetrics()...)
 }
 

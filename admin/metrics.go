@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
 )
@@ -38,6 +39,7 @@ type scrape struct {
 	status  topology.Status
 	snap    *topology.Snapshot // nil before the start
 	commit  *saga.Stats        // nil without a coordinator
+	moves   rebalance.Stats
 	now     time.Time
 }
 
@@ -57,7 +59,7 @@ func (c *Console) openMetrics() error {
 	for _, m := range own.metrics {
 		own.descs = append(own.descs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
 	}
-	for _, each := range []prometheus.Collector{own, c.took, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	for _, each := range []prometheus.Collector{own, c.took, newPauseCollector(c.cfg.Rebalance), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := c.metrics.Register(each); err != nil {
 			return err
 		}
@@ -92,7 +94,7 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 // scrape reads everything once.
 func (c *Console) scrape() *scrape {
 	s := &scrape{version: c.cfg.Version, server: c.cfg.Server.Stats(), clients: map[string]int{"active": 0, "idle": 0, "idle in transaction": 0},
-		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), now: time.Now()}
+		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), moves: c.cfg.Rebalance.Stats(), now: time.Now()}
 	for _, client := range c.cfg.Server.Clients() {
 		s.clients[client.State]++
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -168,4 +169,29 @@ func FuzzParse(f *testing.F) {
 		rest = in.arguments
 		_, _ = readShardTable(&rest)
 	})
+}
+
+func TestThrottlesAndPlansAreRead(t *testing.T) {
+	for sql, want := range map[string]string{
+		"ROWS 20000": "ROWS 20000", "lag 10s bytes 1048576": "BYTES 1048576 LAG 10s", "ACTIVE 8 LAG '500ms' ROWS 5": "ROWS 5 ACTIVE 8 LAG 500ms",
+	} {
+		if got, err := readThrottle(reader(t, sql)); err != nil || got.String() != want {
+			t.Errorf("%q gives %s, %v", sql, got, err)
+		}
+	}
+	for _, sql := range []string{"ROWS", "ROWS 0", "LAG 5", "LAG -1s", "FAST", "ROWS 5 5"} {
+		if got, err := readThrottle(reader(t, sql)); err == nil {
+			t.Errorf("%q gives %s", sql, got)
+		}
+	}
+	for sql, want := range map[string]rebalance.By{"": rebalance.ByCount, "BY count": rebalance.ByCount, "BY SIZE": rebalance.BySize, "by load": rebalance.ByLoad} {
+		if got, err := readBy(reader(t, sql)); err != nil || got != want {
+			t.Errorf("%q gives %d, %v", sql, got, err)
+		}
+	}
+	for _, sql := range []string{"BY", "BY WEIGHT", "SIZE", "BY SIZE x"} {
+		if _, err := readBy(reader(t, sql)); err == nil {
+			t.Errorf("%q is read", sql)
+		}
+	}
 }

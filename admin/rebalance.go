@@ -18,9 +18,10 @@ func rebalanceCommands() []command {
 	return []command{
 		{name: "SHOW REBALANCE", does: "Lists the moves of slots that are not finished, and those of the last week.", role: proxy.RoleStats,
 			columns: moveColumns(), run: (*Console).showRebalance},
-		{name: "REBALANCE PLAN", does: "Lists the moves that REBALANCE START would make, and makes none.", role: proxy.RoleAdmin,
+		{name: "REBALANCE PLAN", syntax: "[BY COUNT|SIZE|LOAD]", role: proxy.RoleAdmin,
+			does:    "Lists the moves that REBALANCE START would make, and makes none. BY says what is evened out: slots, bytes, or rows written in the next seconds.",
 			columns: plannedColumns(), run: (*Console).rebalancePlan},
-		{name: "REBALANCE START", role: proxy.RoleAdmin, run: (*Console).rebalanceStart,
+		{name: "REBALANCE START", syntax: "[BY COUNT|SIZE|LOAD]", role: proxy.RoleAdmin, run: (*Console).rebalanceStart,
 			does: "Moves slots until each active shard has its share by weight, while clients go on writing. Draining shards lose everything."},
 		{name: "REBALANCE PAUSE", role: proxy.RoleAdmin, run: (*Console).rebalancePause, does: "Stops all moves where they are. A cut-over that has begun ends first."},
 		{name: "REBALANCE RESUME", role: proxy.RoleAdmin, run: (*Console).rebalanceResume,
@@ -43,11 +44,17 @@ func moveColumns() []column {
 		{"source", text, "The shard that slots are taken from."},
 		{"target", text, "The shard that gets them."},
 		{"slots", integer, "How many."},
+		{"keys", text, "The keys that move by themselves, by MOVE KEY; NULL when whole slots move."},
 		{"state", text, "planned, preparing, copying, catching_up, verifying, freezing, switched, reversible, cleaning, guarding, done; cancelling, cancelled. See docs/rebalancing.md."},
 		{"progress", text, "paused, stopped (see waiting_for), reverting (source and target have changed places), running or finished."},
 		{"waiting_for", text, "What it waits for, or why it has stopped."},
+		{"pct", float, "How much of the copy is done; NULL while that is not known."},
 		{"rows_copied", integer, "Rows copied so far."},
 		{"rows_est", integer, "Rows to copy, as the source's statistics estimate them."},
+		{"bytes_copied", integer, "Their size as text, on the way."},
+		{"bytes_est", integer, "Size of the rows to copy on the source, with indexes."},
+		{"rows_per_s", float, "Rows copied in a second: while copying the last one, then the average."},
+		{"eta_s", float, "When the copy will be done at this rate; NULL while that is not known, and when it is done."},
 		{"applied", integer, "Changes that clients have made meanwhile and that were brought to the target."},
 		{"lag_bytes", integer, "How far the target is behind the source's log, when last looked; of a reversible move the source behind the target's."},
 		{"pause_ms", float, "How long writes to these slots were held back for the cut-over."},
@@ -72,8 +79,8 @@ func (c *Console) showRebalance(ctx context.Context, _ *input) (*outcome, error)
 		if m.Finished != nil {
 			end = *m.Finished
 		}
-		rows = append(rows, row{m.ID, m.Group, string(m.From), string(m.To), int64(m.Slots), m.State.String(), progressOf(m), orNull(m.WaitingFor),
-			m.RowsCopied, pointed(m.RowsTotal), m.Applied, pointed(m.LagBytes), pointed(m.PauseMillis), end.Sub(m.Created).Seconds(),
+		rows = append(rows, row{m.ID, m.Group, string(m.From), string(m.To), int64(m.Slots), keysOf(m.Keys), m.State.String(), progressOf(m), orNull(m.WaitingFor),
+			pointed(m.Percent()), m.RowsCopied, pointed(m.RowsTotal), m.BytesCopied, pointed(m.BytesTotal), pointed(m.RowsPerS), secondsOf(m.Left()), m.Applied, pointed(m.LagBytes), pointed(m.PauseMillis), end.Sub(m.Created).Seconds(),
 			untilOf(m), pointed(m.LogBytes)})
 	}
 	return rowsOf(rows)
@@ -107,76 +114,6 @@ func pointed[T any](p *T) any {
 		return nil
 	}
 	return *p
-}
-
-func plannedColumns() []column {
-	return []column{
-		{"group", text, "The colocation group."},
-		{"source", text, "The shard that slots would be taken from."},
-		{"target", text, "The shard that would get them."},
-		{"slots", integer, "How many."},
-		{"rows_est", integer, "Rows, as the source's statistics estimate them. NULL when it does not answer."},
-		{"size_bytes", integer, "Their size with indexes, likewise."},
-	}
-}
-
-// rebalancePlan answers REBALANCE PLAN.
-func (c *Console) rebalancePlan(ctx context.Context, _ *input) (*outcome, error) {
-	snap, err := c.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	moves, err := rebalance.Plan(snap)
-	if err != nil {
-		return nil, topologyError(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, showTimeout)
-	defer cancel()
-	var rows []row
-	for _, m := range c.cfg.Rebalance.Estimate(ctx, snap, moves) {
-		r := row{m.Group, string(m.From), string(m.To), int64(m.Slots.Len()), m.Rows, m.Bytes}
-		if m.Rows < 0 {
-			r[4], r[5] = nil, nil
-		}
-		rows = append(rows, r)
-	}
-	return rowsOf(rows)
-}
-
-// rebalanceStart answers REBALANCE START.
-func (c *Console) rebalanceStart(ctx context.Context, _ *input) (*outcome, error) {
-	return c.startMoves(ctx, "every shard has its share already")
-}
-
-// startMoves records what the plan says.
-func (c *Console) startMoves(ctx context.Context, nothing string) (*outcome, error) {
-	snap, err := c.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	moves, err := rebalance.Plan(snap)
-	if err != nil {
-		return nil, topologyError(err)
-	}
-	if len(moves) == 0 {
-		hint := ""
-		switch {
-		case len(snap.Reversible()) > 0:
-			hint = "Groups with moves that can still be reverted are left alone: REBALANCE FINISH ends that."
-		case snap.Busy(""):
-			hint = "Groups whose slots are moving are left alone: SHOW REBALANCE."
-		}
-		return &outcome{notices: notice(nothing+": nothing to move", hint)}, nil
-	}
-	if _, err := c.cfg.Topology.PlanMoves(ctx, moves); err != nil {
-		return nil, topologyError(err)
-	}
-	slots := 0
-	for _, m := range moves {
-		slots += m.Slots.Len()
-	}
-	return &outcome{notices: notice(fmt.Sprintf("%d moves of %d slots are under way", len(moves), slots),
-		"SHOW REBALANCE tells how far they are. Until they are done the schema cannot be changed.")}, nil
 }
 
 // rebalancePause answers REBALANCE PAUSE.
@@ -255,7 +192,7 @@ func (c *Console) drainShard(ctx context.Context, in *input) (*outcome, error) {
 	if _, err := c.cfg.Topology.SetShardState(ctx, shard.ID, topology.Draining); err != nil {
 		return nil, topologyError(err)
 	}
-	out, err := c.startMoves(ctx, fmt.Sprintf("shard %s owns no slots that can move", shard.ID))
+	out, err := c.startMoves(ctx, rebalance.ByCount, fmt.Sprintf("shard %s owns no slots that can move", shard.ID))
 	if err == nil {
 		out.notices = append(out.notices, staying(snap, shard.ID)...)
 	}

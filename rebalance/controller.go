@@ -34,24 +34,37 @@ type Config struct {
 	// keep for that: beyond them it can no longer be; 0 means any number.
 	Reversible time.Duration
 	ReturnLog  int64
+
+	Throttle Throttle // of copies, unless [Controller.SetThrottle] has recorded another one
 }
 
 // Controller drives the moves when it holds the lease. Every proxy runs one.
 type Controller struct {
 	cfg    Config
 	stats  stats
+	pace   pace
 	opened sync.Map // by the id of a move: its target is free of guards, as far as this process knows
 }
 
 type stats struct {
-	leading, cutOvers, givenUp atomic.Int64
+	leading, cutOvers, givenUp, lag               atomic.Int64
+	rowsCopied, bytesCopied, interrupted, stopped atomic.Int64
+	pauses                                        pauses
 }
 
 // Stats are counters since New; Leading is 1 while this process drives the moves.
 type Stats struct {
 	Leading  int64
 	CutOvers int64 // done
-	GivenUp  int64 // cut-overs that were tried and put off
+
+	RowsCopied  int64 // by this process
+	BytesCopied int64
+	Lag         int64 // bytes of log that the target of a move had still to be brought, when last looked
+	Interrupted int64 // steps of moves that failed and are tried again
+	Stopped     int64 // moves that stopped by themselves
+	GivenUp     int64 // cut-overs that were tried and put off
+
+	Pauses Pauses // of the cut-overs that were done
 }
 
 // New checks the configuration. It connects to nothing.
@@ -71,12 +84,16 @@ func New(cfg Config) (*Controller, error) {
 	if cfg.Retry <= 0 {
 		cfg.Retry = 500 * time.Millisecond
 	}
-	return &Controller{cfg: cfg}, nil
+	c := &Controller{cfg: cfg}
+	c.pace.set(cfg.Throttle)
+	return c, nil
 }
 
 // Stats returns the counters.
 func (c *Controller) Stats() Stats {
-	return Stats{Leading: c.stats.leading.Load(), CutOvers: c.stats.cutOvers.Load(), GivenUp: c.stats.givenUp.Load()}
+	return Stats{Leading: c.stats.leading.Load(), CutOvers: c.stats.cutOvers.Load(), GivenUp: c.stats.givenUp.Load(),
+		RowsCopied: c.stats.rowsCopied.Load(), BytesCopied: c.stats.bytesCopied.Load(), Lag: c.stats.lag.Load(),
+		Interrupted: c.stats.interrupted.Load(), Stopped: c.stats.stopped.Load(), Pauses: c.stats.pauses.read()}
 }
 
 // Run drives moves, whenever there are any and this process gets the lease, until ctx ends.
@@ -105,6 +122,11 @@ func (c *Controller) tryToLead(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, leading := errgroup.WithContext(ctx)
+	// owner: tryToLead, which waits; ends when drive has ended or the lease is lost.
+	group.Go(func() error {
+		c.watchThrottle(leading)
+		return nil
+	})
 	// owner: tryToLead, which waits; ends when the lease is lost or drive has ended.
 	group.Go(func() error { return c.cfg.Topology.KeepLeading(leading, term) })
 	// owner: tryToLead, which waits; ends when no move is left or the lease is lost.
@@ -211,11 +233,13 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost) || errors.Is(err, errLater):
 	case errors.As(err, &stopped):
+		c.stats.stopped.Add(1)
 		d.log.Error("move stopped", "state", d.move.State.String(), "problem", stopped.Problem)
 		if _, err := c.cfg.Topology.StopMove(ctx, d.move, stopped.Problem); err != nil {
 			d.log.Warn("record why a move stopped", "error", err)
 		}
 	default:
+		c.stats.interrupted.Add(1)
 		d.log.Warn("move interrupted", "state", d.move.State.String(), "error", err)
 		d.report(ctx, waiting(fmt.Sprintf("trying again after: %v", err)))
 		pause(ctx, c.cfg.Retry)

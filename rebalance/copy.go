@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
@@ -93,15 +94,14 @@ func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicati
 		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
 			return err
 		}
-		var rows int64
+		began, m := time.Now(), &meter{driver: d, said: time.Now()}
 		for _, t := range d.tables {
-			n, err := d.copyTable(ctx, t)
-			if err != nil {
+			if err := d.copyTable(ctx, t, m); err != nil {
 				return fmt.Errorf("table %s: %w", t.name, err)
 			}
-			rows += n
-			d.report(ctx, rowsCopied(rows))
 		}
+		seconds := time.Since(began).Seconds()
+		d.report(ctx, rowsCopied(m.allRows), bytesCopied(m.allBytes), rowRate(float64(m.allRows)/seconds), byteRate(float64(m.allBytes)/seconds))
 		if _, err := tx.Exec(ctx, "INSERT INTO pgring.move_progress (move, term, lsn, slot) VALUES ($1, $2, $3::text::pg_lsn, $4)",
 			d.move.ID, d.term, slot.ConsistentPoint, slot.SlotName); err != nil {
 			return err
@@ -111,27 +111,37 @@ func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicati
 }
 
 // copyTable pipes one table from the source to the target, in the text format, which means the same on every version.
-func (d *driver) copyTable(ctx context.Context, t *table) (rows int64, err error) {
+func (d *driver) copyTable(ctx context.Context, t *table, m *meter) error {
 	reader, writer := io.Pipe()
 	group, ctx := errgroup.WithContext(ctx)
+	m.to = writer
+	before, written := m.allRows, int64(0)
 	// owner: copyTable, which waits; ends with the table or an error on either side.
 	group.Go(func() error {
-		_, err := d.source.PgConn().CopyTo(ctx, writer, "COPY (SELECT "+t.list()+" FROM "+t.sql+" WHERE "+t.moving+") TO STDOUT")
+		_, err := d.source.PgConn().CopyTo(ctx, m.writer(ctx), "COPY (SELECT "+t.list()+" FROM "+t.sql+" WHERE "+t.moving+") TO STDOUT")
+		if err == nil {
+			err = m.flush(ctx)
+		}
 		return errors.Join(err, writer.CloseWithError(err))
 	})
 	// owner: copyTable, which waits; ends with the table or an error on either side.
 	group.Go(func() error {
 		tag, err := d.target.PgConn().CopyFrom(ctx, reader, "COPY "+t.sql+" ("+t.list()+") FROM STDIN")
-		rows = tag.RowsAffected()
+		written = tag.RowsAffected()
 		return errors.Join(err, reader.CloseWithError(err))
 	})
-	return rows, group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if read := m.allRows - before; read != written {
+		return fmt.Errorf("%d rows were read, and %d were written", read, written)
+	}
+	return nil
 }
 
 // estimate tells people what is to be copied.
 func (d *driver) estimate(ctx context.Context) {
 	if rows, bytes, err := estimate(ctx, d.source, d.topology().Current(), &d.move, d.tables); err == nil {
-		_ = bytes // not kept yet
-		d.report(ctx, rowsTotal(rows))
+		d.report(ctx, rowsTotal(rows), bytesTotal(bytes))
 	}
 }

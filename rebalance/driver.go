@@ -183,7 +183,9 @@ func (d *driver) advance(ctx context.Context, next topology.MoveState) error {
 		d.controller.stats.cutOvers.Add(1)
 		d.report(ctx, waiting(""))
 		if !d.closed.IsZero() {
-			d.report(ctx, pauseLasted(time.Since(d.closed)))
+			lasted := time.Since(d.closed)
+			d.controller.stats.pauses.note(lasted)
+			d.report(ctx, pauseLasted(lasted))
 		}
 	case next != topology.MoveCatchingUp && !next.Closed(): // clients wait, or it says why they need not
 		d.report(ctx, waiting(""))

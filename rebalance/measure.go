@@ -108,6 +108,10 @@ func (c *Controller) measureShard(ctx context.Context, snap *topology.Snapshot, 
 	return costs, nil
 }
 
+// leaves are the tables that have the rows of those named in $1, a list: themselves, or their partitions.
+const leaves = `(SELECT relid FROM unnest($1::text[]) t, pg_partition_tree(t::regclass) WHERE isleaf
+	UNION SELECT t::regclass FROM unnest($1::text[]) t WHERE (SELECT relkind FROM pg_class WHERE oid = t::regclass) = 'r') leaves`
+
 // samplePages is how much of a table is read to learn how its bytes are spread over the slots.
 const samplePages = 2000
 
@@ -115,7 +119,7 @@ const samplePages = 2000
 func measureSize(ctx context.Context, conn *pgx.Conn, t *table, costs *ring.Costs) error {
 	var pages, bytes float64
 	err := conn.QueryRow(ctx, `SELECT coalesce(sum(pg_relation_size(relid) / current_setting('block_size')::int), 0)::float8,
-	coalesce(sum(pg_total_relation_size(relid)), 0)::float8 FROM pg_partition_tree($1::text::regclass) WHERE isleaf`, t.sql).Scan(&pages, &bytes)
+	coalesce(sum(pg_total_relation_size(relid)), 0)::float8 FROM `+leaves, []string{t.sql}).Scan(&pages, &bytes)
 	if err != nil || pages == 0 {
 		return err
 	}
@@ -159,7 +163,7 @@ func measureLoad(ctx context.Context, conn *pgx.Conn, tables []*table, m *topolo
 	}
 	count := func() (n float64, err error) {
 		err = conn.QueryRow(ctx, `SELECT coalesce(sum(pg_stat_get_tuples_inserted(relid) + pg_stat_get_tuples_updated(relid) + pg_stat_get_tuples_deleted(relid)), 0)::float8
-FROM unnest($1::text[]) t, pg_partition_tree(t::regclass) WHERE isleaf`, names).Scan(&n)
+FROM `+leaves, names).Scan(&n)
 		return n, err
 	}
 	before, err := count()

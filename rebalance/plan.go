@@ -15,8 +15,9 @@ import (
 // Planned is a move that would be made, with what its source knows of it.
 type Planned struct {
 	topology.Move
-	Rows  int64 // as the planner's statistics estimate; -1: not known
-	Bytes int64 // of the rows with their indexes, likewise
+	Rows  int64         // as the planner's statistics estimate; -1: not known
+	Bytes int64         // of the rows with their indexes, likewise
+	Took  time.Duration // that the copy is expected to take; 0: not known
 }
 
 // Plan lists the moves that would give each active shard what the ring's weights give it, and take everything from the others. It
@@ -83,15 +84,47 @@ func MoveKey(snap *topology.Snapshot, group string, key ring.Key, to ring.ShardI
 // Estimate adds what the sources' statistics tell to planned moves.
 func (c *Controller) Estimate(ctx context.Context, snap *topology.Snapshot, moves []topology.Move) []Planned {
 	planned := make([]Planned, len(moves))
+	perSecond, limit := c.pastRate(ctx)
 	for i, m := range moves {
 		planned[i] = Planned{Move: m, Rows: -1, Bytes: -1}
-		if rows, bytes, err := c.estimate(ctx, snap, m); err == nil {
-			planned[i].Rows, planned[i].Bytes = rows, bytes
-		} else {
+		rows, bytes, err := c.estimate(ctx, snap, m)
+		if err != nil {
 			c.cfg.Log.Debug("estimate a move", "error", err)
+			continue
 		}
+		seconds := float64(bytes) / perSecond
+		if limit.Rows > 0 {
+			seconds = max(seconds, float64(rows)/float64(limit.Rows))
+		}
+		if limit.Bytes > 0 {
+			seconds = max(seconds, float64(bytes)/float64(limit.Bytes))
+		}
+		planned[i].Rows, planned[i].Bytes, planned[i].Took = rows, bytes, time.Duration(seconds*float64(time.Second))
 	}
 	return planned
+}
+
+// usualRate is taken for the bytes that are copied in a second before any copy has been seen.
+const usualRate = 20e6
+
+// pastRate tells how many bytes were copied in a second by the copies that the control database remembers, and what bounds them now.
+func (c *Controller) pastRate(ctx context.Context) (float64, Throttle) {
+	conn, err := c.cfg.Control(ctx)
+	if err != nil {
+		return usualRate, c.cfg.Throttle
+	}
+	defer hangUp(ctx, conn)
+	limit, err := c.readThrottle(ctx, conn)
+	if err != nil {
+		return usualRate, c.cfg.Throttle
+	}
+	var rate *float64
+	err = conn.QueryRow(ctx, `SELECT (sum(bytes_copied) / nullif(sum(bytes_copied / bytes_per_s), 0))::float8
+FROM pgring.moves WHERE bytes_per_s > 0 AND bytes_copied > 1000000`).Scan(&rate)
+	if err != nil || rate == nil {
+		return usualRate, limit
+	}
+	return *rate, limit
 }
 
 func (c *Controller) estimate(ctx context.Context, snap *topology.Snapshot, m topology.Move) (rows, bytes int64, err error) {
@@ -118,7 +151,7 @@ func estimate(ctx context.Context, conn *pgx.Conn, snap *topology.Snapshot, m *t
 	for _, t := range tables {
 		var all, size float64
 		err := conn.QueryRow(ctx, `SELECT coalesce(sum(greatest(reltuples, 0)), 0)::float8, coalesce(sum(pg_total_relation_size(relid)), 0)::float8
-FROM pg_partition_tree($1::text::regclass) JOIN pg_class c ON c.oid = relid WHERE isleaf`, t.sql).Scan(&all, &size)
+FROM `+leaves+` JOIN pg_class c ON c.oid = relid`, []string{t.sql}).Scan(&all, &size)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -150,63 +183,4 @@ func expectedRows(ctx context.Context, conn *pgx.Conn, t *table) (float64, error
 		return 0, fmt.Errorf("read a plan of the server: %w", err)
 	}
 	return plans[0].Plan.Rows, nil
-}
-
-// Status is one move as SHOW REBALANCE tells it.
-type Status struct {
-	ID          int64
-	Group       string
-	From, To    ring.ShardID
-	Slots       int
-	State       topology.MoveState
-	Paused      bool
-	Reverted    bool   // source and target have changed places since it was planned
-	WaitingFor  string // for what, if it does; why it stopped, if it has
-	Stopped     bool
-	RowsCopied  int64
-	RowsTotal   *int64     // an estimate
-	Applied     int64      // changes made while it was copied and since
-	LagBytes    *int64     // of the source's log; of a reversible move, of the target's
-	LogBytes    *int64     // that the target keeps for the way back of a reversible move
-	PauseMillis *float64   // how long writes to its slots were held back by the cut-over that succeeded
-	Until       *time.Time // a reversible move can be reverted
-	Created     time.Time
-	Changed     time.Time
-	Finished    *time.Time
-}
-
-// Statuses reads the moves that are not finished, and the finished ones of the last week, oldest first.
-func (c *Controller) Statuses(ctx context.Context) ([]Status, error) {
-	conn, err := c.cfg.Control(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the control database: %w", err)
-	}
-	defer hangUp(ctx, conn)
-	rows, err := conn.Query(ctx, `SELECT id, group_name, source, target, slots, state, paused, problem, waiting_for, rows_copied, rows_total, applied,
-	lag_bytes, pause_ms, created, changed, finished, reverted, CASE state WHEN 'reversible' THEN reversible_until END,
-	CASE state WHEN 'reversible' THEN log_bytes END FROM pgring.moves WHERE finished IS NULL OR finished > now() - interval '7 days' ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("read pgring.moves: %w", err)
-	}
-	defer rows.Close()
-	var all []Status
-	for rows.Next() {
-		var s Status
-		var slots, state, problem string
-		if err := rows.Scan(&s.ID, &s.Group, (*string)(&s.From), (*string)(&s.To), &slots, &state, &s.Paused, &problem, &s.WaitingFor, &s.RowsCopied,
-			&s.RowsTotal, &s.Applied, &s.LagBytes, &s.PauseMillis, &s.Created, &s.Changed, &s.Finished,
-			&s.Reverted, &s.Until, &s.LogBytes); err != nil {
-			return nil, fmt.Errorf("read pgring.moves: %w", err)
-		}
-		set, err := ring.ParseSlotSet(slots)
-		if err != nil {
-			return nil, err
-		}
-		s.Slots, s.State = set.Len(), topology.ParseMoveState(state)
-		if problem != "" {
-			s.Stopped, s.WaitingFor = true, problem
-		}
-		all = append(all, s)
-	}
-	return all, rows.Err()
 }

@@ -74,7 +74,7 @@ CREATE TABLE pgring.proxies (
 	epoch       bigint NOT NULL
 );
 COMMENT ON COLUMN pgring.proxies.epoch IS 'the epoch this proxy plans with; it lives until lease_until by this server''s clock';
-`, addMoves, allowNoWeight, addReverting}
+`, addMoves, allowNoWeight, addReverting, addProgress}
 }
 
 // migrate brings schema pgring to the present version. The caller's transaction holds the advisory lock, so that every step is

@@ -49,3 +49,10 @@ const addReverting = `
 ALTER TABLE pgring.moves ADD reverted boolean NOT NULL DEFAULT false, ADD reversible_until timestamptz, ADD log_bytes bigint;
 COMMENT ON COLUMN pgring.moves.reverted IS 'source and target have changed places since the move was planned';
 `
+
+// addProgress is version 5: how quick copies are, and how quick they may be.
+const addProgress = `
+ALTER TABLE pgring.moves ADD bytes_total bigint, ADD bytes_copied bigint NOT NULL DEFAULT 0, ADD rows_per_s double precision, ADD bytes_per_s double precision;
+ALTER TABLE pgring.controller ADD throttle text;
+COMMENT ON COLUMN pgring.controller.throttle IS 'what REBALANCE THROTTLE has set, as JSON; NULL: the configuration holds';
+`

@@ -62,6 +62,9 @@ func (s MoveState) Finished() bool { return s == MoveDone || s == MoveCancelled 
 // Closed reports whether proxies hold writes to the move's slots back.
 func (s MoveState) Closed() bool { return s == MoveFreezing || s == MoveSwitched }
 
+// Copies reports whether rows are copied, or are going to be.
+func (s MoveState) Copies() bool { return s >= MovePlanned && s <= MoveCopying }
+
 // CanCancel reports whether the move can still be undone: the map has not been switched. Of a reverted one it is the reverting that
 // is.
 func (s MoveState) CanCancel() bool { return s >= MovePlanned && s <= MoveFreezing }

@@ -81,7 +81,7 @@ func TestFourProxiesStartingAtOnceMakeOneCluster(t *testing.T) {
 			t.Errorf("the proxies see %v", ids)
 		}
 	}
-	if n := c.count(t, "s1", "SELECT count(*) FROM pgring.migrations"); n != 4 {
+	if n := c.count(t, "s1", "SELECT count(*) FROM pgring.migrations"); n != 5 {
 		t.Errorf("%d migrations recorded", n)
 	}
 }

@@ -142,6 +142,15 @@ type Control struct {
 type Rebalance struct {
 	Reversible Duration `yaml:"reversible" default:"10m" restart:"true" doc:"How long REBALANCE REVERT can send moved slots back without a copy; meanwhile the old shard keeps their rows and follows. 0 = never."`
 	ReturnLog  Size     `yaml:"return_log" default:"10GiB" min:"16MiB" max:"1TiB" restart:"true" doc:"A shard keeps no more log than this for it: a move that would need more is no longer reversible."`
+	Throttle   Throttle `yaml:"throttle" doc:"What copies of rows may take from the servers; REBALANCE THROTTLE on the console changes it at once."`
+}
+
+// Throttle is the section rebalance.throttle.
+type Throttle struct {
+	Rows   Rate     `yaml:"rows" default:"0/s" restart:"true" doc:"Rows that all copies together take in a second; 0/s = any number."`
+	Bytes  Size     `yaml:"bytes" default:"0" restart:"true" doc:"Bytes that all copies together take in a second; 0 = any number."`
+	Active int      `yaml:"active_sessions" default:"0" min:"0" max:"100000" restart:"true" doc:"Copies stand still while more sessions are at work on source or target; 0 = however many."`
+	Lag    Duration `yaml:"max_replication_lag" default:"0s" restart:"true" doc:"Copies stand still while a standby of source or target is further behind; 0 = however far."`
 }
 
 // Observe is the section observe.

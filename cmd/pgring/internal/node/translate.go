@@ -11,6 +11,7 @@ import (
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
@@ -33,6 +34,15 @@ func wish(cfg *config.Config) topology.Wish {
 		w.Tables = append(w.Tables, tableWish(cfg, t, layouts[cfg.GroupOf(t)]))
 	}
 	return w
+}
+
+// throttle is what the file says of copies.
+func throttle(t config.Throttle) rebalance.Throttle {
+	bounds := rebalance.Throttle{Bytes: int64(t.Bytes), Active: t.Active, Lag: t.Lag.Std()}
+	if t.Rows.Events > 0 && t.Rows.Per > 0 {
+		bounds.Rows = max(int64(float64(t.Rows.Events)/t.Rows.Per.Seconds()), 1)
+	}
+	return bounds
 }
 
 func tableWish(cfg *config.Config, t config.Table, layout topology.Layout) topology.TableWish {
