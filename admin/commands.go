@@ -12,6 +12,7 @@ func commandTable() []command {
 	all = append(all, actCommands()...)
 	all = append(all, rebalanceCommands()...)
 	all = append(all, throttleCommands()...)
+	all = append(all, verifyCommands()...)
 	all = append(all, keyCommands()...)
 	all = append(all, sagaCommands()...)
 	return append(all, command{

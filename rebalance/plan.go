@@ -150,7 +150,7 @@ func estimate(ctx context.Context, conn *pgx.Conn, snap *topology.Snapshot, m *t
 	}
 	for _, t := range tables {
 		var all, size float64
-		err := conn.QueryRow(ctx, `SELECT coalesce(sum(greatest(reltuples, 0)), 0)::float8, coalesce(sum(pg_total_relation_size(relid)), 0)::float8
+		err := conn.QueryRow(ctx, `SELECT coalesce(sum(CASE WHEN reltuples >= 0 THEN reltuples ELSE pg_stat_get_live_tuples(relid) END), 0)::float8, coalesce(sum(pg_total_relation_size(relid)), 0)::float8
 FROM `+leaves+` JOIN pg_class c ON c.oid = relid`, []string{t.sql}).Scan(&all, &size)
 		if err != nil {
 			return 0, 0, err

@@ -47,7 +47,7 @@ tables: [{name: orders, shard_key: [customer_id], colocate: custmers}]
 `
 
 func TestHelpTexts(t *testing.T) {
-	for _, command := range []string{"demo", "check", "sql", "route", "saga list", "saga verify"} {
+	for _, command := range []string{"demo", "check", "sql", "route", "saga list", "saga verify", "rebalance", "rebalance status", "rebalance verify"} {
 		out, _, err := execute(t, append(strings.Fields(command), "--help")...)
 		if err != nil {
 			t.Fatal(err)

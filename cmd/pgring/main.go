@@ -65,7 +65,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(), demoCommand(), benchCommand(), checkCommand(), sqlCommand(), routeCommand(), sagaCommand(), configCommand(), hashPasswordCommand(), versionCommand(), exitCodesTopic())
+	cmd.AddCommand(serveCommand(), demoCommand(), benchCommand(), checkCommand(), sqlCommand(), routeCommand(), rebalanceCommand(), sagaCommand(), configCommand(), hashPasswordCommand(), versionCommand(), exitCodesTopic())
 	return cmd
 }
 

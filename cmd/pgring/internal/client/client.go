@@ -35,30 +35,59 @@ const DefaultAddress = "127.0.0.1:6432"
 // Ask sends statements to the console and writes what it answers: results to Stdout, notices to Stderr. It returns how many rows
 // that was.
 func (c Console) Ask(ctx context.Context, sql string) (rows int, err error) {
+	err = c.with(ctx, func(conn *pgconn.PgConn) error {
+		answers := conn.Exec(ctx, sql)
+		for answers.NextResult() {
+			n, err := c.write(answers.ResultReader())
+			if err != nil {
+				return errors.Join(Explain(err), ignoreRefusal(answers.Close()))
+			}
+			rows += n
+		}
+		return Explain(answers.Close())
+	})
+	return rows, err
+}
+
+// Rows sends one statement to the console and returns the rows that it answers, by the names of their columns; NULL is "".
+func (c Console) Rows(ctx context.Context, sql string) (rows []map[string]string, err error) {
+	err = c.with(ctx, func(conn *pgconn.PgConn) error {
+		results, err := conn.Exec(ctx, sql).ReadAll()
+		if err != nil {
+			return Explain(err)
+		}
+		for _, result := range results {
+			for _, values := range result.Rows {
+				row := map[string]string{}
+				for i, value := range values {
+					row[result.FieldDescriptions[i].Name] = string(value)
+				}
+				rows = append(rows, row)
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// with connects for the time of the call.
+func (c Console) with(ctx context.Context, do func(*pgconn.PgConn) error) error {
 	cfg, err := c.connection()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	dialing, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(dialing, cfg)
 	if err != nil {
-		return 0, c.explainConnect(cfg, err)
+		return c.explainConnect(cfg, err)
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = conn.Close(closing) // the answer is here already
 	}()
-	answers := conn.Exec(ctx, sql)
-	for answers.NextResult() {
-		n, err := c.write(answers.ResultReader())
-		if err != nil {
-			return rows, errors.Join(Explain(err), ignoreRefusal(answers.Close()))
-		}
-		rows += n
-	}
-	return rows, Explain(answers.Close())
+	return do(conn)
 }
 
 // ignoreRefusal drops the server's error that was told already.
