@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -220,27 +222,42 @@ func TestGatherWithBinaryValuesOfADriver(t *testing.T) {
 	}
 }
 
+// TestGatherStreamsWithLittleMemory reads rows of four shards in order, PGRING_GATHER_ROWS of them or 80,000. As long as the client
+// reads nothing, the shards cannot write.
 func TestGatherStreamsWithLittleMemory(t *testing.T) {
-	c := start(t, options{})
+	total := 80_000
+	if text := os.Getenv("PGRING_GATHER_ROWS"); text != "" {
+		var err error
+		total, err = strconv.Atoi(text)
+		must(t, err)
+	}
+	c := start(t, options{shards: 4})
 	for i, s := range c.servers {
-		s.Exec(t, fmt.Sprintf("INSERT INTO notes SELECT %d, n, repeat('x', 1000) FROM generate_series(1, 20000) n", c.keys(3)[i]))
+		s.Exec(t, fmt.Sprintf("INSERT INTO notes SELECT %d, n, repeat('x', 1000) FROM generate_series(1, %d) n", c.keys(4)[i], total/4))
 	}
 	conn := c.connect()
 	peak := watchMemory(t)
 	rows := conn.PgConn().Exec(background, "SELECT n, body FROM notes ORDER BY n, user_id")
+	for _, s := range c.servers {
+		waitFor(t, "the shard to wait for its reader", func() bool {
+			return pgtest.One[bool](t, s, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND query LIKE 'SELECT n, body%')")
+		})
+	}
 	n := 0
 	for rows.NextResult() {
 		for result := rows.ResultReader(); result.NextRow(); n++ {
-			if got, want := string(result.Values()[0]), fmt.Sprint(n/3+1); got != want {
+			if got, want := string(result.Values()[0]), fmt.Sprint(n/4+1); got != want {
 				t.Fatalf("row %d has n = %s, want %s", n, got, want)
 			}
 		}
 	}
 	must(t, rows.Close())
-	if n != 60000 {
+	if n != total {
 		t.Fatalf("%d rows", n)
 	}
-	if grown := peak(); grown > 20<<20 {
+	grown := peak()
+	t.Logf("%d rows: the heap grew by %d KiB", n, grown>>10)
+	if grown > 20<<20 {
 		t.Fatalf("the heap grew by %d MiB", grown>>20)
 	}
 }
