@@ -25,8 +25,9 @@ type spread struct {
 	returned bool     // Split: it has answered with rows
 	write    *writing // Split: it is on one shard, and its undoing is derived
 
-	rewritten bool // text is not the client's, but made of what queries have returned
-	filled    bool // text has shard keys that the client left to the session
+	style     style // Staged: how values are written
+	rewritten bool  // text is not the client's, but made of what queries have returned
+	filled    bool  // text has shard keys that the client left to the session
 }
 
 // broadcast runs the statement on all its shards, on all or none of them where PostgreSQL can.

@@ -34,8 +34,10 @@ type pull struct {
 	final   *participant
 	sources []*shardRows
 	fields  []byte // the RowDescription that the client's text has over the tables themselves
-	own     bool   // the transaction on the final server is for this statement only
-	over    bool   // the sources have come to their end
+	style   style
+	inline  bool // the rows become constants of the statement
+	own     bool // the transaction on the final server is for this statement only
+	over    bool // the sources have come to their end
 	rows    int64
 	bytes   int64
 }
@@ -53,7 +55,12 @@ func (c *session) pull(ctx context.Context, g *pull) error {
 		c.abortGather(ctx, g.sources)
 		return c.failPull(g, err)
 	}
-	err := c.copyRows(ctx, g)
+	var err error
+	if g.inline {
+		err = c.takeRows(ctx, g)
+	} else {
+		err = c.copyRows(ctx, g)
+	}
 	if err == nil && c.watch.interrupts.Load() != interrupts {
 		err = errInterrupted()
 	}
@@ -133,7 +140,10 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 			return err
 		}
 	}
-	g.final.scratch = !g.own
+	if err := g.choose(); err != nil {
+		return err
+	}
+	g.final.scratch = !g.own && !g.inline
 	oids, err := g.final.types.parameters(g.oids, g.final.shard)
 	if err != nil {
 		return err
@@ -153,11 +163,15 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 			return err
 		}
 	}
-	if _, err := g.final.run(g.plan.Copy.Create); err != nil {
-		return noTable(err)
-	}
-	if err := g.check(); err != nil {
-		return err
+	results := int16(0)
+	if !g.inline {
+		results = 1
+		if _, err := g.final.run(g.plan.Copy.Create); err != nil {
+			return noTable(err)
+		}
+		if err := g.check(); err != nil {
+			return err
+		}
 	}
 	for _, part := range g.plan.Parts {
 		s := &shardRows{session: c, part: c.participant(part.Shard), extended: true, limit: c.policy.MessageLimit}
@@ -165,7 +179,7 @@ func (c *session) preparePull(ctx context.Context, g *pull) error {
 			return err
 		}
 		g.sources = append(g.sources, s)
-		if err := s.start(&gathering{text: part.SQL, bind: binaryRows(g.bind)}); err != nil {
+		if err := s.start(&gathering{text: part.SQL, bind: resultsIn(results, g.bind)}); err != nil {
 			return err
 		}
 	}
@@ -216,13 +230,13 @@ func (g *pull) outsideBlock() error {
 	return &pgwire.Error{Code: "25P01", Message: "DECLARE CURSOR can only be used in transaction blocks"}
 }
 
-// binaryRows is a Bind with the client's parameters that asks for binary results.
-func binaryRows(client *bindMessage) *bindMessage {
+// resultsIn is a Bind with the client's parameters that asks for all results in one format.
+func resultsIn(format int16, client *bindMessage) *bindMessage {
 	rest := []byte{0, 0, 0, 0} // no formats, no parameters
 	if client != nil {
 		rest = slices.Clone(client.rest[:len(client.rest)-len(client.results)])
 	}
-	return &bindMessage{rest: append(rest, 0, 1, 0, 1)}
+	return &bindMessage{rest: append(rest, 0, 1, 0, byte(format))}
 }
 
 // noTable explains why the temporary table could not be made.
@@ -430,6 +444,7 @@ func (c *session) endPull(g *pull, answered bool) {
 	}
 	var err error
 	switch {
+	case g.inline:
 	case g.own && answered:
 		_, err = g.final.run("COMMIT")
 	case g.own:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pgring/pgring/pgwire"
@@ -58,6 +59,9 @@ func (c *session) describeStaged(ctx context.Context, s *spread) error {
 		return err
 	}
 	c.turn.part = nil
+	if s.style, err = p.style(); err != nil {
+		return c.reject(err)
+	}
 	oids, err := p.types.parameters(s.oids, p.shard)
 	if err != nil {
 		return c.reject(err)
@@ -159,7 +163,7 @@ func (c *session) answerStage(ctx context.Context, s *spread, sql string) (route
 	if err != nil {
 		return none, err
 	}
-	return c.stageResult(ctx, kept)
+	return c.stageResult(ctx, s.style, kept)
 }
 
 func errStageTooLarge(limit int) error {
@@ -219,7 +223,7 @@ func (c *session) relayStageError(k *kept) error {
 }
 
 // stageResult reads what was kept and asks for the names of the columns' types.
-func (c *session) stageResult(ctx context.Context, k *kept) (router.StageResult, error) {
+func (c *session) stageResult(ctx context.Context, style style, k *kept) (router.StageResult, error) {
 	var r router.StageResult
 	var names []string
 	for frame := range k.frames() {
@@ -227,7 +231,7 @@ func (c *session) stageResult(ctx context.Context, k *kept) (router.StageResult,
 		case pgwire.RowDescription:
 			fields, _ := pgwire.ParseRowDescription(frame)
 			for _, f := range fields {
-				if err := c.fitsText(f.Type); err != nil {
+				if err := style.fitsText(f.Type); err != nil {
 					return r, c.reject(err)
 				}
 				r.Names, r.OIDs = append(r.Names, f.Name), append(r.OIDs, f.Type)
@@ -266,15 +270,36 @@ func addRow(r *router.StageResult, body pgwire.Body) {
 	r.Rows, r.Nulls = append(r.Rows, row), append(r.Nulls, nulls)
 }
 
+// style is how a server writes values as text in the open transaction.
+type style struct {
+	readOnly bool
+	dates    bool // in a form that may be read as another value
+	floats   bool // without their last digits
+}
+
+// style asks the server: SET LOCAL may have changed it.
+func (p *participant) style() (style, error) {
+	out, err := p.run("SELECT pg_catalog.current_setting('transaction_read_only'), pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('extra_float_digits')")
+	if err != nil {
+		return style{}, err
+	}
+	digits, err := strconv.Atoi(out.row[2])
+	return style{readOnly: out.row[0] == "on", dates: !strings.HasPrefix(out.row[1], "ISO"), floats: digits < 1}, err
+}
+
 // fitsText refuses types whose values, written as text and read again, may be others.
-func (c *session) fitsText(oid uint32) error {
-	const float4, float8, float4s, float8s, record, records, box, boxes = 700, 701, 1021, 1022, 2249, 2287, 603, 1020
+func (s style) fitsText(oid uint32) error {
+	const float4, float8, float4s, float8s, record, records, box, boxes, dates, timestamps, timestamptzs = 700, 701, 1021, 1022, 2249, 2287, 603, 1020, 1182, 1115, 1185
 	switch oid {
 	case record, records, box, boxes:
 		return errUnsupported("a query in the statement returns rows or boxes", "")
 	case float4, float8, float4s, float8s:
-		if _, set := c.state.settings.Lookup("extra_float_digits"); set {
-			return errUnsupported("floats cannot be moved between shards with extra_float_digits set", "RESET extra_float_digits.")
+		if s.floats {
+			return errUnsupported("floats cannot be moved between shards with extra_float_digits below 1", "RESET extra_float_digits.")
+		}
+	case dates, timestamps, timestamptzs, 1082, 1114, 1184:
+		if s.dates {
+			return errUnsupported("dates and times cannot be moved between shards with DateStyle set", "SET DateStyle TO ISO.")
 		}
 	}
 	return nil

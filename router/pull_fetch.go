@@ -214,8 +214,8 @@ func (p *pull) createParts() string {
 }
 
 // relation is the text that stands for a relation in the final statement: its
-// rows there, those copied, or both.
-func (p *pull) relation(i int, here, copied bool) string {
+// rows there, those copied, or both. from is what has those copied.
+func (p *pull) relation(i int, here, copied bool, from string) string {
 	f := &p.fetches[i]
 	if !copied && !f.combined {
 		if f.only {
@@ -240,7 +240,7 @@ func (p *pull) relation(i int, here, copied bool) string {
 	if len(f.columns) == 0 {
 		own, theirs = []string{"1 AS pgring_row"}, []string{"1 AS pgring_row"}
 	}
-	text := "SELECT " + strings.Join(theirs, ", ") + " FROM pg_temp." + pullTable + " WHERE k OPERATOR(pg_catalog.=) " + strconv.Itoa(i)
+	text := "SELECT " + strings.Join(theirs, ", ") + " FROM " + from
 	if here {
 		text = f.rows(strings.Join(own, ", "), wanted{plain: true}) + " UNION ALL " + text
 	}

@@ -3,6 +3,7 @@ package router
 import (
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pgring/pgring/ring"
@@ -17,6 +18,9 @@ type Copy struct {
 	Drop   string
 	Check  bool   // SQL must be described as the client's text is
 	Look   string // what to ask for errors first, as PostgreSQL looks at it only when it runs; empty: the client's text
+
+	pull        *pull
+	here, there []bool // of each fetch: the final shard has rows, others have
 }
 
 // pull plans the statement by copying rows to one shard.
@@ -47,18 +51,45 @@ func (p *planner) pull() *Refusal {
 			asked[shard] = append(asked[shard], i)
 		}
 	}
-	text := pl.text
-	for _, m := range pl.marks {
-		text = strings.Replace(text, m.name, pl.relation(m.fetch, here[m.fetch], there[m.fetch]), 1)
-	}
-	p.plan.Kind, p.plan.Shard, p.plan.SQL = Pull, final, pl.around.before+text+pl.around.after
+	copied := &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable,
+		Look: pl.around.look, Check: pl.combined, pull: pl, here: here, there: there}
+	p.plan.Kind, p.plan.Shard, p.plan.Copy = Pull, final, copied
+	p.plan.SQL = copied.statement(func(fetch int) string {
+		return "pg_temp." + pullTable + " WHERE k OPERATOR(pg_catalog.=) " + strconv.Itoa(fetch)
+	})
 	for shard, list := range asked {
 		p.plan.Parts = append(p.plan.Parts, Part{Shard: shard, SQL: pl.source(list, want)})
 	}
 	slices.SortFunc(p.plan.Parts, func(a, b Part) int { return strings.Compare(string(a.Shard), string(b.Shard)) })
-	p.plan.Copy = &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable,
-		Look: pl.around.look, Check: pl.combined}
 	return nil
+}
+
+// statement is the final statement. from names what has the rows copied of a fetch.
+func (c *Copy) statement(from func(fetch int) string) string {
+	text := c.pull.text
+	for _, m := range c.pull.marks {
+		text = strings.Replace(text, m.name, c.pull.relation(m.fetch, c.here[m.fetch], c.there[m.fetch], from(m.fetch)), 1)
+	}
+	return c.pull.around.before + text + c.pull.around.after
+}
+
+// WithRows is the final statement with the rows of all Parts in it, for where no table can be made. They are the Parts' results as text.
+func (c *Copy) WithRows(rows *StageResult) string {
+	return c.statement(func(fetch int) string {
+		f, k := &c.pull.fetches[fetch], strconv.Itoa(fetch)
+		own := StageResult{Types: append([]string{"pg_catalog.int2"}, rows.Types[f.first:f.first+len(f.columns)]...)}
+		names := "k"
+		for i := range f.columns {
+			names += ", c" + strconv.Itoa(f.first+i)
+		}
+		for i, row := range rows.Rows {
+			if row[0] == k {
+				own.Rows = append(own.Rows, append([]string{k}, row[f.first:f.first+len(f.columns)]...))
+				own.Nulls = append(own.Nulls, append([]bool{false}, rows.Nulls[i][f.first:f.first+len(f.columns)]...))
+			}
+		}
+		return "(" + own.rows(nil) + ") AS pgring_rows (" + names + ")"
+	})
 }
 
 // maxPullKeys bounds the keys that are written into a text.

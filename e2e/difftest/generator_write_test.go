@@ -105,7 +105,7 @@ func (g *generator) insert() *tree {
 		}
 		rows.parts = append(rows.parts, row)
 	}
-	return of("", "INSERT INTO %s (%s) VALUES %s%s%s", t.name+" AS w", strings.Join(names, ", "), rows, g.onConflict(t), g.returning(t))
+	return of("", "INSERT INTO %s (%s) VALUES %s%s%s", t.name+" AS w", strings.Join(names, ", "), rows, g.onConflict(t), g.returning(t, &tree{}))
 }
 
 // cell is a value of a row: a constant, DEFAULT, or an expression of constants.
@@ -133,11 +133,16 @@ func (g *generator) onConflict(t target) *tree {
 	return of("", " ON CONFLICT (%s) DO UPDATE SET %s = %s", t.primary, c.name, pick(g, any("excluded."+c.name), any(g.constant(c.class)), any("w."+c.name))).maybe()
 }
 
-func (g *generator) returning(t target) *tree {
+// returning has columns of the row itself only: which rows it was joined with first is free.
+func (g *generator) returning(t target, from *tree) *tree {
 	if !g.chance(35) {
 		return &tree{}
 	}
-	return of("", " RETURNING %s", pick(g, "*", "w."+t.key, t.key+" AS k, "+pick(g, t.columns...).name, "(SELECT count(*) FROM "+g.table().name+")")).maybe()
+	all := "*"
+	if len(from.parts) > 0 {
+		all = "w.*"
+	}
+	return of("", " RETURNING %s", pick(g, all, "w."+t.key, "w."+t.key+" AS k, w."+pick(g, t.columns...).name, "(SELECT count(*) FROM "+g.table().name+")")).maybe()
 }
 
 func (g *generator) insertSelect() *tree {
@@ -185,7 +190,7 @@ func (g *generator) update() *tree {
 		sets.parts = append(sets.parts, set)
 	}
 	from, where := g.narrowed(s, " FROM ")
-	return of("", "UPDATE %s w SET %s%s%s%s", t.name, sets, from, where, g.returning(t))
+	return of("", "UPDATE %s w SET %s%s%s%s", t.name, sets, from, where, g.returning(t, from))
 }
 
 // assigned is a value that the row itself decides, so that it does not matter which row of a join comes first.
@@ -210,7 +215,7 @@ func (g *generator) updateByWith() *tree {
 	}
 	where := of("", " AND %s", g.condition(scope{t.visible()}, 1)).maybe()
 	return of("", "WITH c AS (%s) UPDATE %s w SET %s = (SELECT max(c1) FROM c%s) WHERE true%s%s", g.query(nil, 1, 1).tree, t.name, name,
-		pick(g, "", " WHERE c1 > w."+name), where, g.returning(t))
+		pick(g, "", " WHERE c1 > w."+name), where, g.returning(t, &tree{}))
 }
 
 // merge updates or deletes what it finds, and inserts what it does not.
@@ -260,7 +265,7 @@ func (g *generator) narrowed(s scope, word string) (from, where *tree) {
 func (g *generator) delete() *tree {
 	t := g.written()
 	from, where := g.narrowed(scope{t.visible()}, " USING ")
-	return of("", "DELETE FROM %s w%s%s%s", t.name, from, where, g.returning(t))
+	return of("", "DELETE FROM %s w%s%s%s", t.name, from, where, g.returning(t, from))
 }
 
 // writeInWith reads what a write in WITH returns.

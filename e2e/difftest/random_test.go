@@ -39,7 +39,11 @@ func TestRandomStatementsAnswerAsPostgres(t *testing.T) {
 	t.Logf("%s=%d", seedVariable, seed)
 	tally := newTally()
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && tally.wrongs < mostWrong; seed++ {
+		before := tally.statements
 		l.tryRandom(t, seed, tally)
+		if tally.statements/5000 > before/5000 {
+			t.Log(tally)
+		}
 	}
 	t.Log(tally)
 	if tally.statements == 0 || tally.verdicts[equal] == 0 {
