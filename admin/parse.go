@@ -40,8 +40,11 @@ func (c *command) shows() bool { return strings.HasPrefix(c.name, "SHOW ") || c.
 
 // tag is the command tag of the answer (PostgreSQL manual, "CommandComplete").
 func (c *command) tag() string {
-	if c.shows() {
+	switch {
+	case c.shows():
 		return "SHOW"
+	case c.name == "MOVE KEY":
+		return "MOVED KEY" // libpq wants a number behind the word MOVE
 	}
 	return c.name
 }

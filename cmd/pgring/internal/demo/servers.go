@@ -64,6 +64,7 @@ func (s *server) setUp(ctx context.Context) error {
 			{"SELECT FROM pg_roles WHERE rolname = 'pgring'", "CREATE ROLE pgring LOGIN REPLICATION PASSWORD 'pgring' IN ROLE app"},
 			{"SELECT FROM pg_database WHERE datname = '" + database + "'", "CREATE DATABASE " + database + " OWNER app"},
 			{"SELECT WHERE has_database_privilege('pgring', '" + database + "', 'CREATE')", "GRANT CREATE ON DATABASE " + database + " TO pgring"},
+			{"SELECT WHERE has_parameter_privilege('pgring', 'session_replication_role', 'SET')", "GRANT SET ON PARAMETER session_replication_role TO pgring"}, // moves of slots
 		} {
 			var exists bool
 			if err := conn.QueryRow(ctx, "SELECT EXISTS ("+step.exists+")").Scan(&exists); err != nil {
