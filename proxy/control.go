@@ -69,7 +69,7 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 	case router.Discard:
 		return c.discard(ctx, stmt)
 	case router.Prepare:
-		return c.sqlPrepare(stmt, text)
+		return c.sqlPrepare(ctx, stmt, text)
 	case router.Deallocate, router.DeallocateAll:
 		return c.sqlDeallocate(stmt)
 	case router.Execute:

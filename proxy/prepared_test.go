@@ -415,6 +415,7 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"duplicate", "Q PREPARE q AS SELECT 5 | Q PREPARE q AS SELECT 6 | Q EXECUTE q"},
 		{"name of the protocol's", "P q SELECT name FROM users WHERE id = $1 | S | Q EXECUTE q ({b}) | Q DEALLOCATE q | B . q {b} | E . | S"},
 		{"name of SQL's", "Q PREPARE q (bigint) AS SELECT name FROM users WHERE id = $1 | B . q {b} | DP . | E . | S | DS q | S | CS q | S | Q EXECUTE q (1)"},
+		{"wrong", "Q PREPARE q AS SELECT wrong FROM users WHERE id = $1 | Q PREPARE q (int) AS SELECT 6 + $1 | Q EXECUTE q (1) | Q BEGIN | Q PREPARE r AS SELECT name FROM users WHERE id = $1 AND missing($1) | Q ROLLBACK | Q BEGIN | Q PREPARE r AS SELECT avg(age) FROM users | Q EXECUTE r | Q COMMIT | P . PREPARE s AS SELECT age FROM missing | B . . | E . | S"},
 		{"folding", "Q PREPARE Q AS SELECT 5 | Q EXECUTE q | Q DEALLOCATE \"Q\" | Q DEALLOCATE Q"},
 		{"all", "P a SELECT 1 | S | Q PREPARE b AS SELECT 2 | Q DEALLOCATE ALL | B . a | S | Q EXECUTE b"},
 		{"in the extended protocol", "P . PREPARE q AS SELECT 5 | B . . | E . | S | P . EXECUTE q | DS . | B . . | DP . | E . | S | P . DEALLOCATE q | B . . | E . | S"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
@@ -21,7 +22,7 @@ var typeOIDs = map[string]uint32{
 }
 
 // sqlPrepare is PREPARE: it defines a statement in the name space that the protocol's prepared statements share.
-func (c *session) sqlPrepare(stmt *router.Statement, text string) error {
+func (c *session) sqlPrepare(ctx context.Context, stmt *router.Statement, text string) error {
 	if c.statements[stmt.Name] != nil {
 		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: fmt.Sprintf("prepared statement %q already exists", stmt.Name)})
 	}
@@ -41,8 +42,39 @@ func (c *session) sqlPrepare(stmt *router.Statement, text string) error {
 		return c.reject(r)
 	}
 	s := &statement{shared: c.intern([]byte(preparedText(stmt, text)), oids)}
+	if err := c.lookAt(ctx, stmt, s, text); err != nil {
+		c.srv.interned.release(s.shared)
+		return c.reject(err)
+	}
 	c.set(stmt.Name, s)
 	return c.replyTag("PREPARE")
+}
+
+// lookAt has a server look at the statement of PREPARE, whose errors have their positions in the client's text.
+func (c *session) lookAt(ctx context.Context, stmt *router.Statement, s *statement, text string) error {
+	if c.isLocal(stmt.Inner) || s.shared.valid.Load() {
+		return nil
+	}
+	p, err := c.describer(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.turn.part = nil
+	if p.unsynced && !c.unit.open { // its BEGIN
+		if err := p.sync(); err != nil {
+			return err
+		}
+	}
+	oids, err := p.types.parameters(s.shared.oids, p.shard)
+	if err != nil {
+		return err
+	}
+	before := text[:max(strings.LastIndex(text, stmt.InnerText), 0)]
+	_, err = p.inspect(strings.Repeat(" ", utf8.RuneCountInString(before))+s.shared.text, oids)
+	return err
 }
 
 // preparedText is what PREPARE prepares, with the comments behind it: one of them may say how a write is undone.
