@@ -31,6 +31,8 @@ func (c *session) isLocal(stmt *router.Statement) bool {
 		return c.tx.implicit || c.sole() == nil
 	case router.Set:
 		return !isQuery(stmt) || isOwn(stmt)
+	case router.CloseCursor:
+		return stmt.Name == "" && len(c.cursorShards()) > 1
 	}
 	return isControl(stmt.Verb)
 }
@@ -74,6 +76,8 @@ func (c *session) control(ctx context.Context, stmt *router.Statement, text stri
 		return c.sqlDeallocate(stmt)
 	case router.Execute:
 		return c.sqlExecute(ctx, stmt, values)
+	case router.CloseCursor:
+		return c.closeAllCursors()
 	}
 	return c.reject(errUnsupported("this statement is not supported", ""))
 }
@@ -179,7 +183,9 @@ func (c *session) completed(tag string) error {
 	case router.Declare:
 		c.noteCursor(stmt, part.shard)
 	case router.CloseCursor:
-		delete(c.cursors, stmt.Name)
+		if delete(c.cursors, stmt.Name); stmt.Name == "" {
+			clear(c.cursors)
+		}
 	case router.Unlisten:
 	}
 	if stmt.Pin != router.PinNone {

@@ -326,9 +326,15 @@ func (f *copyFeed) control(typ byte, size int) (last bool, err error) {
 	return false, nil // PostgreSQL ignores Flush and Sync here
 }
 
-// stop ends the COPY on the shards because of an error, or of one that some server has given.
+// stop ends the COPY on the shards because of an error, or of one that some server has given. The shards are told that their data are
+// complete, so that each looks at all the rows it has got: one of them may have an error in an earlier line. A CopyFail would end
+// it before. What they do is undone.
 func (f *copyFeed) stop(err error) error {
-	if !endsSession(err) {
+	switch {
+	case endsSession(err):
+	case err != nil || f.broken.Load():
+		f.end(pgwire.CopyDone)
+	default:
 		f.end(pgwire.CopyFail)
 	}
 	return err
@@ -516,22 +522,36 @@ func (f *copyFeed) failure() (told error, best int) {
 	return told, best
 }
 
-// The ranks of errors without a line.
+// The ranks of errors: by the client's line, and those without one last. PostgreSQL puts the rows of a batch into the indexes
+// together, so a key that is there already is noticed behind all other errors of the batch (copyfrom.c, MAX_BUFFERED_TUPLES; its limit
+// by bytes is left out here).
 const (
 	lastRank   = 1 << 62
 	cancelRank = lastRank + 1
+	lineRank   = 1 << 20
+	batchLines = 1000
 )
+
+// copyRank is the rank of an error in a line.
+func copyRank(code string, line int) int {
+	const unique, exclusion = "23505", "23P01"
+	if code == unique || code == exclusion {
+		return ((line-1)/batchLines+1)*batchLines*lineRank + 1 + (line-1)%batchLines
+	}
+	return line * lineRank
+}
 
 // located returns the server's error with the client's line in its context, and its rank among others.
 func (f *copyFeed) located(to *copyTo) (*pgwire.Error, int) {
 	e := *to.failed
 	rank := lastRank
 	if line, from, end := contextLine(e.Where); line > 0 && to.lines.total > 0 {
-		if rank = to.lines.origin(line); line > to.lines.total { // behind the last row of all
-			rank = f.rows.Lines() + line - to.lines.total
+		here := to.lines.origin(line)
+		if line > to.lines.total { // behind the last row of all
+			here = f.rows.Lines() + line - to.lines.total
 		}
-		if rank > 0 {
-			e.Where = e.Where[:from] + strconv.Itoa(rank) + e.Where[end:]
+		if rank = copyRank(e.Code, here); here > 0 {
+			e.Where = e.Where[:from] + strconv.Itoa(here) + e.Where[end:]
 		}
 	}
 	if e.Code == codeQueryCanceled {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
@@ -30,6 +31,37 @@ func (c *session) checkCursor(stmt *router.Statement, shard ring.ShardID) error 
 		return &pgwire.Error{Code: codeDuplicateCursor, Message: fmt.Sprintf("cursor %q already exists", stmt.Name)}
 	}
 	return nil
+}
+
+// cursorShards lists the shards that have cursors.
+func (c *session) cursorShards() []ring.ShardID {
+	if len(c.cursors) < 2 {
+		return nil
+	}
+	var shards []ring.ShardID
+	for _, known := range c.cursors {
+		if !slices.Contains(shards, known.shard) {
+			shards = append(shards, known.shard)
+		}
+	}
+	slices.Sort(shards)
+	return shards
+}
+
+// closeAllCursors is CLOSE ALL where several shards have cursors.
+func (c *session) closeAllCursors() error {
+	if err := c.drain(); err != nil {
+		return err
+	}
+	for _, shard := range c.cursorShards() {
+		if p := c.participant(shard); p != nil {
+			if _, err := p.run("CLOSE ALL"); err != nil {
+				return c.reject(err)
+			}
+		}
+	}
+	clear(c.cursors)
+	return c.replyTag("CLOSE CURSOR ALL")
 }
 
 // closeCursors forgets the cursors that ended with the transaction.

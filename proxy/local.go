@@ -88,7 +88,7 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 	if p.stmt.Verb == router.Execute {
 		return c.describeExecute(ctx, p.stmt, p.values)
 	}
-	if isControl(p.stmt.Verb) {
+	if isControl(p.stmt.Verb) || c.isLocal(p.stmt) {
 		return c.replyFields(p.stmt, p.values)
 	}
 	if err := c.drain(); err != nil {

@@ -69,6 +69,8 @@ func TestCursorsAnswerAsPostgres(t *testing.T) {
 		{"rolled back with a savepoint", "Q BEGIN | Q SAVEPOINT s | " + declare + " | Q ROLLBACK TO s | Q FETCH 1 FROM c"},
 		{"on a home table", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT x FROM things ORDER BY x | Q FETCH 1 FROM c | Q FETCH 5 FROM c"},
 		{"where current of", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT n, body FROM notes WHERE user_id = {b} ORDER BY n FOR UPDATE | Q FETCH 2 FROM c | Q UPDATE notes SET body = 'cur' WHERE user_id = {b} AND n = 2 | Q COMMIT"},
+		{"close all", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT name FROM users WHERE id = {a} | Q DECLARE d CURSOR FOR SELECT name FROM users WHERE id = {b} | Q FETCH c | Q FETCH d | Q CLOSE ALL | Q SELECT 1 | Q FETCH d | Q ROLLBACK"},
+		{"close all, extended", "Q BEGIN | Q DECLARE c CURSOR FOR SELECT name FROM users WHERE id = {a} | Q DECLARE d CURSOR FOR SELECT name FROM users WHERE id = {b} | P . CLOSE ALL | DS . | B . . | DP . | E . | S | Q FETCH c | Q ROLLBACK"},
 		{"declare twice", "Q BEGIN | " + declare + " | " + declare},
 		{"close what is not there", "Q CLOSE c | Q BEGIN | Q CLOSE c"},
 		{"one name on two shards", "Q BEGIN | " + declare + " | Q DECLARE c CURSOR FOR SELECT n FROM notes WHERE user_id = {a} | Q ROLLBACK"},

@@ -16,12 +16,15 @@ func (a *analysis) objectStatement(n *pg.Node) bool {
 				"Create the schema first, then its tables.")
 		}
 		a.broadcast()
-	case *pg.Node_CreateExtensionStmt, *pg.Node_AlterExtensionStmt, *pg.Node_AlterExtensionContentsStmt, *pg.Node_CreateFunctionStmt,
+	case *pg.Node_CreateExtensionStmt, *pg.Node_AlterExtensionStmt, *pg.Node_AlterExtensionContentsStmt,
 		*pg.Node_AlterFunctionStmt, *pg.Node_CreateDomainStmt, *pg.Node_AlterDomainStmt, *pg.Node_CompositeTypeStmt, *pg.Node_CreateEnumStmt,
 		*pg.Node_AlterEnumStmt, *pg.Node_CreateRangeStmt, *pg.Node_AlterTypeStmt, *pg.Node_DefineStmt, *pg.Node_CreateCastStmt,
 		*pg.Node_CreateConversionStmt, *pg.Node_CreateOpClassStmt, *pg.Node_CreateOpFamilyStmt, *pg.Node_AlterOpFamilyStmt,
 		*pg.Node_AlterOperatorStmt, *pg.Node_CreatePlangStmt, *pg.Node_CreateTransformStmt, *pg.Node_AlterCollationStmt,
 		*pg.Node_AlterTsdictionaryStmt, *pg.Node_AlterTsconfigurationStmt, *pg.Node_AlterDefaultPrivilegesStmt:
+		a.broadcast()
+	case *pg.Node_CreateFunctionStmt:
+		a.temporaryFunction(s.CreateFunctionStmt)
 		a.broadcast()
 	case *pg.Node_AlterOwnerStmt:
 		a.onObject(s.AlterOwnerStmt.ObjectType)
@@ -37,6 +40,14 @@ func (a *analysis) objectStatement(n *pg.Node) bool {
 		return false
 	}
 	return true
+}
+
+// temporaryFunction refuses functions of one session, which is on one server.
+func (a *analysis) temporaryFunction(s *pg.CreateFunctionStmt) {
+	if name, _ := words(s.Funcname); len(name) > 1 && name[len(name)-2] == "pg_temp" && a.shardedAnywhere() {
+		a.unsupported("temporary functions are not supported", "One would be on one server, and the rows that it reads or writes may be on another.",
+			"Run what the function does as statements of their own. In Sequelize use findCreateFind in the place of findOrCreate.")
+	}
 }
 
 // onObject runs a statement where objects of a type are.

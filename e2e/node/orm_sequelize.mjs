@@ -60,7 +60,9 @@ async function write() {
   await User.upsert({ id: 4, name: 'four', age: 44 })
   await User.bulkCreate([{ id: 4, name: 'vier' }, { id: 41, name: 'new' }, { id: 42, name: 'new' }], { updateOnDuplicate: ['name'] })
   assert.equal((await User.findByPk(4)).name, 'vier')
-  // findOrCreate makes a temporary function, for which pgring would have to keep the session on one server.
+  // findOrCreate makes a temporary function on one server, whatever shard the row is for.
+  await assert.rejects(User.findOrCreate({ where: { id: 50 }, defaults: { name: 'fifty' } }), error =>
+    error.original.code === '0A000' && /temporary functions/.test(error.message) && /findCreateFind/.test(error.original.hint))
   const [made, created] = await User.findCreateFind({ where: { id: 50 }, defaults: { name: 'fifty' } })
   assert.deepEqual([made.name, created], ['fifty', true])
   assert.equal(await Post.destroy({ where: { id: 2, user_id: [18, 19, 20] } }), 3)

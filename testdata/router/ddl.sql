@@ -595,3 +595,8 @@ SECURITY LABEL ON TABLE customers IS 'x';
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader;
 --> defines
 --> broadcast on s1 s2 s3 s4
+CREATE OR REPLACE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+--> defines
+--> refused (unsupported): temporary functions are not supported
+-->   detail: One would be on one server, and the rows that it reads or writes may be on another.
+-->   hint: Run what the function does as statements of their own. In Sequelize use findCreateFind in the place of findOrCreate.

@@ -126,11 +126,11 @@ func (s *CopyScanner) Next(last bool) (CopyRecord, bool) {
 		r.Lines += s.quotedLines(line, first)
 	}
 	switch {
+	case string(line) == `\.`:
+		r.Kind = CopyEnd // in the place of the header, too
 	case s.Header && !s.head:
 		s.head = true
 		r.Kind = CopyHeader
-	case string(line) == `\.`:
-		r.Kind = CopyEnd
 	case s.strange(line) || !s.field(&r, line):
 		r.Kind = CopyBad
 	}
