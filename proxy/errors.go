@@ -133,7 +133,7 @@ func refused(r *router.Refusal) *pgwire.Error {
 func partlyCommitted(e *saga.PartialError) *pgwire.Error {
 	return &pgwire.Error{Code: codeCompletionUnknown, Message: "statement was committed on some shards only",
 		Detail: fmt.Sprintf("Committed on: %v. Failed on: %v.", e.Committed, e.Failed),
-		Hint:   "Repeat it on the shards where it failed, and set max_prepared_transactions there so that it cannot happen again."}
+		Hint:   "Repeat it on the shards where it failed (SHOW SCHEMA DRIFT on the console lists what they lack), and set max_prepared_transactions there so that it cannot happen again."}
 }
 
 func unavailable(down *backend.UnavailableError) *pgwire.Error {
