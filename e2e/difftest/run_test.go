@@ -26,7 +26,7 @@ func (l *lab) runCase(c testCase, m mode) []judgement {
 			last = &judgements[len(judgements)-1]
 		}
 	}
-	if len(c.steps) > 1 || l.through.conn.TxStatus() != 'I' || l.plain.conn.TxStatus() != 'I' {
+	if len(c.steps) > 1 || strings.HasPrefix(c.steps[0].text, "PREPARE") || l.through.conn.TxStatus() != 'I' || l.plain.conn.TxStatus() != 'I' {
 		for _, client := range []*client{l.through, l.plain, l.mirror} {
 			client.renew(l.t)
 		}
