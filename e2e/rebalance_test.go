@@ -36,6 +36,7 @@ type ledger struct {
 	counts   int
 	slowest  time.Duration
 	killed   map[*pgring]bool
+	faulty   bool             // servers are killed, so that clients may get errors, but no wrong answer
 	stalled  map[*pgring]bool // what was on its way in them when they stood still may have to be repeated
 }
 
@@ -93,7 +94,7 @@ func (l *ledger) note(p *pgring, err error) {
 	defer l.mu.Unlock()
 	var refused *pgconn.PgError
 	repeat := errors.As(err, &refused) && refused.Code == "40001"
-	if !l.killed[p] && (!l.stalled[p] || !repeat) {
+	if !l.faulty && !l.killed[p] && (!l.stalled[p] || !repeat) {
 		l.errors = append(l.errors, err.Error())
 	}
 }
@@ -321,38 +322,11 @@ func (c *cluster) checkNothingLeft(t *testing.T) {
 + (SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%pgring%')`); n != 0 {
 			t.Errorf("%s: %d slots, publications and triggers are left", shardName(i), n)
 		}
+		if pgtest.OneIn[bool](t, c.servers[i], database, "SELECT to_regclass('pgring.guards') IS NULL") {
+			continue
+		}
+		if n := pgtest.OneIn[int](t, c.servers[i], database, "SELECT (SELECT count(*) FROM pgring.guards) + (SELECT count(*) FROM pgring.move_progress)"); n != 0 {
+			t.Errorf("%s: %d guards and positions are left", shardName(i), n)
+		}
 	}
-}
-
-func TestRebalanceGoesOnWhenItsProxyIsKilled(t *testing.T) {
-	t.Parallel()
-	c := start(t, layout{spare: 1})
-	second := c.startProxy(t)
-	l := startLedger(t, c.pgring, second)
-	console := c.console(t)
-	c.addSpare(t, console)
-	execute(t, console, "REBALANCE START")
-	proxies := []*pgring{c.pgring, second}
-	for i, state := range []string{"copying", "verifying", "switched"} {
-		victim, other := proxies[i%2], proxies[(i+1)%2]
-		eventually(t, patience, "a move is "+state+" or further", func(ctx context.Context) error {
-			all, err := moves(ctx, other.console(t))
-			if err != nil {
-				return err
-			}
-			for _, m := range all {
-				if moveIs(state, "cleaning", "guarding", "done")(m) {
-					return nil
-				}
-			}
-			return fmt.Errorf("moves %v", all)
-		})
-		l.mu.Lock()
-		l.killed[victim] = true
-		l.mu.Unlock()
-		victim.kill9(t)
-		victim.start(t)
-	}
-	awaitMoves(t, second, "all moves are done, but for guards against the killed", moveIs("done", "guarding"))
-	l.check(t, c)
 }

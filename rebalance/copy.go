@@ -27,16 +27,29 @@ func (d *driver) copy(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(ctx, repl) // the snapshot lives as long as this connection is idle
-	name := newSlotName(d.topology().Current().ClusterID, d.move.ID)
-	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "EXPORT_SNAPSHOT"})
+	slot, err := d.snapshotSlot(ctx, repl, false)
 	if err != nil {
-		return fmt.Errorf("create slot %s: %w", name, err)
+		return err
 	}
 	d.estimate(ctx)
 	if err := d.copyTables(ctx, &slot); err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}
 	return nil
+}
+
+// snapshotSlot makes a replication slot on the source that exports its snapshot. That waits for the transactions that have written
+// there, to whatever table.
+func (d *driver) snapshotSlot(ctx context.Context, repl *pgconn.PgConn, temporary bool) (pglogrepl.CreateReplicationSlotResult, error) {
+	name := newSlotName(d.topology().Current().ClusterID, d.move.ID)
+	d.report(ctx, waiting("waiting for transactions that write on shard "+string(d.move.From)+", to take a snapshot"))
+	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput",
+		pglogrepl.CreateReplicationSlotOptions{Temporary: temporary, SnapshotAction: "EXPORT_SNAPSHOT"})
+	if err != nil {
+		return slot, fmt.Errorf("create slot %s: %w", name, err)
+	}
+	d.report(ctx, waiting(""))
+	return slot, nil
 }
 
 // replicate opens a replication connection to a shard.

@@ -19,10 +19,9 @@ func (d *driver) verify(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(ctx, repl)
-	name := newSlotName(d.topology().Current().ClusterID, d.move.ID)
-	slot, err := pglogrepl.CreateReplicationSlot(ctx, repl, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{Temporary: true, SnapshotAction: "EXPORT_SNAPSHOT"})
+	slot, err := d.snapshotSlot(ctx, repl, true)
 	if err != nil {
-		return fmt.Errorf("create slot %s: %w", name, err)
+		return err
 	}
 	at, err := pglogrepl.ParseLSN(slot.ConsistentPoint)
 	if err != nil {
