@@ -179,11 +179,17 @@ func (d *driver) freeze(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	d.lap("drain")
 	marker := fmt.Sprintf("%d/%d/%d", d.move.ID, d.term, d.epoch)
 	if err := d.closeSource(ctx, marker); err != nil {
 		return err
 	}
-	return d.drainTo(ctx, marker)
+	d.lap("freeze")
+	if err := d.drainTo(ctx, marker); err != nil {
+		return err
+	}
+	d.lap("marker")
+	return nil
 }
 
 // closeSource is one transaction: it waits for the writers of the moving slots, and for nobody else, by the lock that each of them
@@ -241,13 +247,16 @@ func (d *driver) open(ctx context.Context) (topology.MoveState, error) {
 	// owner: open, which waits; ends with the way back, or returnLimit.
 	back.Go(func() { returns = d.beginReturn(ctx) })
 	err := d.await(ctx, topology.StagePlan, d.move.Switched)
+	d.lap("plan")
 	back.Wait()
+	d.lap("way back")
 	if err != nil {
 		return d.move.State, err
 	}
 	if err := setGuard(ctx, d.target, d.move.ID, d.term, guardOpen); err != nil {
 		return d.move.State, fmt.Errorf("open shard %s: %w", d.move.To, err)
 	}
+	d.lap("open")
 	if !returns {
 		return topology.MoveCleaning, nil
 	}

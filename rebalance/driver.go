@@ -31,6 +31,14 @@ type driver struct {
 	back     string        // replication slot on the target, made for the way back; empty: none
 	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it
 	epoch    int64         // and in which epoch
+	laps     []any         // what took how long since, as attributes of the log
+	lapped   time.Time
+}
+
+// lap notes how long a step of the cut-over took: since the one before it.
+func (d *driver) lap(step string) {
+	now := time.Now()
+	d.laps, d.lapped = append(d.laps, step, now.Sub(d.lapped).Round(10*time.Microsecond)), now
 }
 
 func (d *driver) topology() *topology.Topology { return d.controller.cfg.Topology }
@@ -170,11 +178,21 @@ func (d *driver) advance(ctx context.Context, next topology.MoveState) error {
 		return nil
 	}
 	if next == topology.MoveFreezing {
-		d.closed = time.Now()
+		d.closed, d.laps = time.Now(), nil
+		d.lapped = d.closed
 	}
 	snap, err := d.topology().AdvanceMove(ctx, d.move, next)
 	if err != nil {
 		return fmt.Errorf("advance from %s to %s: %w", d.move.State, next, err)
+	}
+	switch {
+	case next == topology.MoveFreezing:
+		d.lap("close")
+	case next == topology.MoveSwitched:
+		d.lap("swap")
+	case d.move.State == topology.MoveSwitched && !d.closed.IsZero():
+		d.lap("release")
+		d.log.Info("slots cut over", append(d.laps, "pause", d.lapped.Sub(d.closed).Round(10*time.Microsecond))...)
 	}
 	d.log.Info("move advanced", "from", d.move.State.String(), "to", next.String(), "epoch", snap.Epoch)
 	d.epoch = snap.Epoch
@@ -183,7 +201,7 @@ func (d *driver) advance(ctx context.Context, next topology.MoveState) error {
 		d.controller.stats.cutOvers.Add(1)
 		d.report(ctx, waiting(""))
 		if !d.closed.IsZero() {
-			lasted := time.Since(d.closed)
+			lasted := d.lapped.Sub(d.closed)
 			d.controller.stats.pauses.note(lasted)
 			d.report(ctx, pauseLasted(lasted))
 		}
