@@ -204,7 +204,7 @@ func moves(ctx context.Context, console *pgx.Conn) ([]map[string]any, error) {
 }
 
 // awaitMoves waits until every move is as wanted.
-func awaitMoves(t *testing.T, p *pgring, what string, is func(move map[string]any) bool) {
+func awaitMoves(t testing.TB, p *pgring, what string, is func(move map[string]any) bool) {
 	t.Helper()
 	var console *pgx.Conn
 	eventually(t, 2*patience, what, func(ctx context.Context) error {
@@ -236,7 +236,7 @@ func moveIs(states ...string) func(map[string]any) bool {
 }
 
 // addSpare adds the fourth server.
-func (c *cluster) addSpare(t *testing.T, console *pgx.Conn) {
+func (c *cluster) addSpare(t testing.TB, console *pgx.Conn) {
 	t.Helper()
 	s := c.servers[len(c.servers)-1]
 	execute(t, console, fmt.Sprintf("ADD SHARD %s HOST %s PORT %d", shardName(len(c.servers)-1), s.Host, s.Port))
