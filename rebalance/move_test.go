@@ -96,7 +96,10 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 		group.Go(func() { w.run(ctx, t) })
 	}
 	counter := r.client(t, second)
-	scatters := 0
+	scatters, looks := 0, 0
+	controller := r.controller(t, first)
+	// owner: the test, which waits; ends when ctx does.
+	group.Go(func() { looks = verifies(ctx, t, controller) })
 	// owner: the test, which waits; ends when ctx does.
 	group.Go(func() { scatters = counter.counts(ctx, t, users) })
 	quiesce := func() {
@@ -111,7 +114,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	}
 	to := map[string]ring.ShardID{"s1": "s2", "s2": "s1"}[ownerOf(t, first, pinned)]
 	moveKey(t, first, pinned, to)
-	r.background(t, r.controller(t, first).Run)
+	r.background(t, controller.Run)
 	noMoves(t, first)
 	if _, err := first.PlanMoves(t.Context(), plan(t, first)); err != nil {
 		t.Fatal(err)
@@ -126,7 +129,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 		t.Errorf("the key is pinned still: %v", pins)
 	}
 	quiesce()
-	t.Logf("%d moves, %d scatters", len(moves), scatters)
+	t.Logf("%d moves, %d scatters, %d times verified", len(moves), scatters, looks)
 	for _, w := range writers {
 		t.Logf("%d writes, %d refused by a guard", w.ops.Load(), w.client.fenced.Load())
 		w.check(t, r, first)

@@ -38,10 +38,8 @@ func (d *demo) load(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	for _, sql := range schema() {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("create tables: %w", err)
-		}
+	if err := createTables(ctx, conn); err != nil {
+		return fmt.Errorf("create tables: %w", err)
 	}
 	if _, err := conn.Exec(ctx, accountsSQL()); err != nil {
 		return fmt.Errorf("insert accounts: %w", err)
@@ -64,6 +62,20 @@ func (d *demo) load(ctx context.Context) error {
 	_, err = conn.Exec(ctx, "INSERT INTO app_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 		marker, strconv.Itoa(d.Customers))
 	return err
+}
+
+// createTables does nothing when an earlier run has made them: the schema cannot be changed while slots move, or can be sent back.
+func createTables(ctx context.Context, conn *pgx.Conn) error {
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('accounts') IS NOT NULL AND to_regclass('app_settings') IS NOT NULL").Scan(&there); err != nil || there {
+		return err
+	}
+	for _, sql := range schema() {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connect logs in to the proxy as the application.
