@@ -11,6 +11,7 @@ import (
 // renewal is what one look at the control database gives.
 type renewal struct {
 	cluster    string
+	told       int64 // the epoch that it recorded as this proxy's
 	epoch      int64
 	counter    int64 // schema_version: grows with each BumpSchema of any proxy
 	leaseUntil time.Time
@@ -36,7 +37,7 @@ WITH lease AS (
 SELECT id::text, epoch, schema_version FROM pgring.cluster, lease`,
 		t.cfg.Instance, t.cfg.Host, t.cfg.Version, t.started, t.cfg.Lease, epoch, oldest, writing).
 		Scan(&r.cluster, &r.epoch, &r.counter)
-	r.leaseUntil = sent.Add(t.cfg.Lease)
+	r.told, r.leaseUntil = epoch, sent.Add(t.cfg.Lease)
 	return r, err
 }
 

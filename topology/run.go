@@ -136,14 +136,13 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 	if seen.cluster != t.state.Load().facts.cluster {
 		return false, errors.New("the control database belongs to another cluster now")
 	}
-	present := t.Current().Epoch
-	if seen.epoch < present {
-		return false, fmt.Errorf("the control database went back from epoch %d to %d", present, seen.epoch)
+	if seen.epoch < seen.told {
+		return false, fmt.Errorf("the control database went back from epoch %d to %d", seen.told, seen.epoch)
 	}
 	if raise(&t.counter, seen.counter) {
 		t.askReload()
 	}
-	if again = seen.epoch > present; again {
+	if seen.epoch > t.Current().Epoch {
 		err = t.within(ctx, func(ctx context.Context) error {
 			f, err := loadFacts(ctx, conn)
 			if err == nil {
@@ -155,7 +154,7 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 	if err == nil {
 		t.hold(seen)
 	}
-	return again, err
+	return t.Current().Epoch > seen.told, err // it may be this process that has published a newer one meanwhile
 }
 
 // hold notes the lease. The map of its time is published before: who has a lease has no older one.
