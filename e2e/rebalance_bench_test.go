@@ -56,7 +56,7 @@ func BenchmarkWriteLatencyAtCutOvers(b *testing.B) {
 	}
 	stop()
 	group.Wait()
-	windows := c.cutOvers(b)
+	windows, lines := c.cutOvers(b)
 	for _, kind := range []string{"moving", "other"} {
 		var all, during []time.Duration
 		for _, w := range slices.Concat(writes...) {
@@ -70,6 +70,7 @@ func BenchmarkWriteLatencyAtCutOvers(b *testing.B) {
 		}
 		b.Logf("%s slots: %s; at cut-overs: %s", kind, spread(all), spread(during))
 	}
+	b.Log(strings.Join(lines, "\n")) // last: what a benchmark logs is cut after some lines
 	b.ReportMetric(float64(len(windows))/float64(b.N), "cutovers/op")
 }
 
@@ -96,10 +97,9 @@ func writeSteadily(ctx context.Context, b *testing.B, pool *pgxpool.Pool, moving
 
 var cutOverLine = regexp.MustCompile(`\{"time":"([^"]+)"[^\n]*"slots cut over"[^\n]*"pause":(\d+)[^\n]*`)
 
-// cutOvers gives when writes were held back, as the proxy's log tells, and shows it.
-func (c *cluster) cutOvers(b *testing.B) (windows [][2]time.Time) {
+// cutOvers gives when writes were held back, as the proxy's log tells, and its lines.
+func (c *cluster) cutOvers(b *testing.B) (windows [][2]time.Time, lines []string) {
 	b.Helper()
-	var lines []string
 	for _, found := range cutOverLine.FindAllStringSubmatch(c.log.String(), -1) {
 		at, err := time.Parse(time.RFC3339Nano, found[1])
 		must(b, err)
@@ -108,8 +108,7 @@ func (c *cluster) cutOvers(b *testing.B) (windows [][2]time.Time) {
 		windows = append(windows, [2]time.Time{at.Add(-pause), at})
 		lines = append(lines, found[0])
 	}
-	b.Log(strings.Join(lines, "\n")) // a benchmark that logs often is cut short
-	return windows
+	return windows, lines
 }
 
 // spread tells how long some writes took.
