@@ -164,7 +164,7 @@ func redirected(ctx context.Context, order func(context.Context) (int, error), s
 		return nil, topologyError(err)
 	}
 	if n == 0 {
-		return &outcome{notices: notice("no move is reversible", "A move is for a while after its cut-over: rebalance.reversible of the configuration.")}, nil
+		return &outcome{notices: notice("no move is reversible", "A move is for a while after its cut-over: rebalance.keep_source of the configuration.")}, nil
 	}
 	return &outcome{notices: notice(fmt.Sprintf(says, n), hint)}, nil
 }

@@ -50,7 +50,7 @@ type layout struct {
 	binary   string // variable with the name of the program; empty: binaryVariable
 	pool     string // further lines of section pool
 	durable  bool   // the servers flush what they commit
-	keep     string // rebalance.reversible; empty: 1s
+	keep     string // rebalance.keep_source; empty: 1s
 	spare    int    // of the four servers: the last ones, which the configuration does not name
 }
 
@@ -118,7 +118,7 @@ func (c *cluster) configuration(p *pgring) string {
 	for i, s := range c.servers[:len(c.servers)-c.layout.spare] {
 		fmt.Fprintf(&b, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}
-	fmt.Fprintf(&b, "pool:\n  size: %d\n%slimits: {max_clients: %d}\nrebalance: {reversible: %s}\ntables:%s\n",
+	fmt.Fprintf(&b, "pool:\n  size: %d\n%slimits: {max_clients: %d}\nrebalance: {keep_source: %s}\ntables:%s\n",
 		poolSize, c.layout.pool, clients, keep, c.layout.tables)
 	return b.String()
 }

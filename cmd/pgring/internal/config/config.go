@@ -140,7 +140,7 @@ type Control struct {
 
 // Rebalance is the section rebalance.
 type Rebalance struct {
-	Reversible Duration `yaml:"reversible" default:"10m" restart:"true" doc:"How long REBALANCE REVERT can send moved slots back without a copy; meanwhile the old shard keeps their rows and follows. 0 = never."`
+	KeepSource Duration `yaml:"keep_source" default:"10m" restart:"true" doc:"How long REBALANCE REVERT can send moved slots back without a copy; meanwhile the old shard keeps their rows and follows, and schema changes and writes over several shards are refused for their tables. 0 = never."`
 	ReturnLog  Size     `yaml:"return_log" default:"10GiB" min:"16MiB" max:"1TiB" restart:"true" doc:"A shard keeps no more log than this for it: a move that would need more is no longer reversible."`
 	Throttle   Throttle `yaml:"throttle" doc:"What copies of rows may take from the servers; REBALANCE THROTTLE on the console changes it at once."`
 }

@@ -91,7 +91,7 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	if n.moves, err = rebalance.New(rebalance.Config{Topology: n.topology, Control: n.control, Dial: n.dial, Log: n.log,
-		Reversible: cfg.Rebalance.Reversible.Std(), ReturnLog: int64(cfg.Rebalance.ReturnLog), Throttle: throttle(cfg.Rebalance.Throttle)}); err != nil {
+		Reversible: cfg.Rebalance.KeepSource.Std(), ReturnLog: int64(cfg.Rebalance.ReturnLog), Throttle: throttle(cfg.Rebalance.Throttle)}); err != nil {
 		return nil, err
 	}
 	if n.ids, err = ids.New(ids.Config{Control: n.control, Log: n.log}); err != nil {
