@@ -54,17 +54,23 @@ func errArguments(name string, want, got int) *pgwire.Error {
 		Detail: fmt.Sprintf("Expected %d parameters but got %d.", want, got)}
 }
 
+// Types of strings beside text.
+const (
+	oidBpchar  = 1042
+	oidVarchar = 1043
+)
+
 // assignable names the types of the parameters, given that the arguments can be assigned to them, as EXECUTE demands.
 func (p *participant) assignable(args []router.Argument, described []byte, params []uint32) ([]string, error) {
 	fields, _ := pgwire.ParseRowDescription(described)
 	checks := make([]string, len(params))
-	for i, to := range params {
+	for i, to := range params { // with a modifier of -1, for the plain names of char and bit mean one character, and one bit
 		from := fields[i].Type
-		if args[i].Untyped || to == oidText {
+		if args[i].Untyped || to == oidText || to == oidVarchar || to == oidBpchar { // anything can be assigned to strings
 			from = to
 		}
 		checks[i] = fmt.Sprintf("CASE WHEN %[1]d = %[2]d OR EXISTS (SELECT FROM pg_catalog.pg_cast WHERE castsource = %[1]d AND casttarget = %[2]d"+
-			" AND castcontext IN ('i', 'a')) THEN pg_catalog.format_type(%[2]d, NULL) END", from, to)
+			" AND castcontext IN ('i', 'a')) THEN pg_catalog.format_type(%[2]d, -1) END", from, to)
 	}
 	out, err := p.run("SELECT " + strings.Join(checks, ", "))
 	if err != nil {

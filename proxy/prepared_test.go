@@ -423,6 +423,8 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"in a transaction that is rolled back", "Q BEGIN | Q PREPARE q AS SELECT 5 | Q ROLLBACK | Q EXECUTE q"},
 		{"in a failed transaction", "Q BEGIN | Q SELECT 1/0 | Q PREPARE q AS SELECT 5 | Q DEALLOCATE q | Q ROLLBACK | Q EXECUTE q"},
 		{"of no rows", "Q PREPARE q (bigint) AS DELETE FROM users WHERE id = $1 | Q EXECUTE q ({a}) | Q EXECUTE q ({a})"},
+		{"constants of other types", "Q PREPARE q (text) AS SELECT $1 | Q EXECUTE q (1e3) | Q EXECUTE q ('01000'::int) | Q PREPARE r (int) AS SELECT $1 | Q EXECUTE r (1.5) | Q EXECUTE r (2.5::float8) | Q EXECUTE r (-1e2) | Q EXECUTE r (-7) | Q PREPARE s (varchar) AS SELECT $1 | Q EXECUTE s (1.50) | Q EXECUTE s (1 + 1) | Q EXECUTE s (2 > 1)"},
+		{"types whose length is 1 by default", "Q CREATE TABLE coded (c char(3), b bit(3)) | Q PREPARE r AS INSERT INTO coded VALUES ($1, $2) RETURNING * | Q EXECUTE r (upper('xyz'), B'101') | Q DROP TABLE coded"},
 		{"with too few values", "Q PREPARE q (bigint) AS SELECT name FROM users WHERE id = $1 | Q EXECUTE q"},
 		{"of all shards", "Q PREPARE q (int) AS SELECT id, name FROM users WHERE age > $1 ORDER BY age | Q EXECUTE q (1) | Q EXECUTE q (0)"},
 		{"of all shards on a pinned connection, then a block that fails", "Q LISTEN l | Q PREPARE q AS SELECT count(*) FROM users | Q EXECUTE q | Q BEGIN | Q SELECT 1/0 | Q SELECT 1 | Q COMMIT"},

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -218,14 +219,9 @@ func (c constants) Value(i int) (Value, bool) {
 	return c[i], true
 }
 
-// constantValue returns the text of a constant.
+// constantValue returns the text of a constant, if the text is the same for a parameter of any type. That of 1e3 and of '007'::int
+// is not: as texts they are 1000 and 7, and 1.5 is 2 as an integer.
 func constantValue(n *pg.Node) (Value, bool) {
-	if c := n.GetTypeCast(); c != nil {
-		if len(c.TypeName.GetTypmods()) > 0 || c.Arg.GetAConst().GetSval() == nil {
-			return Value{}, false
-		}
-		n = c.Arg
-	}
 	c := n.GetAConst()
 	switch {
 	case c == nil:
@@ -234,6 +230,10 @@ func constantValue(n *pg.Node) (Value, bool) {
 		return Value{Null: true}, true
 	}
 	text, ok := constantText(c)
+	if c.GetFval() != nil {
+		whole, err := strconv.ParseInt(text, 10, 64)
+		ok = ok && err == nil && strconv.FormatInt(whole, 10) == text
+	}
 	return Value{Data: []byte(text)}, ok
 }
 
