@@ -34,9 +34,7 @@ func (c *session) checkViews(stmt *router.Statement) error {
 		case v == &c.tx.views && !c.tx.active || v == &c.unit.views && !c.unit.open:
 		case stmt.Access == router.Define:
 			v.defined = true
-			if stmt.DefinesView != "" {
-				v.created = append(v.created, stmt.DefinesView)
-			}
+			v.created = append(v.created, stmt.DefinesViews...)
 		case stmt.Expanded() && v.defined, slices.ContainsFunc(stmt.Tables, func(n topology.Name) bool { return slices.Contains(v.created, n.Table) }):
 			return &pgwire.Error{Code: codeFeatureNotSupported, Message: "statement needs a schema that is not committed yet",
 				Detail: "It reads a view over sharded tables, and the transaction has changed the schema.", Hint: "COMMIT the definitions first."}

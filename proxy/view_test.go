@@ -38,11 +38,15 @@ func TestViewsOverShardsAnswerAsPostgres(t *testing.T) {
 func (w *twin) uncommittedViews(t *testing.T) {
 	w.reset(t)
 	conn := w.connect()
+	run(t, conn, "CREATE SCHEMA moved")
 	run(t, conn, "CREATE VIEW old AS SELECT age FROM users")
 	for _, statements := range [][]string{
 		{"CREATE VIEW fresh AS SELECT age FROM users", "SELECT count(*) FROM fresh"},
 		{"CREATE OR REPLACE VIEW old AS SELECT age FROM users WHERE age > 1", "SELECT count(*) FROM old"},
 		{"DROP VIEW old", "SELECT count(*) FROM old"},
+		{"ALTER VIEW old RENAME TO newly", "SELECT count(*) FROM newly"},
+		{"ALTER TABLE old RENAME TO newly", "SELECT count(*) FROM newly"},
+		{"ALTER VIEW old SET SCHEMA moved", "SELECT count(*) FROM moved.old"},
 	} {
 		run(t, conn, "BEGIN")
 		run(t, conn, statements[0])
@@ -59,4 +63,5 @@ func (w *twin) uncommittedViews(t *testing.T) {
 	refused(t, conn, "SELECT count(*) FROM newer", "0A000") // its owner may see other rows
 	w.servers[0].Exec(t, "ALTER TABLE notes DISABLE ROW LEVEL SECURITY")
 	run(t, conn, "DROP VIEW old, newer")
+	run(t, conn, "DROP SCHEMA moved")
 }

@@ -93,6 +93,7 @@ func (a *analysis) setSchema(s *pg.AlterObjectSchemaStmt) {
 		a.onObject(s.ObjectType)
 		return
 	}
+	a.renamesView(s.Relation, s.Relation.Relname)
 	a.keepName(a.spotOf(s.Relation))
 }
 
@@ -100,6 +101,7 @@ func (a *analysis) setSchema(s *pg.AlterObjectSchemaStmt) {
 func (a *analysis) rename(n *pg.Node, s *pg.RenameStmt) {
 	switch s.RenameType {
 	case pg.ObjectType_OBJECT_TABLE:
+		a.renamesView(s.Relation, s.Newname)
 		a.keepName(a.spotOf(s.Relation))
 	case pg.ObjectType_OBJECT_COLUMN:
 		at := a.spotOf(s.Relation)
@@ -118,6 +120,7 @@ func (a *analysis) rename(n *pg.Node, s *pg.RenameStmt) {
 		a.renameSchema(s)
 	default:
 		if s.Relation != nil {
+			a.renamesView(s.Relation, s.Newname)
 			a.claimed[s.Relation] = true
 		}
 		a.onObject(s.RenameType)
@@ -128,6 +131,9 @@ func (a *analysis) rename(n *pg.Node, s *pg.RenameStmt) {
 func (a *analysis) renameSchema(s *pg.RenameStmt) {
 	a.broadcast()
 	for _, t := range a.snap.Tables() {
+		if t.Schema == s.Subname && t.View() && readsSharded(t) {
+			a.st.DefinesViews = append(a.st.DefinesViews, t.Table)
+		}
 		if t.Declared && t.Schema == s.Subname {
 			a.keepName(spot{everywhere: true, table: t})
 			return

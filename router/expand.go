@@ -179,6 +179,16 @@ func (s *Statement) after(before string) *Statement {
 	return &wrapped
 }
 
+// renamesView notes the new name of a view over sharded tables.
+func (a *analysis) renamesView(v *pg.RangeVar, name string) {
+	if v == nil {
+		return
+	}
+	if t, to := a.lookUp(v.Schemaname, v.Relname); to == targetTable && t.View() && readsSharded(t) {
+		a.st.DefinesViews = []string{name}
+	}
+}
+
 // definesView notes a view over sharded tables: until it is committed, nothing
 // that reads it can be planned.
 func (a *analysis) definesView(v *pg.RangeVar) {
@@ -190,5 +200,5 @@ func (a *analysis) definesView(v *pg.RangeVar) {
 	}
 	a.alone = nil
 	a.st.needs = nil
-	a.st.DefinesView = v.Relname
+	a.st.DefinesViews = []string{v.Relname}
 }
