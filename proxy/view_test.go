@@ -58,6 +58,13 @@ func (w *twin) uncommittedViews(t *testing.T) {
 	refused(t, conn, "CREATE TEMP VIEW passing AS SELECT age FROM users", "0A000")
 	refused(t, conn, "UPDATE old SET age = 1", "0A000")
 	refused(t, conn, "SELECT old FROM old", "0A000")
+	refused(t, conn, "SELECT pg_typeof(old.*) FROM old", "0A000")
+	refused(t, conn, "SELECT array_agg(o.*) FROM old o", "0A000")
+	wantValue(t, conn, "SELECT count(o.*) FROM old o", "3")
+	wantValue(t, conn, "SELECT min(ROW(o.*)::text) IS NOT NULL FROM old o", "t")
+	run(t, conn, "ALTER VIEW old SET (security_barrier)")
+	refused(t, conn, "SELECT count(*) FROM old", "0A000")
+	run(t, conn, "ALTER VIEW old SET (security_barrier = off)")
 	w.servers[0].Exec(t, "ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
 	run(t, conn, "CREATE VIEW newer AS SELECT age FROM users")
 	refused(t, conn, "SELECT count(*) FROM newer", "0A000") // its owner may see other rows

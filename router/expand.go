@@ -88,15 +88,32 @@ func (w *expansion) namedPlainly(t *topology.Table, v *pg.RangeVar, name string)
 		fields, ok := words(ref.Fields)
 		plain = plain && (!ok || len(fields) < 3 && (len(fields) != 1 || fields[0] != name || t.Column(name) >= 0))
 	})
-	var ctes func(m protoreflect.Message)
-	ctes = func(m protoreflect.Message) {
-		if e, ok := m.Interface().(*pg.CommonTableExpr); ok && v.Schemaname == "" && e.Ctename == v.Relname {
-			plain = false
+	var look func(m protoreflect.Message)
+	look = func(m protoreflect.Message) {
+		row := true // of a name.* right below
+		switch e := m.Interface().(type) {
+		case *pg.CommonTableExpr:
+			plain = plain && (v.Schemaname != "" || e.Ctename != v.Relname)
+		case *pg.ResTarget, *pg.RowExpr:
+			row = false
+		case *pg.FuncCall:
+			row = !w.a.openCall(e)
 		}
-		eachChild(m, ctes)
+		eachChild(m, func(child protoreflect.Message) {
+			if n, ok := child.Interface().(*pg.Node); ok && row && isStarOf(n.GetColumnRef(), name) {
+				plain = false
+			}
+			look(child)
+		})
 	}
-	ctes(w.tree.ProtoReflect())
+	look(w.tree.ProtoReflect())
 	return plain
+}
+
+// isStarOf says whether a reference is name.*, which is all columns in a list and one row elsewhere.
+func isStarOf(ref *pg.ColumnRef, name string) bool {
+	fields := ref.GetFields()
+	return len(fields) == 2 && fields[0].GetString_().GetSval() == name && fields[1].GetAStar() != nil
 }
 
 func readsSharded(t *topology.Table) bool {

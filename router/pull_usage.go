@@ -73,7 +73,7 @@ func (w *pulling) visit(m protoreflect.Message, open bool) {
 	case *pg.NullTest:
 		open = true
 	case *pg.FuncCall:
-		open = w.openCall(n)
+		open = w.a.openCall(n)
 	case *pg.Node:
 		// only a wrapper
 	case *pg.SubLink:
@@ -158,12 +158,12 @@ func (w *pulling) isColumn(name string) bool {
 
 // openCall says whether a function does the same with a row of any type that
 // has the same columns.
-func (w *pulling) openCall(f *pg.FuncCall) bool {
+func (a *analysis) openCall(f *pg.FuncCall) bool {
 	name, _, _ := lastWord(f.Funcname)
 	switch name {
 	case "count", "row_to_json", "to_json", "to_jsonb", "json_agg", "jsonb_agg", "json_build_object", "jsonb_build_object",
 		"json_build_array", "jsonb_build_array", "num_nulls", "num_nonnulls":
-		return !w.a.classify(f).user
+		return !a.classify(f).user
 	}
 	return false
 }

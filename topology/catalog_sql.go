@@ -76,10 +76,13 @@ WHERE` + userRelations + `
 ORDER BY 1, 2`
 
 // viewsSQL gives the queries of views. Where any table has row security there are none: a view reads with its owner's rights, and so
-// may see other rows than the client does.
+// may see other rows than the client does. Nor is there that of a security barrier: a query in its place would be no barrier, and
+// conditions from outside might meet rows that the view leaves out.
 const viewsSQL = `
 SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'v' AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity) AND` + userRelations
+WHERE c.relkind = 'v' AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity)
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'security_barrier' AND option_value::boolean)
+	AND` + userRelations
 
 // callsSQL gives the user functions that rules name. Its oids are those of the relations of usesSQL.
 const callsSQL = `
