@@ -273,7 +273,8 @@ func (c *session) runPart(p *participant, s *spread, part router.Part, shown boo
 		if err != nil {
 			return outcome{}, err
 		}
-		b = appendOwnPortal(pgwire.AppendParse(nil, "", s.sql(part), oids), s.bind)
+		b = pgwire.AppendParse(c.closeReplaced(nil), "", s.sql(part), oids)
+		b = appendOwnPortal(b, s.bind)
 		b = pgwire.AppendExecute(b, ownPortal, 0)
 		b = pgwire.AppendEmpty(b, pgwire.Sync)
 		p.unnamed = 0
@@ -289,6 +290,15 @@ func (c *session) runPart(p *participant, s *spread, part router.Part, shown boo
 		return readOutcome(p.conn)
 	}
 	return c.showOutcome(p, s.describe)
+}
+
+// closeReplaced closes the client's former unnamed portal on a server, if the present one is not on any: TRUNCATE and the like see open
+// portals.
+func (c *session) closeReplaced(b []byte) []byte {
+	if !c.hasCurrent || c.current.part != nil {
+		return b
+	}
+	return pgwire.AppendTarget(b, pgwire.Close, 'P', "")
 }
 
 // showOutcome relays one server's answer to the client, but for its end.

@@ -12,6 +12,7 @@ func TestPortalsAnswerAsPostgres(t *testing.T) {
 	w := startTwin(t, options{pool: backend.Config{Size: 2}})
 	five := "P . SELECT n FROM notes WHERE user_id = $1 ORDER BY n | "
 	block := "Q BEGIN | "
+	wide := "Q SET pgring.cross_shard = '2pc' | "
 	sameAll(t, w, [][2]string{
 		{"two rows at a time", five + "B . . {b} | E . 2 | E . 2 | E . 2 | S"},
 		{"exactly all rows", five + "B . . {b} | E . 5 | E . 5 | S"},
@@ -43,6 +44,9 @@ func TestPortalsAnswerAsPostgres(t *testing.T) {
 		{"a COMMIT bound early", block + five + "P c COMMIT | B p . {b} | E p 1 | B c c | B . . {c} | E . 1 | E c | S | Q SELECT 1"},
 		{"a gather from beginning to end in a block", block + "P g SELECT sum(n) FROM notes | B g g | S | E g | S | E g | S"},
 		{"a gather's portal executed twice", "P g SELECT sum(n) FROM notes | B g g | E g | E g | S"},
+		{"unnamed one gone when a TRUNCATE takes its place", wide + block + "P s SELECT n FROM notes WHERE user_id = $1 ORDER BY body | DS s | S | B . s {a} | DP . | E . | S | P t TRUNCATE notes | DS t | S | B . t | DP . | E . | S | Q SELECT 1"},
+		{"unnamed one gone when a TRUNCATE takes its place, on another shard", wide + block + "P s SELECT n FROM notes WHERE user_id = $1 ORDER BY body | DS s | S | B . s {c} | DP . | E . | S | P t TRUNCATE notes | DS t | S | B . t | DP . | E . | S | Q SELECT 1"},
+		{"named one in the way of a TRUNCATE", wide + block + five + "B p . {b} | E p 2 | S | P . TRUNCATE notes | B . . | E . | S | Q SELECT 1"},
 	})
 }
 
