@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -188,7 +189,7 @@ func (c *cluster) interrupt(t *testing.T) {
 	// owner: interrupt; ends when psql has closed the terminal
 	go func() {
 		defer close(done)
-		_, _ = screen.ReadFrom(keyboard) // ends with EIO when psql is gone
+		_, _ = io.Copy(&screen, keyboard) // ends with EIO when psql is gone
 	}()
 	typed := func(text string) {
 		_, err := keyboard.WriteString(text)

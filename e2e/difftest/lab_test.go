@@ -148,20 +148,20 @@ type proxy struct {
 
 // logBuffer collects what the process writes.
 type logBuffer struct {
-	sync.Mutex
-	bytes.Buffer
+	mu  sync.Mutex
+	buf bytes.Buffer // not embedded: its ReadFrom would pass by the lock
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
-	b.Lock()
-	defer b.Unlock()
-	return b.Buffer.Write(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
 }
 
 func (b *logBuffer) String() string {
-	b.Lock()
-	defer b.Unlock()
-	return b.Buffer.String()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // startProxy runs the binary over the shards until the test ends, which also looks into its log.
