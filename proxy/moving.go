@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -91,10 +92,22 @@ func (c *session) awaitMap(deadline time.Time) error {
 		return &pgwire.Error{Code: codeSerialization, Message: "the slots of the statement are being moved, and that takes too long",
 			Detail: "Nothing was executed.", Hint: "Repeat the transaction. SHOW REBALANCE on the console says what the move waits for."}
 	case c.snap.Schema != schema:
-		return &pgwire.Error{Code: codeSerialization, Message: "the schema has changed while the statement waited for a move of its slots",
-			Detail: "Nothing was executed.", Hint: "Repeat the transaction."}
+		return errRedefined
 	}
 	return nil
+}
+
+// errRedefined ends the wait of a statement whose meaning may have changed. Outside of a block the session looks anew what it means.
+var errRedefined = &pgwire.Error{Code: codeSerialization, Message: "the schema has changed while the statement waited for a move of its slots",
+	Detail: "Nothing was executed.", Hint: "Repeat the transaction."}
+
+// meansAnew reports whether a statement that could not be planned is to be looked at again, with the schema that it waits for no longer.
+func (c *session) meansAnew(ctx context.Context, err error) bool {
+	if err != error(errRedefined) || c.tx.active || !c.turn.empty() {
+		return false
+	}
+	c.refreshEnv(ctx)
+	return true
 }
 
 // checkSnapshot refuses a transaction whose database snapshots were taken before rows of its statement came to the shard where they
