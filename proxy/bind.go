@@ -42,7 +42,11 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if c.isLocal(stmt) {
 		return c.bindKept(ctx, p, frame)
 	}
-	if p.plan, err = c.plan(stmt, b); err != nil {
+	p.plan, err = c.plan(stmt, b)
+	if c.meansAnew(ctx, err) {
+		return c.onBind(ctx, frame)
+	}
+	if err != nil {
 		wide, plan, err := c.planWide(stmt, p.text, b, err)
 		if err != nil {
 			return c.rejectBind(ctx, err)

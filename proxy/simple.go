@@ -54,6 +54,9 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		return c.control(ctx, stmt, string(b.Text), b.Values)
 	}
 	plan, err := c.plan(stmt, b.Values)
+	if frame != nil && c.meansAnew(ctx, err) {
+		return c.query(ctx, frame)
+	}
 	if err != nil {
 		wide, pulled, err := c.planWide(stmt, string(b.Text), nil, err)
 		if err != nil {
