@@ -204,14 +204,7 @@ func (c *Console) alterShard(ctx context.Context, in *input) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.arguments.end(); err != nil {
-		return nil, err
-	}
-	snap, err := c.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	shard, err := shardNamed(snap, word)
+	_, shard, err := c.lastShard(in, word)
 	if err != nil {
 		return nil, err
 	}

@@ -86,14 +86,7 @@ func (c *Console) dropShard(ctx context.Context, in *input) (*outcome, error) {
 		return nil, err
 	}
 	confirmed := in.arguments.accept("CONFIRM")
-	if err := in.arguments.end(); err != nil {
-		return nil, err
-	}
-	snap, err := c.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	shard, err := shardNamed(snap, word)
+	snap, shard, err := c.lastShard(in, word)
 	if err != nil {
 		return nil, err
 	}
@@ -280,4 +273,17 @@ func (c *Console) referenceTable(ctx context.Context, in *input) (*outcome, erro
 		hint = "Create the table through pgring now: it is created on every shard."
 	}
 	return &outcome{notices: notice(message, hint)}, nil
+}
+
+// lastShard finds the shard that a word names, when no argument follows it.
+func (c *Console) lastShard(in *input, word token) (*topology.Snapshot, topology.Shard, error) {
+	if err := in.arguments.end(); err != nil {
+		return nil, topology.Shard{}, err
+	}
+	snap, err := c.snapshot()
+	if err != nil {
+		return nil, topology.Shard{}, err
+	}
+	shard, err := shardNamed(snap, word)
+	return snap, shard, err
 }

@@ -142,24 +142,12 @@ func rebalanceThrottle() *cobra.Command {
 }
 
 func rebalanceVerify() *cobra.Command {
-	var at client.Console
-	format := output.NewFlag(output.AsTable, output.AsJSON, output.AsCSV)
-	cmd := &cobra.Command{
+	return findings("REBALANCE VERIFY", &cobra.Command{
 		Use: "verify", Short: "Look on all shards for rows that are not where the map says", Args: noArgs,
 		Long: `Has a running proxy look on all shards for rows that are not where the map says, reference tables that are not the same everywhere, and
 what moves have left behind (REBALANCE VERIFY). It reads every row, changes nothing, and may be used while slots move.
 
 Exit codes: 0 everything is in its place, 1 something is not, or a shard could not be asked.` + passwordNote,
 		Example: "  pgring rebalance verify -U admin\n  pgring rebalance verify -h 10.0.0.5:6432 -U admin -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, err := ask(cmd, at, format, "REBALANCE VERIFY")
-			if err == nil && found > 0 {
-				err = fmt.Errorf("found %s", count(found, "problem"))
-			}
-			return err
-		},
-	}
-	addConsole(cmd, &at)
-	addFormat(cmd, format)
-	return cmd
+	})
 }

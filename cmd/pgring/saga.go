@@ -48,9 +48,7 @@ The password comes from PGPASSWORD or ~/.pgpass; nothing is prompted for.`,
 }
 
 func sagaVerifyCommand() *cobra.Command {
-	var at client.Console
-	format := output.NewFlag(output.AsTable, output.AsJSON, output.AsCSV)
-	cmd := &cobra.Command{
+	return findings("SAGA VERIFY", &cobra.Command{
 		Use: "verify", Short: "Compare what all shards say of transactions over several shards", Args: noArgs,
 		Long: `Has a running proxy compare what all shards say of each saga and of each two-phase commit (SAGA VERIFY), and lists what contradicts
 itself: after a failover or a restored backup, a shard may have lost a step that others rely on. It changes nothing, and what is
@@ -58,13 +56,19 @@ under way is not an error.
 
 Exit codes: 0 nothing contradicts itself, 1 something does, or a shard could not be asked.`,
 		Example: "  pgring saga verify -U admin\n  pgring saga verify -h 10.0.0.5:6432 -U stats -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, err := ask(cmd, at, format, "SAGA VERIFY")
-			if err == nil && found > 0 {
-				err = fmt.Errorf("found %s", count(found, "problem"))
-			}
-			return err
-		},
+	})
+}
+
+// findings completes a command that lists problems: it fails if there are any.
+func findings(statement string, cmd *cobra.Command) *cobra.Command {
+	var at client.Console
+	format := output.NewFlag(output.AsTable, output.AsJSON, output.AsCSV)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		found, err := ask(cmd, at, format, statement)
+		if err == nil && found > 0 {
+			err = fmt.Errorf("found %s", count(found, "problem"))
+		}
+		return err
 	}
 	addConsole(cmd, &at)
 	addFormat(cmd, format)
