@@ -19,10 +19,7 @@ build: deps-build ## compile bin/pgring (the first time takes a minute: the SQL 
 	go build -o $(BIN) ./cmd/pgring
 
 test: deps-test ## vet, build and run all tests under the race detector
-	go vet ./...
-	go build ./...
-	go test -race -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) $(ARGS) $$(go list ./... | grep -v '/ring$$')
-	go test -vet=off -timeout $(TIMEOUT) $(ARGS) ./ring # values that never change and start no goroutine: the race detector would only make them ten times as slow
+	scripts/test.sh $(PARALLEL) $(TIMEOUT) $(ARGS)
 
 test-short: deps-demo ## run all tests but the end-to-end ones, without the race detector
 	go test -short -p $(PARALLEL) -timeout $(TIMEOUT) $(ARGS) $$(go list ./... | grep -v /e2e)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgring/pgring/ring"
 )
@@ -61,15 +62,20 @@ func openStore(t testing.TB, dsn string, relations []relation) *store {
 	return s
 }
 
-func (s *store) must(t testing.TB, sql string) []*pgconn.Result {
+func (s *store) must(t testing.TB, sql string) {
 	t.Helper()
+	_, err := s.run(sql)
+	must(t, err)
+}
+
+func (s *store) run(sql string) ([]*pgconn.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
 	defer cancel()
 	results, err := s.conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
+		return nil, fmt.Errorf("%s: %w", sql, err)
 	}
-	return results
+	return results, nil
 }
 
 // keep remembers the rows as they are: here, and in temporary tables that nobody else sees.
@@ -78,19 +84,22 @@ func (s *store) keep(t testing.TB) {
 	for _, r := range s.relations {
 		s.must(t, fmt.Sprintf("CREATE TEMP TABLE kept_%s AS TABLE public.%[1]s", r.name))
 	}
-	s.look(t)
+	must(t, s.look())
 	s.kept = s.rows
 }
 
 // look reads all tables.
-func (s *store) look(t testing.TB) {
-	t.Helper()
+func (s *store) look() error {
 	var queries []string
 	for _, r := range s.relations {
 		queries = append(queries, fmt.Sprintf("SELECT %s::text, t::text FROM public.%s t", r.key, r.name))
 	}
+	results, err := s.run(strings.Join(queries, ";"))
+	if err != nil {
+		return err
+	}
 	s.rows = map[string][]stored{}
-	for i, result := range s.must(t, strings.Join(queries, ";")) {
+	for i, result := range results {
 		var rows []stored
 		for _, row := range result.Rows {
 			rows = append(rows, stored{string(row[0]), string(row[1])})
@@ -98,6 +107,7 @@ func (s *store) look(t testing.TB) {
 		slices.SortFunc(rows, compareStored)
 		s.rows[s.relations[i].name] = rows
 	}
+	return nil
 }
 
 func compareStored(a, b stored) int {
@@ -105,31 +115,35 @@ func compareStored(a, b stored) int {
 }
 
 // restore undoes what statements have done to the tables, as the last look saw it.
-func (s *store) restore(t testing.TB) {
-	t.Helper()
+func (s *store) restore() error {
 	var queries []string
 	for _, r := range s.relations {
 		if !slices.Equal(s.rows[r.name], s.kept[r.name]) {
 			queries = append(queries, fmt.Sprintf("DELETE FROM public.%s; INSERT INTO public.%[1]s SELECT * FROM kept_%[1]s", r.name))
 		}
 	}
-	if len(queries) > 0 {
-		s.must(t, strings.Join(queries, ";"))
-		s.rows = s.kept
+	if len(queries) == 0 {
+		return nil
 	}
+	if _, err := s.run(strings.Join(queries, ";")); err != nil {
+		return err
+	}
+	s.rows = s.kept
+	return nil
 }
 
 // lookAll reads the tables everywhere.
-func (l *lab) lookAll() {
-	for _, s := range l.allStores() {
-		s.look(l.t)
-	}
-}
+func (l *lab) lookAll() { l.everywhere((*store).look) }
 
-func (l *lab) restore() {
+func (l *lab) restore() { l.everywhere((*store).restore) }
+
+// everywhere does the same to all stores at a time.
+func (l *lab) everywhere(do func(*store) error) {
+	var group errgroup.Group
 	for _, s := range l.allStores() {
-		s.restore(l.t)
+		group.Go(func() error { return do(s) })
 	}
+	must(l.t, group.Wait())
 }
 
 // compareTables says where the shards together, after a new look at them, hold other rows than the plain server, or hold a

@@ -19,12 +19,17 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
+	idle, err := l.measureIdle(ctx) // before the load, which leaves memory that the clients would then be given
+	if err != nil {
+		return nil, err
+	}
 	o.say("measuring: %s at least", o.duration(len(l.contenders)))
 	found, err := l.measureAll(ctx)
 	if err != nil {
 		return nil, err
 	}
 	report = l.report(found, machine)
+	report.Idle = idle
 	if o.Profiles != "" {
 		err = l.profile(ctx)
 	}

@@ -23,7 +23,7 @@ func tiny(t *testing.T) Options {
 	}
 	o := Defaults()
 	o.Program, o.Version, o.Command = program, "test", "pgring bench"
-	o.Rounds, o.Seconds, o.Transactions, o.Rows, o.Pool = 1, 1, 5, 500, 4
+	o.Rounds, o.Seconds, o.Transactions, o.Rows, o.Pool, o.Idle = 1, 1, 5, 500, 4, 20
 	o.Progress = t.Output()
 	return o
 }
@@ -65,6 +65,9 @@ func TestRunMeasuresEveryCellOnEveryContender(t *testing.T) {
 			t.Errorf("cell %d is %s, want %s", i, result.Name(), matrix()[i].Name())
 		}
 		wantFigures(t, result)
+	}
+	if len(report.Idle) == 0 || report.Idle[len(report.Idle)-1].Name != PgRing {
+		t.Errorf("idle clients: %+v", report.Idle)
 	}
 	wantWritten(t, report)
 }
@@ -183,7 +186,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"-1 seconds: must be":                    func(o *Options) { o.Seconds = -1 },
 		"1 shards: must be 2 to 16":              func(o *Options) { o.Shards = 1 },
 		"no pgring to measure":                   func(o *Options) { o.Program = "" },
-		`no cell matches "copy"`:                 func(o *Options) { o.Only = regexp.MustCompile("copy") },
+		`no cell matches "paste"`:                func(o *Options) { o.Only = regexp.MustCompile("paste") },
 		"0 connections per pool: must be 1 to 2": func(o *Options) { o.Pool = 0 },
 	} {
 		o := Defaults()

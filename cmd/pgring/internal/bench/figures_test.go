@@ -119,6 +119,7 @@ func example() *Report {
 			PgBench: "15.8"},
 		Conditions: Conditions{Rounds: 3, Seconds: 2, Rows: 100000, Shards: 2, Pool: 8, Data: "/dev/shm (memory)"},
 		Command:    "pgring bench --rounds 3 --write",
+		Idle:       []Idle{{PgBouncer, 2000, 1843}, {PgRing, 2000, 10752}},
 		Notes:      []string{"pgbouncer 1.18.0 has no prepared statements in transaction mode"},
 	}
 	direct := series{samples: rates(30000, 32000, 31000)}

@@ -45,6 +45,9 @@ func openLab(ctx context.Context, o Options) (_ *lab, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	if err = raiseFileLimit(); err != nil {
+		return nil, err
+	}
 	if l.dir, err = os.MkdirTemp("", "pgring-bench-*"); err != nil {
 		return nil, fmt.Errorf("make a folder for the benchmark: %w", err)
 	}

@@ -15,6 +15,10 @@ other things even ratios waver; the spread shows how much.
 
 `
 
+const idleHow = `By how much the proxy's resident memory grows while clients log in, run one statement each and stay, right after the proxies' start.
+
+`
+
 const markdownHow = `## How it was measured
 
 * In every round each cell of the tables is run by pgbench on all contenders, one right after the other; the order rotates from round to
@@ -37,6 +41,13 @@ func (r *Report) Markdown() string {
 	out.WriteString(markdownHead)
 	out.WriteString("## Throughput\n\n" + r.markdownTable(r.throughput()) + "\n")
 	out.WriteString("## Latency and CPU\n\n" + r.markdownTable(r.costs()) + "\n")
+	if len(r.Idle) > 0 {
+		out.WriteString("## Memory of idle clients\n\n" + idleHow)
+		for _, i := range r.Idle {
+			fmt.Fprintf(&out, "* %s\n", i)
+		}
+		out.WriteString("\n## Workloads\n\n")
+	}
 	for _, w := range workloads() {
 		fmt.Fprintf(&out, "* %s: %s.\n", w.name, w.about)
 	}

@@ -14,6 +14,7 @@ const (
 
 	maxShards = 16
 	maxPool   = 200
+	maxIdle   = 15_000 // from one address to one port, beside all else on this machine
 )
 
 // Options say what to measure. The zero value is not valid; begin with Defaults.
@@ -34,6 +35,8 @@ type Options struct {
 	Shards int
 	// Pool is the number of server connections per server, in both proxies.
 	Pool int
+	// Idle is the number of clients that do nothing, for the proxies' memory per client. 0 leaves that out.
+	Idle int
 	// Only keeps the cells whose name, such as select/prepared/16, matches. Nil keeps all.
 	Only *regexp.Regexp
 	// Profiles is a folder for CPU profiles of pgring, one per cell, taken after the rounds. Empty means none.
@@ -46,7 +49,7 @@ type Options struct {
 
 // Defaults are the options of a run that is worth publishing: a quarter of an hour at most.
 func Defaults() Options {
-	return Options{Rounds: 5, Seconds: 2, Rows: RowsPerScale, Shards: 2, Pool: 8}
+	return Options{Rounds: 5, Seconds: 2, Rows: RowsPerScale, Shards: 2, Pool: 8, Idle: 2000}
 }
 
 // Check says what is wrong with the options, all of it at once.
@@ -62,6 +65,7 @@ func (o Options) Check() error {
 		{"rows", o.Rows, 1, 1 << 30},
 		{"shards", o.Shards, 2, maxShards},
 		{"connections per pool", o.Pool, 1, maxPool},
+		{"idle clients", o.Idle, 0, maxIdle},
 	} {
 		if bound.value < bound.low || bound.value > bound.high {
 			faults = append(faults, fmt.Errorf("%d %s: must be %d to %d", bound.value, bound.name, bound.low, bound.high))

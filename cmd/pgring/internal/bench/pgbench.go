@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	threads      = 2           // of pgbench, see threadsFor
-	pgbenchGrace = time.Minute // beyond the time it was given
+	threads = 2           // of pgbench, see threadsFor
+	grace   = time.Minute // beyond the time that a run was given
 )
 
 // findTools finds pgbench, beside the server's programs if it is there, and asks for versions.
@@ -54,6 +54,9 @@ func ask(ctx context.Context, program string) (string, error) {
 
 func (l *lab) writeScripts() error {
 	for _, w := range workloads() {
+		if w.script == "" {
+			continue
+		}
 		if err := os.WriteFile(l.script(w.name), []byte(w.script), 0o600); err != nil {
 			return fmt.Errorf("write the script of %s: %w", w.name, err)
 		}
@@ -72,12 +75,18 @@ type Sample struct {
 }
 
 // measure runs one cell on one contender. All contenders of a round get the same seed, so the same keys.
-func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, length ...string) (Sample, error) {
+func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, length length) (Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(length.seconds)*time.Second+grace)
+	defer cancel()
 	before, err := c.cpu()
 	if err != nil {
 		return Sample{}, err
 	}
-	out, err := l.pgbenchRun(ctx, cell, c, seed, length)
+	run := l.pgbenchRun
+	if cell.Workload == copies {
+		run = l.copyRun
+	}
+	r, err := run(ctx, cell, c, seed, length)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -85,20 +94,14 @@ func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, len
 	if err != nil {
 		return Sample{}, err
 	}
-	r, err := parseRun(out)
-	if err != nil {
-		return Sample{}, err
-	}
 	r.CPUMicros = float64((after - before).Nanoseconds()) / 1000 / float64(r.transactions)
 	return r.Sample, nil
 }
 
-func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, length []string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.options.Seconds)*time.Second+pgbenchGrace)
-	defer cancel()
+func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error) {
 	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(c.port), "-U", c.user, "-M", string(cell.Protocol),
 		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(threadsFor(cell)), "-f", l.script(cell.Workload),
-		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length...)
+		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length.arguments()...)
 	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}
 	command.SysProcAttr = &syscall.SysProcAttr{}
@@ -109,9 +112,9 @@ func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, 
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return "", fmt.Errorf("run pgbench: %w\n%s", err, firstLines(stderr.String()))
+		return runResult{}, fmt.Errorf("run pgbench: %w\n%s", err, firstLines(stderr.String()))
 	}
-	return stdout.String(), nil
+	return parseRun(stdout.String())
 }
 
 // threadsFor is the number of pgbench's threads. pgbench waits for the answer to a Parse without serving the thread's other
@@ -124,13 +127,8 @@ func threadsFor(cell Cell) int {
 	return min(threads, cell.Clients)
 }
 
-// length is when a measured run of pgbench ends.
-func (o Options) length() []string {
-	if o.Transactions > 0 {
-		return []string{"-t", strconv.Itoa(o.Transactions)}
-	}
-	return []string{"-T", strconv.Itoa(o.Seconds)}
-}
+// length is when a measured run ends.
+func (o Options) length() length { return length{transactions: o.Transactions, seconds: o.Seconds} }
 
 // firstLines are the first of pgbench's complaints; each client makes the same.
 func firstLines(text string) string {
@@ -139,15 +137,15 @@ func firstLines(text string) string {
 	return strings.Join(lines[:min(len(lines), most)], "\n")
 }
 
-// pgbenchResult is a sample and what is needed to work it out.
-type pgbenchResult struct {
+// runResult is a sample and what is needed to work it out.
+type runResult struct {
 	Sample
 	transactions int
 }
 
 // parseRun reads pgbench's report. A failed transaction is an error: a figure that counts failures as work is worth nothing.
-func parseRun(out string) (pgbenchResult, error) {
-	r := pgbenchResult{}
+func parseRun(out string) (runResult, error) {
+	r := runResult{}
 	done, err := figure(out, `number of transactions actually processed: (\d+)`)
 	if err != nil {
 		return r, err

@@ -62,7 +62,7 @@ auth_type = trust
 auth_file = %s
 pool_mode = transaction
 default_pool_size = %d
-max_client_conn = 500
+max_client_conn = %d
 log_connections = 0
 log_disconnections = 0
 `
@@ -107,7 +107,7 @@ func (l *lab) pgbouncerCommand(b pgbouncer, port int) (*exec.Cmd, error) {
 	}
 	users, file := filepath.Join(l.dir, "pgbouncer.users"), filepath.Join(l.dir, "pgbouncer.ini")
 	home := l.servers[0]
-	text := fmt.Sprintf(pgbouncerConfig, home.Host, home.Port, superuser, home.Host, port, users, l.options.Pool)
+	text := fmt.Sprintf(pgbouncerConfig, home.Host, home.Port, superuser, home.Host, port, users, l.options.Pool, l.options.Idle+500)
 	if b.prepared {
 		text += "max_prepared_statements = 100\n"
 	}

@@ -28,7 +28,7 @@ func (l *lab) profile(ctx context.Context) error {
 		group.Go(func() error { return l.fetchProfile(ctx, file) })
 		// owner: profile; ends when pgbench does
 		group.Go(func() error {
-			_, err := l.measure(ctx, cell, through, 1, "-T", fmt.Sprint(l.options.Seconds))
+			_, err := l.measure(ctx, cell, through, 1, length{seconds: l.options.Seconds})
 			return err
 		})
 		if err := group.Wait(); err != nil {
@@ -39,7 +39,7 @@ func (l *lab) profile(ctx context.Context) error {
 }
 
 func (l *lab) fetchProfile(ctx context.Context, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.options.Seconds)*time.Second+pgbenchGrace)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.options.Seconds)*time.Second+grace)
 	defer cancel()
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", l.web, l.options.Seconds)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -47,6 +47,7 @@ type Report struct {
 	Command    string     `json:"command"`
 	Notes      []string   `json:"notes"`
 	Results    []Result   `json:"results"`
+	Idle       []Idle     `json:"idle,omitempty"`
 }
 
 // Write writes the report for people, or all of it as JSON.

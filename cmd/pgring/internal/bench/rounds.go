@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// warmUpTransactions per client fill pools, plan caches and PostgreSQL's own caches before anything counts.
-const warmUpTransactions = "20"
-
 // series is what the rounds showed of one contender in one cell: one sample per round, or why there is none.
 type series struct {
 	samples []Sample
@@ -40,17 +37,17 @@ func (l *lab) measureAll(ctx context.Context) (results, error) {
 
 // round runs every cell on every contender. Round 0 is the warm-up, whose samples are not kept.
 func (l *lab) round(ctx context.Context, cells []Cell, round int, found results) error {
-	length := l.options.length()
-	if round == 0 {
-		length = []string{"-t", warmUpTransactions}
-	}
 	for i, cell := range cells {
+		length := l.options.length()
+		if round == 0 {
+			length = cell.warmUp()
+		}
 		for _, j := range rotated(len(l.contenders), round) {
 			c, s := l.contenders[j], &found[i][j]
 			if !c.can(cell) || s.fault != nil {
 				continue
 			}
-			sample, err := l.measure(ctx, cell, c, round+1, length...)
+			sample, err := l.measure(ctx, cell, c, round+1, length)
 			switch {
 			case ctx.Err() != nil:
 				return fmt.Errorf("interrupted in round %d: %w", round, context.Cause(ctx))

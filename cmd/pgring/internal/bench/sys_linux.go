@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -18,6 +19,19 @@ func cpuTime(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("read the CPU time of process %d: %w", pid, err)
 	}
 	return time.Duration(at.Nano()), nil
+}
+
+// resident is the memory of a process, in bytes.
+func resident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	return pages * int64(os.Getpagesize()), nil
 }
 
 // endWithParent makes the kernel end a child when this program is killed.

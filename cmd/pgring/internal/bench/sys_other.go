@@ -28,5 +28,15 @@ func cpuTime(pid int) (time.Duration, error) {
 	return total, nil
 }
 
+// resident is the memory of a process, in bytes.
+func resident(pid int) (int64, error) {
+	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	kilobytes, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	return kilobytes * 1024, err
+}
+
 // endWithParent does nothing: only Linux can end a child with its parent.
 func endWithParent(*syscall.SysProcAttr) {}

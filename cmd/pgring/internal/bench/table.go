@@ -105,6 +105,9 @@ func (r *Report) text() string {
 		_ = r.table(columns).Write(&out, output.AsTable)
 		out.WriteString("\n")
 	}
+	for _, i := range r.Idle {
+		fmt.Fprintf(&out, "%s\n", i)
+	}
 	fmt.Fprintf(&out, "%s\n", legend)
 	for _, note := range r.Notes {
 		fmt.Fprintf(&out, "Note: %s.\n", note)

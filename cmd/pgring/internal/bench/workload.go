@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,29 +21,41 @@ const (
 const (
 	selects = "select"
 	update  = "update"
+	inserts = "insert100"
+	copies  = "copy"
+	gather  = "gather"
+)
+
+// insertRows is how many rows a statement of the workload insert100 has, and copyRows how many a COPY.
+const (
+	insertRows = 100
+	copyRows   = 10_000
 )
 
 // workload is a script of pgbench with the loads under which it is run.
 type workload struct {
-	name    string
-	about   string // for the report
-	script  string // :rows is the number of accounts
-	clients []int
+	name      string
+	about     string // for the report
+	script    string // :rows is the number of accounts; empty: pgbench cannot do it
+	protocols []Protocol
+	clients   []int
+	warmUp    int // transactions per client that fill pools, plan caches and PostgreSQL's own caches before anything counts
 }
 
-// workloads are pgbench's own -S and -N, written out because the number of rows need not be a whole scale. Both find everything
-// by aid, so that all statements of a transaction go to one shard.
+// workloads are pgbench's own -S and -N, written out because the number of rows need not be a whole scale, and what goes over all
+// shards. The first two find everything by aid, so that all statements of a transaction go to one shard.
 func workloads() []workload {
+	all := []Protocol{Simple, Extended, Prepared}
 	return []workload{
 		{
-			name: selects, clients: []int{1, 16, 64},
+			name: selects, protocols: all, clients: []int{1, 16, 64}, warmUp: 20,
 			about: "one SELECT by primary key per transaction, as `pgbench -S`",
 			script: `\set aid random(1, :rows)
 SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
 `,
 		},
 		{
-			name: update, clients: []int{16},
+			name: update, protocols: all, clients: []int{16}, warmUp: 20,
 			about: "BEGIN, UPDATE, SELECT, INSERT and END per transaction, as `pgbench -N`; accounts and history are sharded by aid",
 			script: `\set aid random(1, :rows)
 \set bid random(1, 1)
@@ -54,7 +68,55 @@ INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :a
 END;
 `,
 		},
+		{
+			name: inserts, protocols: []Protocol{Simple}, clients: []int{1}, warmUp: 5,
+			about:  fmt.Sprintf("one INSERT of %d rows with random keys per transaction, which pgring splits over the shards and commits on all or none", insertRows),
+			script: insertScript(),
+		},
+		{
+			name: copies, protocols: []Protocol{Simple}, clients: []int{1}, warmUp: 1,
+			about: fmt.Sprintf("one COPY FROM STDIN of %d rows with random keys per transaction, likewise; by a client of its own, for pgbench has no COPY", copyRows),
+		},
+		{
+			name: gather, protocols: []Protocol{Simple}, clients: []int{1}, warmUp: 1,
+			about: "all accounts read in one SELECT with an ORDER BY over what every shard has",
+			script: `SELECT aid, abalance FROM pgbench_accounts ORDER BY abalance, aid;
+`,
+		},
 	}
+}
+
+// insertScript draws a key per row, so that no two statements are alike.
+func insertScript() string {
+	var draws, rows strings.Builder
+	for i := range insertRows {
+		fmt.Fprintf(&draws, "\\set a%d random(1, :rows)\n", i)
+		if i > 0 {
+			rows.WriteString(", ")
+		}
+		fmt.Fprintf(&rows, "(%d, 1, :a%d, %d, '2026-01-01')", i%10, i, i)
+	}
+	return draws.String() + "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES " + rows.String() + ";\n"
+}
+
+// workloadOf is the workload of a cell of the matrix.
+func workloadOf(c Cell) workload {
+	all := workloads()
+	return all[slices.IndexFunc(all, func(w workload) bool { return w.name == c.Workload })]
+}
+
+// warmUp is for how long a cell is run before anything counts.
+func (c Cell) warmUp() length { return length{transactions: workloadOf(c).warmUp} }
+
+// length is when a run ends: after so many transactions per client, or, without a number, after so many seconds.
+type length struct{ transactions, seconds int }
+
+// arguments are pgbench's.
+func (l length) arguments() []string {
+	if l.transactions > 0 {
+		return []string{"-t", strconv.Itoa(l.transactions)}
+	}
+	return []string{"-T", strconv.Itoa(l.seconds)}
 }
 
 // Cell is one load: a workload with a protocol and a number of clients.
@@ -71,7 +133,7 @@ func (c Cell) Name() string { return fmt.Sprintf("%s/%s/%d", c.Workload, c.Proto
 func matrix() []Cell {
 	var cells []Cell
 	for _, w := range workloads() {
-		for _, protocol := range []Protocol{Simple, Extended, Prepared} {
+		for _, protocol := range w.protocols {
 			for _, clients := range w.clients {
 				cells = append(cells, Cell{Workload: w.name, Protocol: protocol, Clients: clients})
 			}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs all tests: scripts/test.sh PARALLEL TIMEOUT [go test's flags]. What failed is told again at the end of the log, where one looks first.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+parallel=$1 timeout=$2
+shift 2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+go vet ./... && go build ./... || exit
+{
+	mapfile -t packages < <(go list ./... | grep -v '/ring$')
+	go test -race -vet=off -p "$parallel" -timeout "$timeout" "$@" "${packages[@]}"
+	rc=$?
+	# Values that never change and start no goroutine: the race detector would only make them ten times as slow.
+	go test -vet=off -timeout "$timeout" "$@" ./ring && exit $rc
+} 2>&1 | tee "$log"
+rc=${PIPESTATUS[0]}
+if [ "$rc" -ne 0 ]; then
+	echo "== failed:"
+	# Also the tests that ran when a package's time was up.
+	grep -E '^[[:space:]]*--- FAIL|^FAIL|^panic: |^WARNING: DATA RACE|^[[:space:]]+Test[A-Za-z0-9_/]+ \([0-9.hms]+\)$' "$log"
+fi
+exit "$rc"
