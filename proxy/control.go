@@ -113,6 +113,9 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 	if err == nil && len(c.snap.Moves) > 0 {
 		plan, err = c.planWhileMoving(stmt, values, plan)
 	}
+	if err == nil {
+		err = c.planRequest(stmt, &plan)
+	}
 	if err != nil {
 		return plan, err
 	}

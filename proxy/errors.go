@@ -41,6 +41,8 @@ const (
 	codeReadOnly            = "25006"
 	codeResolutionUnknown   = "08007"
 	codeShutdown            = "57P01"
+	codeRequestDiffers      = "PR101"
+	codeRequestRepeated     = "PR102"
 	codeSyntax              = "42601"
 	codeTooLarge            = "54000"
 	codeTooManyConnections  = "53300"

@@ -19,6 +19,7 @@ type ownSettings struct {
 	derive     bool          // compensation is auto: writes without a directive are undone by rules
 	key        string        // saga_key: makes repeats of a transaction known
 	timeout    time.Duration // saga_commit_timeout
+	plain      bool          // idempotency is off: no repeat of a write is looked for
 	compensate string        // directive for the next statement that writes; by SET LOCAL only
 }
 
@@ -93,6 +94,11 @@ func (v *ownSettings) set(name, value string, local bool) error {
 			return errSettingValue(name, value, "Available values: require, auto.")
 		}
 		v.derive = word == "auto"
+	case "idempotency":
+		if word != "on" && word != "off" {
+			return errSettingValue(name, value, "Available values: on, off.")
+		}
+		v.plain = word == "off"
 	case "saga_key":
 		if !local && value != "" {
 			return &pgwire.Error{Code: codeInvalidParameter, Message: "parameter \"pgring.saga_key\" can only be set for one transaction",
@@ -135,6 +141,11 @@ func (v *ownSettings) show(name string) (string, bool) {
 			return "auto", true
 		}
 		return "require", true
+	case "idempotency":
+		if v.plain {
+			return "off", true
+		}
+		return "on", true
 	case "saga_key":
 		return v.key, true
 	case "saga_commit_timeout":

@@ -48,6 +48,9 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 		return nil, err
 	}
 	if writes {
+		if err := c.tx.requests.admit(); err != nil {
+			return nil, err
+		}
 		if other := c.otherWriter(shard); other != nil {
 			if err := c.admitWrite(other, shard, c.tx.covered); err != nil {
 				return nil, err

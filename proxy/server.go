@@ -72,18 +72,19 @@ type Policy struct {
 	TLSRequired     bool
 	ClientCert      bool // TLS clients must show a certificate whose common name is the user
 	Mode            Mode
-	MaxClients      int           // 0: no limit
-	LoginTimeout    time.Duration // 0: one minute
-	ClientIdle      time.Duration // outside transactions; 0: no limit
-	TransactionIdle time.Duration // inside; 0: no limit
-	MessageLimit    int           // bytes of one message that must be held to be planned; 0: 64 MiB
-	PullRows        int64         // rows of other shards that one statement may copy; 0: 10,000,000
-	PullBytes       int64         // and their bytes; 0: 1 GiB
-	RefuseScatter   bool          // SELECT over several shards is an error
-	CrossShard      CrossShard    // of users without their own
-	SlowQuery       time.Duration // 0: off
-	LogValues       bool          // slow queries are logged with their literals
-	Limits          *Limits       // nil: none
+	MaxClients      int                           // 0: no limit
+	LoginTimeout    time.Duration                 // 0: one minute
+	ClientIdle      time.Duration                 // outside transactions; 0: no limit
+	TransactionIdle time.Duration                 // inside; 0: no limit
+	MessageLimit    int                           // bytes of one message that must be held to be planned; 0: 64 MiB
+	PullRows        int64                         // rows of other shards that one statement may copy; 0: 10,000,000
+	PullBytes       int64                         // and their bytes; 0: 1 GiB
+	RefuseScatter   bool                          // SELECT over several shards is an error
+	CrossShard      CrossShard                    // of users without their own
+	SlowQuery       time.Duration                 // 0: off
+	LogValues       bool                          // slow queries are logged with their literals
+	Limits          *Limits                       // nil: none
+	Idempotent      map[topology.Name]Idempotency // nil: no table
 }
 
 // Config is what a Server works with.

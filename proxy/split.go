@@ -20,7 +20,10 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 	if s.write != nil {
 		return c.splitAlone(ctx, s)
 	}
-	return c.enclosed(ctx, func() (string, error) {
+	if _, rule, ok := c.ruleFor(s.stmt); ok {
+		return c.request(ctx, s, rule)
+	}
+	return c.enclosed(ctx, onShards, func() (string, error) {
 		if s.stmt.Verb == router.CopyIn {
 			return c.runCopy(ctx, s)
 		}
@@ -43,9 +46,17 @@ func (c *session) splitAlone(ctx context.Context, s *spread) (string, error) {
 	return tag, c.replyTag(tag)
 }
 
-// enclosed has run write several shards in a transaction, and answers with the tag that it returns.
-func (c *session) enclosed(ctx context.Context, run func() (string, error)) (tag string, err error) {
-	own, err := c.enclose()
+// extent says how far the writes of a statement go that has a transaction of its own.
+type extent uint8
+
+const (
+	onShards   extent = iota + 1 // several shards
+	inOneShard                   // one
+)
+
+// enclosed has run write in a transaction, and answers with the tag that it returns.
+func (c *session) enclosed(ctx context.Context, far extent, run func() (string, error)) (tag string, err error) {
+	own, err := c.enclose(far)
 	if err != nil {
 		return "", c.reject(err)
 	}
@@ -72,7 +83,7 @@ func (c *session) enclosed(ctx context.Context, run func() (string, error)) (tag
 
 // enclose opens the implicit transaction that a statement on several shards runs in, unless a block is open already. What ran
 // before in the same pipeline belongs to it, and so does what follows up to Sync. own: it is to end with the statement.
-func (c *session) enclose() (own bool, err error) {
+func (c *session) enclose(far extent) (own bool, err error) {
 	if err := c.drain(); err != nil {
 		return false, err
 	}
@@ -80,24 +91,26 @@ func (c *session) enclose() (own bool, err error) {
 		return false, nil
 	}
 	statements := c.crossShard().Statements
-	if statements == CommitReject {
+	if statements == CommitReject && far == onShards {
 		return false, errStatementsRefused()
 	}
-	if c.tx.active {
-		c.tx.widen(statements)
-		return false, nil
+	if !c.tx.active {
+		c.open("", true)
+		own = !c.unit.open
 	}
-	c.open("", true)
-	c.tx.widen(statements)
+	if far == onShards {
+		c.tx.widen(statements)
+	}
 	for _, p := range c.parts {
-		if p.unsynced {
+		if p.unsynced && !p.began {
 			if _, err := p.run("BEGIN"); err != nil {
 				return false, err
 			}
 			p.began = true
+			c.tx.requests.plain = c.tx.requests.plain || p.wrote
 		}
 	}
-	return !c.unit.open, nil
+	return own, nil
 }
 
 // runSplit runs the parts and relays the rows that they return; the tag is the sum of theirs.

@@ -176,6 +176,11 @@ func (c *session) executeOn(ctx context.Context, w *writing, s *statement) error
 			return c.rejectBegun(err)
 		}
 	}
+	return c.runPrepared(ctx, w, s, k)
+}
+
+// runPrepared sends it there. In the extended protocol its answer is read with the turn's.
+func (c *session) runPrepared(ctx context.Context, w *writing, s *statement, k *work) error {
 	c.tx.covered = k
 	part, err := c.use(ctx, w.plan.Shard, w.stmt.Access != router.Read)
 	if err != nil {

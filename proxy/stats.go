@@ -20,6 +20,7 @@ type totals struct {
 	one, home, reference, gather, pull, wide, split atomic.Int64
 	received, sent                                  atomic.Int64 // of sessions that have ended
 	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
+	requests, repeats                               atomic.Int64 // idempotent writes done, and answered by what was recorded
 }
 
 // Stats are the server's counters since it started.
@@ -37,6 +38,8 @@ type Stats struct {
 	Plans         map[string]int64     // statements by plan kind
 	Limited       map[string]int64     // statements refused, by limit: rate, in_flight, per_key
 	InFlight      limits.InFlightStats // zero without limits.max_in_flight
+	Requests      int64                // idempotent writes that were done
+	Repeats       int64                // and those answered by what was recorded of the first
 	Router        router.Stats
 }
 
@@ -70,6 +73,7 @@ func (s *Server) Stats() Stats {
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
+	stats.Requests, stats.Repeats = t.requests.Load(), t.repeats.Load()
 	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
 	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {
 		stats.InFlight = l.InFlight.Stats()

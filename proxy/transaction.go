@@ -32,10 +32,11 @@ type transaction struct {
 	localEnv  bool  // SET LOCAL has changed what names mean, until it ends
 	base      state // the settings before it began
 
-	works   []*work        // what it has written, in mode saga
-	covered *work          // the write that is about to be sent: the next use notes it
-	shared  []saga.Setting // of works, as they had them last
-	bounded bool           // it is on several shards in mode saga or 2pc: waits for locks are limited
+	works    []*work        // what it has written, in mode saga
+	covered  *work          // the write that is about to be sent: the next use notes it
+	shared   []saga.Setting // of works, as they had them last
+	requests requests
+	bounded  bool // it is on several shards in mode saga or 2pc: waits for locks are limited
 }
 
 // entry is something that a shard which joins later must repeat: a savepoint or a SET.
@@ -178,6 +179,7 @@ func (c *session) begin(ctx context.Context, stmt *router.Statement, text string
 				return c.reject(err)
 			}
 			p.began = true
+			c.tx.requests.plain = c.tx.requests.plain || p.wrote
 		}
 	}
 	return c.replyTag(tag)

@@ -114,6 +114,7 @@ func (d *driver) adopt(ctx context.Context) error {
 	if d.tables, err = tablesOf(snap, &d.move); err != nil {
 		return err
 	}
+	d.tables = append(d.tables, requestsTable(&d.move))
 	if d.move.State == topology.MoveReversible {
 		if err := d.checkReturn(ctx); err != nil {
 			return err
@@ -125,6 +126,9 @@ func (d *driver) adopt(ctx context.Context) error {
 	for _, side := range d.sides() {
 		if err := d.fence(ctx, side); err != nil {
 			return err
+		}
+		if err := topology.EnsureRequests(ctx, side.conn); err != nil {
+			return fmt.Errorf("shard %s: %w", side.id, err)
 		}
 	}
 	return nil

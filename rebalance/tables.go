@@ -22,6 +22,7 @@ type table struct {
 	moving  string // condition on a row that its slot is one of the move's
 	slot    string // expression of a row's slot
 	keyType ring.KeyType
+	group   string // of the table of idempotent writes: the group whose rows move; empty for all others
 }
 
 // quote writes an identifier.
@@ -58,6 +59,24 @@ func newTable(t *topology.Table, slots *ring.SlotSet) *table {
 	return n
 }
 
+// requestsTable is the table of idempotent writes, of which the rows of the moving slots go along.
+func requestsTable(m *topology.Move) *table {
+	t := &table{name: topology.Name{Schema: "pgring", Table: "idempotency"}, sql: `"pgring"."idempotency"`, key: `"hash"`, group: m.Group,
+		columns: []string{"placed", "hash", "shard_key", "scope", "key", "fingerprint", "tag", "result", "created_at", "expires_at"},
+		primary: []string{"placed", "hash", "shard_key", "scope", "key"}, slot: ring.SlotOfHashExpr("hash")}
+	t.moving = t.in(m.Slots, "")
+	return t
+}
+
+// in is the condition that the slot of a row is one of these. The columns have the prefix: empty, or the row's name and a point.
+func (t *table) in(slots *ring.SlotSet, prefix string) string {
+	if t.group == "" {
+		return slots.InSQL(t.keyType, prefix+t.key)
+	}
+	group := "'" + strings.ReplaceAll(t.group, "'", "''") + "'"
+	return "(" + prefix + "placed OPERATOR(pg_catalog.=) " + group + " AND " + slots.InHashSQL(prefix+"hash", prefix+"shard_key") + ")"
+}
+
 // list writes the columns that rows are copied with: all but the generated ones.
 func (t *table) list() string {
 	quoted := make([]string, len(t.columns))
@@ -89,7 +108,7 @@ func (t *table) guardDDL(move int64, slots *ring.SlotSet) string {
 		return ""
 	}
 	name := guardName(move)
-	inRow := func(row string) string { return slots.InSQL(t.keyType, row+"."+t.key) }
+	inRow := func(row string) string { return t.in(slots, row+".") }
 	var b strings.Builder
 	for _, on := range []struct{ event, when string }{
 		{"INSERT", inRow("NEW")}, {"UPDATE", inRow("OLD") + " OR " + inRow("NEW")}, {"DELETE", inRow("OLD")},

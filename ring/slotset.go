@@ -280,20 +280,29 @@ func parseRanges(text string) (*SlotSet, error) {
 // it is made, it is IMMUTABLE and depends on nothing but the column. Its cost grows with the single keys, not with the slots: it looks
 // up one bit (PostgreSQL manual, "Binary String Functions and Operators": get_bit counts from the lowest bit of a byte).
 func (s *SlotSet) InSQL(t KeyType, column string) string {
+	return s.inSQL(SlotExpr(t, column), func(keys []Key) string { return keysInSQL(t, column, keys) })
+}
+
+// InHashSQL is InSQL for rows that have, in columns of their own, the hash of a key and its text as [Key.String] writes it.
+func (s *SlotSet) InHashSQL(hash, text string) string {
+	return s.inSQL(SlotOfHashExpr(hash), func(keys []Key) string { return textsInSQL(text, keys) })
+}
+
+func (s *SlotSet) inSQL(slot string, among func([]Key) string) string {
 	with, without := s.Keys()
 	if s.Len() == 0 && len(with) > 0 {
-		return keysInSQL(t, column, with)
+		return among(with)
 	}
 	data := make([]byte, SlotCount/8)
 	for i := range data {
 		data[i] = byte(s.word(i/8) >> (i % 8 * 8))
 	}
-	sql := `(pg_catalog.get_bit('\x` + hex.EncodeToString(data) + `'::pg_catalog.bytea, ` + SlotExpr(t, column) + `) OPERATOR(pg_catalog.=) 1)`
+	sql := `(pg_catalog.get_bit('\x` + hex.EncodeToString(data) + `'::pg_catalog.bytea, ` + slot + `) OPERATOR(pg_catalog.=) 1)`
 	if len(without) > 0 {
-		sql = "(" + sql + " AND NOT " + keysInSQL(t, column, without) + ")"
+		sql = "(" + sql + " AND NOT " + among(without) + ")"
 	}
 	if len(with) > 0 {
-		sql = "(" + sql + " OR " + keysInSQL(t, column, with) + ")"
+		sql = "(" + sql + " OR " + among(with) + ")"
 	}
 	return sql
 }

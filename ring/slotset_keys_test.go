@@ -147,6 +147,10 @@ func TestSetsWithSingleKeysInSQLAgree(t *testing.T) {
 				if inside != set.HasKey(k) {
 					t.Errorf("%s key %q in %s: the server says %t", typ.name, k, set, inside)
 				}
+				sql = fmt.Sprintf("SELECT %s FROM (SELECT $1::bigint AS h, $2::text AS k) x", set.InHashSQL("h", "k"))
+				if err := conn.QueryRow(t.Context(), sql, int64(k.Hash()), k.String()).Scan(&inside); err != nil || inside != set.HasKey(k) {
+					t.Errorf("%s key %q in %s: the server says %t of its hash, %v", typ.name, k, set, inside, err)
+				}
 			}
 			var none *bool
 			if err := conn.QueryRow(t.Context(), fmt.Sprintf("SELECT %s FROM (SELECT NULL::%s AS k) x", set.InSQL(typ.key, "k"), typ.name)).Scan(&none); err != nil || none != nil {

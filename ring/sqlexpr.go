@@ -27,8 +27,11 @@ func SlotExpr(t KeyType, column string) string {
 	default:
 		return "NULL::bigint"
 	}
-	return "((" + hash + " >> 50) & 16383::bigint)"
+	return SlotOfHashExpr(hash)
 }
+
+// SlotOfHashExpr is the SQL expression of the slot that a hash is in.
+func SlotOfHashExpr(hash string) string { return "((" + hash + " >> 50) & 16383::bigint)" }
 
 // keysInSQL is the SQL condition that column is one of the keys. The values are constants, so it is IMMUTABLE.
 func keysInSQL(t KeyType, column string, keys []Key) string {
@@ -40,10 +43,19 @@ func keysInSQL(t KeyType, column string, keys []Key) string {
 		column = "(" + column + `) COLLATE pg_catalog."C"`
 	default:
 	}
+	return anyInSQL(column, name, keys)
+}
+
+// textsInSQL is keysInSQL for a column with the keys' texts.
+func textsInSQL(column string, keys []Key) string {
+	return anyInSQL("("+column+`) COLLATE pg_catalog."C"`, "text", keys)
+}
+
+func anyInSQL(column, typeName string, keys []Key) string {
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `'`, `''`)
 	elements := make([]string, len(keys))
 	for i, k := range keys {
 		elements[i] = `"` + escape.Replace(k.String()) + `"`
 	}
-	return "(" + column + " OPERATOR(pg_catalog.=) ANY ('{" + strings.Join(elements, ",") + "}'::pg_catalog." + name + "[]))"
+	return "(" + column + " OPERATOR(pg_catalog.=) ANY ('{" + strings.Join(elements, ",") + "}'::pg_catalog." + typeName + "[]))"
 }

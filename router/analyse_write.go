@@ -13,6 +13,7 @@ import (
 func (a *analysis) writeStatement(node *pg.Node) {
 	a.st.Access = Write
 	a.writeAsItIs(node)
+	a.insertRow(node.GetInsertStmt())
 	switch {
 	case a.st.splits || a.refused != nil:
 	case a.src.rows == nil:
@@ -105,6 +106,9 @@ func (a *analysis) target(q *query, v *pg.RangeVar, verb string) *rel {
 	it, r := a.table(q, v)
 	q.items = append(q.items, it)
 	r.target = true
+	if verb == "INSERT" || verb == "MERGE" {
+		a.inserting(r.table)
+	}
 	a.written = append(a.written, write{verb: verb, rel: r})
 	return r
 }

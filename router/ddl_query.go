@@ -63,6 +63,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 		Detail: "Each shard has a plan of its own.", Hint: "EXPLAIN ROUTE shows what is sent to which shard.",
 	})
 	a.tables = inner.tables
+	a.st.row = nil // what EXPLAIN answers is not the answer to the INSERT
 	a.st.needsLiterals = st.needsLiterals
 }
 
@@ -104,6 +105,9 @@ func (a *analysis) copy(s *pg.CopyStmt) {
 	}
 	at := a.spotOf(s.Relation)
 	a.st.needs = nil
+	if s.IsFrom {
+		a.inserting(at.table)
+	}
 	switch {
 	case !at.everywhere:
 		a.onHome(at.shard)

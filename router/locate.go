@@ -37,13 +37,15 @@ type core struct {
 
 	gather    *gather
 	pull      *pull
-	stages    *Stages    // how it may run where it has no plan as it is
-	splits    bool       // a write that may run on several shards, each writing its own rows
-	insertion *insertion // an INSERT whose rows say where it runs; replaces needs
-	rows      *sql.Rows  // of insertion, where they are not the message's
-	copying   *copying   // COPY … FROM STDIN into a table that is on several shards
-	out       *Out       // COPY … TO STDOUT that every shard answers for itself
-	parts     []part     // broadcast: what each relation's shards get; nil: all get the text
+	stages    *Stages         // how it may run where it has no plan as it is
+	splits    bool            // a write that may run on several shards, each writing its own rows
+	insertion *insertion      // an INSERT whose rows say where it runs; replaces needs
+	rows      *sql.Rows       // of insertion, where they are not the message's
+	row       *insertedRow    // the row of an INSERT that does nothing else
+	inserts   []topology.Name // tables that it may put rows into
+	copying   *copying        // COPY … FROM STDIN into a table that is on several shards
+	out       *Out            // COPY … TO STDOUT that every shard answers for itself
+	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
 	fixed         literalSource

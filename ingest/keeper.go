@@ -1,0 +1,194 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgring/pgring/topology"
+)
+
+const (
+	sweepEvery  = time.Minute
+	exchange    = 5 * time.Second // for one shard to make the table
+	sweepLimit  = time.Minute     // for one shard to delete rows
+	rowsAtOnce  = 1000            // in one transaction
+	codeFenced  = "PR001"         // a guard's: rows of slots that are on their way, or have gone
+	codeNoTable = "42P01"
+)
+
+// Config is what New needs.
+type Config struct {
+	Topology *topology.Topology
+	// Dial connects to a shard with the operator's login, which must be able to create schema pgring, or own it.
+	Dial  func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
+	Every time.Duration // between two looks for rows whose time is over; 0 means a minute
+	Log   *slog.Logger  // nil discards
+}
+
+// Keeper sees to the table of idempotent writes on every shard.
+type Keeper struct {
+	cfg     Config
+	expired atomic.Int64
+	mu      sync.Mutex
+	done    map[string]bool // shards that have the table, by name and address
+}
+
+// New checks the configuration. It connects to nothing.
+func New(cfg Config) (*Keeper, error) {
+	if cfg.Topology == nil || cfg.Dial == nil {
+		return nil, errors.New("keeper of idempotent writes needs the topology and a way to connect to shards")
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = sweepEvery
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{cfg: cfg, done: map[string]bool{}}, nil
+}
+
+// Stats are the keeper's counters since it was made.
+type Stats struct {
+	Expired int64 // rows deleted because their time was over
+}
+
+// Stats returns the counters.
+func (k *Keeper) Stats() Stats { return Stats{Expired: k.expired.Load()} }
+
+// Install makes the table on all shards that were not seen to yet, side by side, for at most 5 seconds each. What cannot be done is
+// logged, and false is returned.
+func (k *Keeper) Install(ctx context.Context) bool {
+	var group sync.WaitGroup
+	var failed atomic.Bool
+	for _, shard := range k.cfg.Topology.Current().Shards {
+		if k.has(shard) {
+			continue
+		}
+		// owner: Install, which waits; ends after exchange at the latest.
+		group.Go(func() {
+			err := k.with(ctx, shard, exchange, func(ctx context.Context, conn *pgx.Conn) error { return topology.EnsureRequests(ctx, conn) })
+			if err != nil {
+				failed.Store(true)
+				k.warn(ctx, "make the table of idempotent writes on a shard", shard, err)
+				return
+			}
+			k.note(shard)
+		})
+	}
+	group.Wait()
+	return !failed.Load()
+}
+
+// Run makes the table on shards that come, and deletes rows whose time is over, until ctx ends. It always returns nil: what it cannot
+// do now, it tries again.
+func (k *Keeper) Run(ctx context.Context) error {
+	sweep := time.NewTicker(k.cfg.Every)
+	defer sweep.Stop()
+	for ctx.Err() == nil {
+		changed := k.cfg.Topology.Superseded(k.cfg.Topology.Current())
+		var retry <-chan time.Time
+		if !k.Install(ctx) {
+			retry = time.After(exchange)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-retry:
+		case <-sweep.C:
+			k.sweep(ctx)
+		}
+	}
+	return nil
+}
+
+// sweep deletes rows whose time is over, shard by shard.
+func (k *Keeper) sweep(ctx context.Context) {
+	for _, shard := range k.cfg.Topology.Current().Shards {
+		err := k.with(ctx, shard, sweepLimit, func(ctx context.Context, conn *pgx.Conn) error { return k.sweepShard(ctx, conn, shard) })
+		if err != nil {
+			k.warn(ctx, "delete idempotent writes whose time is over", shard, err)
+		}
+	}
+}
+
+// sweepShard deletes in small transactions. Others may do the same at this moment: they pass over each other's rows.
+func (k *Keeper) sweepShard(ctx context.Context, conn *pgx.Conn, shard topology.Shard) error {
+	for {
+		tag, err := conn.Exec(ctx, `DELETE FROM pgring.idempotency WHERE ctid = ANY (ARRAY(SELECT ctid FROM pgring.idempotency
+WHERE expires_at < now() `+k.visible(shard)+fmt.Sprintf(` LIMIT %d FOR UPDATE SKIP LOCKED))`, rowsAtOnce))
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && (refused.Code == codeFenced || refused.Code == codeNoTable) {
+			return nil // slots begin to move at this moment, or the shard is new: there is another time
+		}
+		if err != nil {
+			return err
+		}
+		k.expired.Add(tag.RowsAffected())
+		if tag.RowsAffected() < rowsAtOnce {
+			return nil
+		}
+	}
+}
+
+// visible leaves out the rows that are on the shard without being the ones that count: guards let nobody delete them.
+func (k *Keeper) visible(shard topology.Shard) string {
+	var b strings.Builder
+	snap := k.cfg.Topology.Current()
+	seen := map[string]bool{}
+	for _, m := range snap.Moves {
+		if seen[m.Group] {
+			continue
+		}
+		seen[m.Group] = true
+		if hidden := snap.Hidden(m.Group, shard.ID); hidden != nil {
+			fmt.Fprintf(&b, "AND NOT (placed = '%s' AND %s) ", strings.ReplaceAll(m.Group, "'", "''"), hidden.InHashSQL("hash", "shard_key"))
+		}
+	}
+	return b.String()
+}
+
+// with runs do with a connection of its own, for at most limit.
+func (k *Keeper) with(ctx context.Context, shard topology.Shard, limit time.Duration, do func(context.Context, *pgx.Conn) error) error {
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := k.cfg.Dial(within, shard)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing) // nothing depends on it
+	}()
+	return do(within, conn)
+}
+
+func (k *Keeper) warn(ctx context.Context, what string, shard topology.Shard, err error) {
+	if ctx.Err() == nil {
+		k.cfg.Log.Warn(what, "shard", string(shard.ID), "error", err)
+	}
+}
+
+func (k *Keeper) has(shard topology.Shard) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.done[where(shard)]
+}
+
+func (k *Keeper) note(shard topology.Shard) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.done[where(shard)] = true
+}
+
+// where names a shard and its server: a shard that moves is seen to again.
+func where(shard topology.Shard) string { return fmt.Sprintf("%s at %s:%d", shard.ID, shard.Host, shard.Port) }

@@ -1,0 +1,332 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// Idempotent writes. An INSERT of one row into a table that has them is a request, which a column of the row names. It runs in a
+// transaction, the client's or one of its own, of one shard:
+//
+//	claim the request ─new▶ run the INSERT ▶ record its answer ▶ COMMIT ▶ answer
+//	                  └done▶ answer with what was recorded
+//
+// The claim is a row with the request as its primary key, so a repeat waits at it until the first attempt has ended. It commits
+// together with the row of the client's or not at all. Errors leave no trace.
+//
+// A repeat answers for itself only, not for what else the transaction of the first attempt has done. So a transaction in which a
+// request was answered by the record writes nothing else: it is a repeat, and what else it would write is there already.
+
+// Idempotency makes the INSERTs into one table requests.
+type Idempotency struct {
+	Column string        // names the request
+	Keep   time.Duration // how long a request is known
+}
+
+// requests is what a transaction has to do with requests.
+type requests struct {
+	claiming bool // the write that goes to a server is a request
+	repeated bool // one was answered by the record
+	plain    bool // something else was written
+}
+
+const (
+	claimID  = ^uint64(0) - 2 // number of the statement claimSQL on servers
+	recordID = ^uint64(0) - 3
+
+	claimSQL  = "SELECT state, tag, result FROM pgring.claim_request($1, $2, $3, $4, $5, $6, $7, $8)"
+	recordSQL = "SELECT pgring.record_request($1, $2, $3, $4, $5, $6, $7, $8)"
+
+	// requestAnswer bounds the rows of RETURNING that are recorded, in bytes.
+	requestAnswer = 64 << 10
+)
+
+// Types of the parameters of claimSQL and recordSQL.
+var (
+	claimTypes  = []uint32{oidText, oidInt8, oidText, oidText, oidText, oidText, oidBytea, oidFloat8}
+	recordTypes = []uint32{oidText, oidInt8, oidText, oidText, oidText, oidText, oidText, oidBytea}
+)
+
+const oidBytea = 17
+
+// ruleFor is the rule for the statement, if it puts a row into a table whose writes are idempotent.
+func (c *session) ruleFor(stmt *router.Statement) (table topology.Name, rule Idempotency, ok bool) {
+	if c.policy.Idempotent == nil || stmt.Access != router.Write || c.state.own.now.plain {
+		return topology.Name{}, Idempotency{}, false
+	}
+	for _, name := range stmt.InsertsInto() {
+		if rule, ok := c.policy.Idempotent[name]; ok {
+			return name, rule, true
+		}
+	}
+	return topology.Name{}, Idempotency{}, false
+}
+
+// planRequest makes a plan for one shard that of a request, if the statement is one. What would put rows into such a table in another
+// way is refused: its repeats would not be known.
+func (c *session) planRequest(stmt *router.Statement, plan *router.Plan) error {
+	table, _, ok := c.ruleFor(stmt)
+	if !ok {
+		return nil
+	}
+	why := ""
+	switch {
+	case stmt.Verb != router.Plain || !stmt.IsRequest(table):
+		why = "It is no INSERT … VALUES of one row."
+	case plan.Kind != router.One || !plan.HasKey:
+		why = "Its shard key is not given as a constant or a parameter."
+	case c.tx.wide && c.tx.wideMode == CommitSaga, c.tx.active && !c.tx.implicit && c.commitMode() == CommitSaga:
+		why = "A transaction in mode saga may be undone after the request is known as done. Use pgring.cross_shard = '2pc', or pgring.saga_key."
+	}
+	if why != "" {
+		return &pgwire.Error{Code: codeFeatureNotSupported, Message: fmt.Sprintf("write to table %q cannot be made idempotent", shownName(table)), Detail: why,
+			Hint: "Write one row with INSERT … VALUES, or SET pgring.idempotency TO off, which writes without looking for repeats."}
+	}
+	plan.Parts = []router.Part{{Shard: plan.Shard, SQL: plan.SQL}}
+	plan.Kind = router.Split
+	return nil
+}
+
+// request runs a statement that planRequest has planned.
+func (c *session) request(ctx context.Context, s *spread, rule Idempotency) (string, error) {
+	var values router.Values
+	if s.bind != nil {
+		s.bind.types(s.oids)
+		values = s.bind
+	}
+	named, err := s.stmt.Request(rule.Column, values, []byte(s.text))
+	if err != nil {
+		return "", c.reject(err)
+	}
+	r := &request{spread: s, Request: named, rule: rule, fingerprint: c.fingerprint(s)}
+	return c.enclosed(ctx, inOneShard, func() (string, error) { return c.runRequest(ctx, r) })
+}
+
+// request is one at work.
+type request struct {
+	*spread
+	*router.Request
+	rule        Idempotency
+	fingerprint []byte
+}
+
+// fingerprint is that of the statement with its values. Where it has RETURNING, a repeat must ask for the answer in the same form.
+func (c *session) fingerprint(s *spread) []byte {
+	h := router.Fingerprint([]byte(s.text))
+	number := func(n int) { h.Write(binary.BigEndian.AppendUint32(nil, uint32(n))) }
+	if s.bind != nil {
+		number(len(s.bind.values))
+		for i := range s.bind.values {
+			v := &s.bind.values[i]
+			switch {
+			case v.Null:
+				number(-1)
+			case v.Binary:
+				number(1)
+			default:
+				number(0)
+			}
+			number(int(v.OID))
+			number(len(v.Data))
+			h.Write(v.Data)
+		}
+	}
+	if s.stmt.Returns {
+		number(int(boolByte(s.describe)))
+		for _, format := range generatedFormats(s.bindValues()) {
+			number(int(format))
+		}
+	}
+	return h.Sum(make([]byte, 0, sha256.Size))
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// bindValues are the parameters; nil for a Query message.
+func (s *spread) bindValues() router.Values {
+	if s.bind == nil {
+		return nil
+	}
+	return s.bind
+}
+
+// runRequest runs a request in the transaction that is open.
+func (c *session) runRequest(ctx context.Context, r *request) (string, error) {
+	c.tx.requests.claiming = true
+	defer func() { c.tx.requests.claiming = false }()
+	p, err := c.use(ctx, r.plan.Parts[0].Shard, true)
+	if err != nil {
+		return "", c.rejectBegun(err)
+	}
+	var found outcome
+	if err := c.sendOwn(p, claimID, claimSQL, claimTypes, r.parameters(r.fingerprint, strconv.AppendFloat(nil, r.rule.Keep.Seconds(), 'f', -1, 64)), &found); err != nil {
+		return "", err
+	}
+	if err := c.drain(); err != nil {
+		return "", err
+	}
+	if len(found.row) != 3 {
+		return "", c.reject(fmt.Errorf("claim of a request answered %d columns", len(found.row)))
+	}
+	switch found.row[0] {
+	case "new":
+		return c.firstTime(ctx, p, r)
+	case "done":
+		return c.repeat(found.row[1], found.row[2])
+	case "differs":
+		return "", c.reject(&pgwire.Error{Code: codeRequestDiffers, Message: fmt.Sprintf("idempotency key %q was used for another write", r.Key),
+			Detail: fmt.Sprintf("The statement, its values, the form of its answer or the role are not those of the write to table %q that was done with it.", shownName(r.Table)),
+			Hint:   "Repeat a write exactly as it was, or give another write another key."})
+	}
+	return "", c.reject(&pgwire.Error{Code: codeNotPrepared, Message: fmt.Sprintf("idempotency key %q has no answer", r.Key),
+		Detail: "Its row in pgring.idempotency was not written by pgring."})
+}
+
+// parameters are those of claimSQL and recordSQL.
+func (r *request) parameters(more ...[]byte) [][]byte {
+	return append([][]byte{[]byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(r.Request.Table.Schema),
+		[]byte(r.Request.Table.Table), []byte(r.Key)}, more...)
+}
+
+// sendOwn runs a prepared statement of the session's own as part of the turn. The values are text, but those of bytea.
+func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32, values [][]byte, into *outcome) error {
+	if !p.conn.Prepared(id) {
+		if err := c.prepareOn(p, id, sql, types, step{kind: stepParse, hidden: true, id: id}); err != nil {
+			return err
+		}
+	}
+	b := pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal)
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(append(b, ownPortal...), 0)
+	b = append(append(b, backend.StatementName(id)...), 0)
+	b = appendInt16(b, len(values))
+	for _, oid := range types {
+		b = appendInt16(b, int(boolByte(oid == oidBytea)))
+	}
+	b = appendInt16(b, len(values))
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	b = pgwire.End(appendInt16(appendInt16(b, 1), 1), at) // all results binary: what texts and bytes are anyway
+	b = pgwire.AppendExecute(b, ownPortal, 0)
+	b = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal)
+	if err := c.makeRoom(len(b)); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
+	if err := c.send(b, step{kind: stepExecute, hidden: true, into: into}); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
+	return nil
+}
+
+// firstTime runs a request that was not known, and records its answer.
+func (c *session) firstTime(ctx context.Context, p *participant, r *request) (string, error) {
+	answer := &kept{limit: c.policy.MessageLimit}
+	c.sink = pgwire.NewConn(answer, pgwire.ClientSide)
+	err := c.sendRequest(ctx, p, r)
+	_ = c.sink.Flush() // into memory
+	c.sink = c.client
+	if ignoreReported(err) != nil {
+		return "", err
+	}
+	rows, notices, tag := divideAnswer(answer)
+	switch {
+	case answer.over, err == nil && len(rows) > requestAnswer:
+		return "", c.reject(&pgwire.Error{Code: codeTooLarge, Message: "answer of an idempotent write is too large",
+			Detail: fmt.Sprintf("RETURNING gives %d bytes; %d can be kept for repeats.", len(rows), requestAnswer), Hint: "Return less."})
+	case err != nil: // it has been told to the sink only
+		return "", cmp.Or(c.write(answer.answer), err)
+	}
+	if err := c.sendOwn(p, recordID, recordSQL, recordTypes, r.parameters([]byte(tag), rows), nil); err != nil {
+		return "", err
+	}
+	if err := c.drain(); err != nil {
+		return "", err
+	}
+	c.srv.totals.requests.Add(1)
+	return tag, c.write(append(notices, rows...))
+}
+
+// sendRequest has the server run the client's own statement.
+func (c *session) sendRequest(ctx context.Context, p *participant, r *request) error {
+	plan := *r.plan
+	plan.Kind, plan.Parts = router.One, nil
+	if r.bind != nil {
+		bind := &bindMessage{rest: r.bind.rest, values: r.bind.values, results: r.bind.results} // the portal is the session's
+		w := &writing{stmt: r.stmt, plan: &plan, text: r.text, bind: bind, shared: r.shared}
+		if err := c.runPrepared(ctx, w, &statement{shared: r.shared}, nil); err != nil {
+			return err
+		}
+		return c.drain()
+	}
+	if _, err := c.use(ctx, p.shard, true); err != nil {
+		return c.reject(err)
+	}
+	noted := note(c, r.stmt, r.text, nil)
+	if err := c.send(pgwire.AppendText(nil, pgwire.Query, textOf(&plan, []byte(r.text))), step{kind: stepQuery, noted: noted}); err != nil {
+		return err
+	}
+	return c.receive()
+}
+
+// divideAnswer takes an answer apart: what is the same in each repeat, what concerned the first time only, and the tag.
+func divideAnswer(k *kept) (rows, notices []byte, tag string) {
+	for frame := range k.frames() {
+		switch frame[0] {
+		case pgwire.RowDescription, pgwire.DataRow:
+			rows = append(rows, frame...)
+		case pgwire.CommandComplete:
+			body := pgwire.BodyOf(frame)
+			tag = string(body.Text())
+		default:
+			notices = append(notices, frame...)
+		}
+	}
+	return rows, notices, tag
+}
+
+// repeat answers a request with what was recorded of it.
+func (c *session) repeat(tag, rows string) (string, error) {
+	if c.tx.requests.plain {
+		return "", c.reject(errRepeated())
+	}
+	c.tx.requests.repeated = true
+	c.srv.totals.repeats.Add(1)
+	return tag, c.write([]byte(rows))
+}
+
+// admit lets the transaction write, unless it repeats one that was done.
+func (r *requests) admit() error {
+	switch {
+	case r.claiming:
+	case r.repeated:
+		return errRepeated()
+	default:
+		r.plain = true
+	}
+	return nil
+}
+
+func errRepeated() error {
+	return &pgwire.Error{Code: codeRequestRepeated, Message: "transaction repeats one that was committed before",
+		Detail: "An idempotent write in it was done already, together with whatever else its transaction wrote. Nothing of this one is kept.",
+		Hint:   "Go on as after COMMIT. A transaction of idempotent writes only is answered like the first time."}
+}
