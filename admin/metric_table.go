@@ -73,6 +73,7 @@ func trafficMetrics() []metric {
 		level("pgring_statements_waiting", "Statements that wait in line for limits.max_in_flight.", func(s *scrape) float64 { return float64(s.server.InFlight.Waiting) }),
 		total("pgring_transactions_total", "Transaction blocks, and units outside of them.", func(s *scrape) float64 { return float64(s.server.Transactions) }),
 		total("pgring_errors_total", "Errors reported to clients.", func(s *scrape) float64 { return float64(s.server.Errors) }),
+		total("pgring_statements_repeated_total", "Statements sent again with a newer map, because a guard had refused them.", func(s *scrape) float64 { return float64(s.server.Repeated) }),
 		total("pgring_statement_seconds_total", "Time that clients waited for answers.", func(s *scrape) float64 { return s.server.QueryTime.Seconds() }),
 		{"pgring_plan_cache_hits_total", counts, "Statements found in the plan cache: exact by their text, normal by their text without literals.", []string{"by"}, func(s *scrape, out emit) {
 			out(float64(s.server.Router.ExactHits), "exact")

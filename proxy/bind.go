@@ -120,8 +120,11 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	if err := c.makeRoom(len(frame)); err != nil {
 		return err
 	}
-	if err := c.send(appendBindTo(c.out[:0], b, s.serverName()), step{kind: stepBind}); err != nil {
+	if err := c.send(appendBindTo(c.out[:0], b, s.serverName()), step{kind: stepBind, hidden: c.again.running}); err != nil {
 		return err
+	}
+	if c.mayRepeat(p.stmt) {
+		c.again.keep(frame, p.stmt)
 	}
 	p.part = part
 	c.putPortal(b.portal, p)
@@ -164,6 +167,9 @@ func (c *session) bindLocally(ctx context.Context, name string, p *portal) error
 		return err
 	}
 	c.putPortal([]byte(name), p)
+	if c.again.running {
+		return nil
+	}
 	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.BindComplete))
 }
 

@@ -12,6 +12,7 @@ import (
 // extended handles one message of the extended query protocol (PostgreSQL manual, "Extended Query").
 func (c *session) extended(ctx context.Context, typ byte, frame []byte) error {
 	c.unit.open = true
+	c.again.follow(typ)
 	if c.unit.deferred != nil && typ != pgwire.Bind && typ != pgwire.Describe {
 		if err := c.settleParse(ctx, nil); err != nil && typ != pgwire.Sync {
 			return err
@@ -225,6 +226,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	if err := c.makeRoom(len(frame)); err != nil {
 		return err
 	}
+	c.again.ready = c.again.ready && p.stmt == c.again.stmt && limit == 0
 	noted := note(c, p.stmt, p.text, p.values)
 	if p.work != nil {
 		c.noteWork(p.work, p.stmt)

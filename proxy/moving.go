@@ -84,7 +84,7 @@ func (c *session) awaitMap(deadline time.Time) error {
 	case <-c.srv.topology.Superseded(waited):
 	case <-tick.C:
 	}
-	c.snap = c.held.Begin()
+	c.takeMap()
 	switch {
 	case c.isKilled():
 		return fatal(codeShutdown, "terminating connection due to administrator command")
@@ -103,7 +103,7 @@ var errRedefined = &pgwire.Error{Code: codeSerialization, Message: "the schema h
 
 // meansAnew reports whether a statement that could not be planned is to be looked at again, with the schema that it waits for no longer.
 func (c *session) meansAnew(ctx context.Context, err error) bool {
-	if err != error(errRedefined) || c.tx.active || !c.turn.empty() {
+	if err != error(errRedefined) || c.tx.active || c.again.running || !c.turn.empty() {
 		return false
 	}
 	c.refreshEnv(ctx)
@@ -165,6 +165,10 @@ func unfenced(e *pgwire.Error) *pgwire.Error {
 	if e.Code != codeFenced {
 		return e
 	}
+	return errFenced()
+}
+
+func errFenced() *pgwire.Error {
 	return &pgwire.Error{Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
 		Detail: "Nothing of the statement was executed.", Hint: "Repeat the transaction."}
 }

@@ -62,6 +62,9 @@ func (c *session) emitLocal() error {
 // answer handles one frame from the server.
 func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	s := &c.turn.steps[c.turn.head]
+	if c.again.ready {
+		c.again.hear(typ, s.kind)
+	}
 	switch typ {
 	case pgwire.DataRow:
 		if s.into != nil {
@@ -198,6 +201,9 @@ func (c *session) serverError(wire *pgwire.Conn, size int) error {
 	}
 	if isFatal(frame) {
 		return c.lost(pgwire.ParseError(frame))
+	}
+	if c.swallow(frame) {
+		return nil
 	}
 	if err := c.write(unfencedFrame(frame)); err != nil {
 		return err

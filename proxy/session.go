@@ -61,6 +61,7 @@ type session struct {
 	admitted admission
 	turn     turn
 	unit     unit
+	again    repetition
 
 	out   []byte // scratch for building frames
 	watch watch
@@ -274,15 +275,21 @@ func (c *session) ended(err error) error {
 
 // beginUnit takes the one snapshot and policy that the whole unit is planned with.
 func (c *session) beginUnit() {
+	c.takeMap()
+	c.policy = c.srv.policy.Load()
+	c.unit.errors = 0
+	c.unit.views = views{}
+	c.again.reset()
+}
+
+// takeMap makes the present map the unit's.
+func (c *session) takeMap() {
 	if c.srv.topology.Stalled() { // a shard would refuse a write that is planned with the map from before
 		c.takeTime()
 		c.srv.topology.AwaitLease()
 	}
 	c.unit.gaps = c.srv.topology.Gaps()
 	c.snap = c.held.Begin()
-	c.policy = c.srv.policy.Load()
-	c.unit.errors = 0
-	c.unit.views = views{}
 }
 
 // handle does what one message asks. An error ends the session; those that the client may live with were reported.

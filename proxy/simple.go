@@ -18,6 +18,7 @@ func (c *session) query(ctx context.Context, frame []byte) error {
 		return c.reject(errProtocol("invalid Query message"))
 	}
 	if c.unit.open {
+		c.again.ready = false // its answer comes before that of the Query
 		if err := c.endPipelined(ctx); err != nil {
 			return err
 		}
@@ -70,7 +71,11 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
-		return c.relayQuery(ctx, b, &plan, frame)
+		err := c.relayQuery(ctx, b, &plan, frame)
+		if err == nil && !c.again.refused.IsZero() {
+			return c.queryAgain(ctx, frame)
+		}
+		return err
 	}
 	return c.wide(ctx, b, plan)
 }
@@ -140,6 +145,7 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 	if _, err := c.useFor(ctx, plan, b.Access != router.Read); err != nil {
 		return c.rejectBegun(err)
 	}
+	c.again.ready = frame != nil && c.mayRepeat(b.Statement)
 	if frame == nil || plan.SQL != "" {
 		frame = pgwire.AppendText(nil, pgwire.Query, textOf(plan, b.Text))
 	}

@@ -21,6 +21,7 @@ type totals struct {
 	received, sent                                  atomic.Int64 // of sessions that have ended
 	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
 	requests, repeats                               atomic.Int64 // idempotent writes done, and answered by what was recorded
+	repeated                                        atomic.Int64 // statements sent again with a newer map
 }
 
 // Stats are the server's counters since it started.
@@ -32,6 +33,7 @@ type Stats struct {
 	Queries       int64 // statements sent to shards
 	Transactions  int64 // transaction blocks, and units outside of them
 	Errors        int64 // reported to clients
+	Repeated      int64 // statements sent again with a newer map, because a guard had refused them
 	QueryTime     time.Duration
 	Received      int64                // bytes from clients
 	Sent          int64                // bytes to clients
@@ -69,7 +71,7 @@ type Client struct {
 func (s *Server) Stats() Stats {
 	t := &s.totals
 	stats := Stats{Logins: t.logins.Load(), LoginFailures: t.loginFailures.Load(), Cancels: t.cancels.Load(), Queries: t.queries.Load(),
-		Transactions: t.transactions.Load(), Errors: t.errors.Load(), QueryTime: time.Duration(t.queryNanos.Load()),
+		Transactions: t.transactions.Load(), Errors: t.errors.Load(), Repeated: t.repeated.Load(), QueryTime: time.Duration(t.queryNanos.Load()),
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}

@@ -11,6 +11,14 @@ func (c *session) onSync(ctx context.Context) error {
 	if err := c.endPipelined(ctx); err != nil {
 		return err
 	}
+	for !c.again.refused.IsZero() {
+		if err := ignoreReported(c.bindAgain(ctx)); err != nil {
+			return err
+		}
+		if err := c.endPipelined(ctx); err != nil {
+			return err
+		}
+	}
 	return c.finishUnit(ctx)
 }
 

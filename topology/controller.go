@@ -135,7 +135,7 @@ func (t *Topology) CheckProxies(ctx context.Context, stage Stage, epoch int64) e
 }
 
 func checkProxies(ctx context.Context, conn *pgx.Conn, stage Stage, epoch int64) error {
-	rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", epoch)
+	rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", pgx.QueryExecModeExec, epoch)
 	if err != nil {
 		return fmt.Errorf("look at the proxies: %w", err)
 	}
@@ -156,7 +156,7 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 		return err
 	}
 	defer t.giveBack(ctx, conn)
-	pause := time.Millisecond
+	began := time.Now()
 	var last *LaggingError
 	for {
 		err := checkProxies(ctx, conn, stage, epoch)
@@ -166,14 +166,13 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 			}
 			return err
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(min(max(time.Millisecond, time.Since(began)/8), 50*time.Millisecond)) // clients may be waiting, at first
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return last
 		case <-timer.C:
 		}
-		pause = min(2*pause, 50*time.Millisecond)
 	}
 }
 
@@ -207,6 +206,11 @@ func (t *Topology) AwaitLease() {
 	for until := time.Now().Add(time.Second); t.Stalled() && time.Now().Before(until); {
 		<-tick.C
 	}
+}
+
+// RenewedSince reports whether this process has looked at the control database after some time, and has its map of then, or a newer one.
+func (t *Topology) RenewedSince(at time.Time) bool {
+	return t.lease.Load() >= int64(at.Add(t.cfg.Lease).Sub(t.started))
 }
 
 // Leased reports whether this process has renewed its lease in time, so that no cut-over has gone on without it.

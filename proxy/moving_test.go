@@ -1,0 +1,204 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/internal/faultnet"
+	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+// mover plays the controller of a move, from another process than the proxy's.
+type mover struct {
+	t    *testing.T
+	topo *topology.Topology
+}
+
+// newMover plans a move of one key's slot between two shards, neither of them the home shard, which keeps the map.
+func newMover(t *testing.T, w *twin) (m *mover, from, to int) {
+	t.Helper()
+	home := w.servers[0].DSN("postgres", "postgres")
+	connect := func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, home) }
+	m = &mover{t: t}
+	var err error
+	m.topo, err = topology.New(topology.Config{Control: connect, Wish: topology.Wish{Shards: w.topology.Current().Shards, Tables: testTables()},
+		Dial: func(ctx context.Context, _ topology.Shard) (*pgx.Conn, error) { return connect(ctx) }})
+	must(t, err)
+	_, err = m.topo.Start(t.Context())
+	must(t, err)
+	from, to = 1, 2
+	id := func(i int) ring.ShardID { return ring.ShardID(fmt.Sprintf("s%d", i+1)) }
+	key, err := ring.ParseKey(ring.KeyInt, fmt.Appendf(nil, "%d", w.keyOn(from)))
+	must(t, err)
+	_, err = m.topo.PlanMoves(t.Context(), []topology.Move{{Group: "public.users", From: id(from), To: id(to), Slots: ring.NewSlotSet([]ring.Slot{key.Slot()})}})
+	must(t, err)
+	_, err = m.topo.AdoptMove(t.Context(), 1, 1)
+	must(t, err)
+	return m, from, to
+}
+
+// keyOn is the one of w.keys3 that a server owns.
+func (w *twin) keyOn(server int) int64 {
+	return w.keys3[slices.IndexFunc(w.keys3, func(k int64) bool { return w.shardOf(k) == w.servers[server] })]
+}
+
+// advance takes the move on, state after state, up to the last one.
+func (m *mover) advance(states ...topology.MoveState) {
+	m.t.Helper()
+	for _, next := range states {
+		_, err := m.topo.AdvanceMove(m.t.Context(), *m.topo.Current().Moves[0], next)
+		must(m.t, err)
+	}
+}
+
+// answers sends each script in a session of its own, and returns what reads the answers.
+func (w *twin) answers(t *testing.T, scripts []string) func(i int) string {
+	t.Helper()
+	sessions := make([]*frames, len(scripts))
+	for i := range scripts {
+		sessions[i] = w.frames()
+		if before, _, found := strings.Cut(scripts[i], " ; "); found {
+			sessions[i].ask(before)
+		}
+	}
+	return func(i int) string {
+		_, script, found := strings.Cut(scripts[i], " ; ")
+		if !found {
+			script = scripts[i]
+		}
+		sessions[i].send(parseScript(t, script)...)
+		return strings.Join(sessions[i].until("Z:"), " ")
+	}
+}
+
+// TestWhatAGuardRefusesIsSentAgainWithTheNewMap has a proxy with an old map send statements to the former owner of their slot.
+func TestWhatAGuardRefusesIsSentAgainWithTheNewMap(t *testing.T) {
+	t.Parallel()
+	w, nets := behind(t, 3, backend.Config{Size: 20})
+	m, from, to := newMover(t, w)
+	source, target := w.servers[from], w.servers[to]
+	for _, s := range []*pgtest.Server{source, target} {
+		s.Exec(t, "INSERT INTO users VALUES ($1, 'x', 0)", w.keyOn(from))
+	}
+	source.Exec(t, `CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('refusals'); RAISE EXCEPTION 'not here' USING ERRCODE = 'PR001'; END $$;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'told'; RETURN NEW; END $$;
+CREATE TRIGGER b BEFORE INSERT OR UPDATE OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION refuse();
+CREATE TRIGGER a BEFORE INSERT OR UPDATE OR DELETE ON notes FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER b BEFORE INSERT OR UPDATE OR DELETE ON notes FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	const (
+		add     = "UPDATE users SET age = age + 1 WHERE id = "
+		refused = "E:40001:could_not_serialize_access_due_to_a_move_of_slots_to_another_shard:0"
+	)
+	tests := []struct{ script, want string }{
+		{"Q " + add + "{k}", "C:UPDATE_1 Z:I"},
+		{"Q /* all of it */ " + add + "{k} RETURNING name", "T:name/25/-1/2/0 D:x C:UPDATE_1 Z:I"},
+		{"P . " + add + "$1 RETURNING name | B . . {k} | DP . | E . | S", "1 2 T:name/25/-1/2/0 D:x C:UPDATE_1 Z:I"},
+		{"P s " + add + "$1 | S ; B . s {k} | DP . | E . | S", "2 n C:UPDATE_1 Z:I"},
+		{"P s " + add + "$1 | S ; B p s {k} | E p | S", "2 C:UPDATE_1 Z:I"},
+		// The client has heard something, or something else was executed, or may not have been undone.
+		{"Q BEGIN ; Q " + add + "{k}", refused + " Z:E"},
+		{"Q " + add + "{k}; SELECT 1", refused + " Z:I"},
+		{"Q INSERT INTO notes VALUES ({k}, 1, '')", "N:00000 " + refused + " Z:I"},
+		{"P s " + add + "$1 | S ; B . s {k} | E . | B . s {k} | E . | S", "2 " + refused + " Z:I"},
+		{"P s " + add + "$1 | S ; B . s {k} | E . 1 | S", "2 " + refused + " Z:I"},
+		{"P s " + add + "$1 | S ; B . s {k} | E . | CS s | S", "2 " + refused + " Z:I"},
+	}
+	scripts := make([]string, len(tests))
+	for i, test := range tests {
+		scripts[i] = strings.ReplaceAll(test.script, "{k}", fmt.Sprint(w.keyOn(from)))
+	}
+	answer := w.answers(t, scripts)
+	nets[0].Hold(faultnet.ToClient) // the proxy hears nothing of the map
+	m.advance(topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing,
+		topology.MoveSwitched, topology.MoveReversible)
+	got := make([]chan string, len(tests))
+	for i := range tests {
+		got[i] = make(chan string, 1)
+		// owner: the test, which receives; ends with the answer.
+		go func() { got[i] <- answer(i) }()
+	}
+	waitFor(t, "the guard's refusals", func() bool { return pgtest.One[int](t, source, "SELECT last_value FROM refusals") == len(tests) })
+	nets[0].Release(faultnet.ToClient)
+	repeated := 0
+	for i, test := range tests {
+		if answer := <-got[i]; answer != test.want {
+			t.Errorf("%s\n got %s\nwant %s", scripts[i], answer, test.want)
+		}
+		if !strings.Contains(test.want, refused) {
+			repeated++
+		}
+	}
+	if n := pgtest.One[int](t, target, "SELECT age FROM users"); n != repeated {
+		t.Errorf("the row was changed %d times, want %d", n, repeated)
+	}
+	if n := w.server.Stats().Repeated; n != int64(repeated) {
+		t.Errorf("%d statements were sent again, want %d", n, repeated)
+	}
+	// A refusal that no newer map explains reaches the client.
+	target.Exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'nor here' USING ERRCODE = 'PR001'; END $$;
+CREATE TRIGGER b BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	for _, script := range scripts[:3] {
+		if got := w.frames().ask(script); !strings.HasSuffix(got, refused+" Z:I") {
+			t.Errorf("%s\n got %s", script, got)
+		}
+	}
+}
+
+// TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen has the columns of a table change places meanwhile, and with them the key.
+func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
+	t.Parallel()
+	w, _ := behind(t, 3, backend.Config{Size: 20})
+	m, from, to := newMover(t, w)
+	m.advance(topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing)
+	waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	moving, home, other := w.keyOn(from), w.keyOn(0), w.keyOn(to)
+	tests := []struct{ script, want string }{
+		{fmt.Sprintf("Q INSERT INTO notes VALUES (%d, %d, 'x')", moving, home), "C:INSERT_0_1 Z:I"},
+		{fmt.Sprintf("P . INSERT INTO notes VALUES ($1, $2, 'x') | B . . %d,%d | E . | S", moving, other), "1 2 C:INSERT_0_1 Z:I"},
+		{fmt.Sprintf("Q BEGIN ; Q INSERT INTO notes VALUES (%d, %d, 'x')", moving, home),
+			"E:40001:the_schema_has_changed_while_the_statement_waited_for_a_move_of_its_slots:0 Z:E"},
+	}
+	scripts := make([]string, len(tests))
+	for i, test := range tests {
+		scripts[i] = test.script
+	}
+	answer := w.answers(t, scripts)
+	planned := func() int64 {
+		s := w.server.Stats().Router
+		return s.ExactHits + s.NormalHits + s.Misses
+	}
+	before := planned()
+	got := make([]chan string, len(tests))
+	for i := range tests {
+		got[i] = make(chan string, 1)
+		// owner: the test, which receives; ends with the answer.
+		go func() { got[i] <- answer(i) }()
+	}
+	waitFor(t, "the statements to be looked at", func() bool { return planned() == before+int64(len(tests)) })
+	for _, s := range w.servers {
+		s.Exec(t, "DROP TABLE notes; CREATE TABLE notes (n int, user_id bigint, body text, PRIMARY KEY (user_id, n))")
+	}
+	_, err := w.topology.BumpSchema(t.Context())
+	must(t, err)
+	_, err = m.topo.CancelMoves(t.Context())
+	must(t, err)
+	for i, test := range tests {
+		if answer := <-got[i]; answer != test.want {
+			t.Errorf("%s\n got %s\nwant %s", scripts[i], answer, test.want)
+		}
+	}
+	for i, want := range []int64{1, 0, 1} {
+		if n := countOn(t, w.servers[i], fmt.Sprintf("notes WHERE n = %d AND user_id = %d", moving, w.keyOn(i))); n != want {
+			t.Errorf("s%d has %d rows, want %d", i+1, n, want)
+		}
+	}
+}
