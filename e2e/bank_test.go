@@ -23,7 +23,7 @@ const (
 )
 
 // bankTime is how long the bank is open; PGRING_BANK_SECONDS makes it longer.
-func bankTime(t *testing.T) time.Duration {
+func bankTime(t testing.TB) time.Duration {
 	t.Helper()
 	text := os.Getenv("PGRING_BANK_SECONDS")
 	if text == "" {

@@ -17,6 +17,10 @@ import (
 	"time"
 )
 
+// hangLimit is for how long a process of a test is let run. A client that waits for ever is a fault to be shown, by what the process
+// then writes, and not one that takes the time of all other tests.
+const hangLimit = 5 * time.Minute
+
 // pgring is one running proxy.
 type pgring struct {
 	port, http int
@@ -65,7 +69,16 @@ func (p *pgring) start(t testing.TB) {
 	started := make(chan error)
 	go p.own(started)
 	must(t, <-started)
-	t.Cleanup(func() { p.checkEnd(t) })
+	command := p.command
+	limit := hangLimit + bankTime(t)
+	hangs := time.AfterFunc(limit, func() {
+		fmt.Fprintf(p.log, "the test has not ended %s after this process began\n", limit)
+		showAndEnd(command.Process)
+	})
+	t.Cleanup(func() {
+		hangs.Stop()
+		p.checkEnd(t)
+	})
 	eventually(t, patience, "pgring gets ready", p.ready)
 }
 
@@ -146,9 +159,15 @@ func (p *pgring) awaitEnd(t testing.TB) {
 	case <-p.ended:
 	case <-time.After(patience):
 		t.Errorf("pgring does not end within %s", patience)
-		_ = p.command.Process.Signal(syscall.SIGQUIT) // shows where it hangs
+		showAndEnd(p.command.Process)
 		<-p.ended
 	}
+}
+
+// showAndEnd ends a process, which writes into its log where it hangs.
+func showAndEnd(process *os.Process) {
+	_ = process.Signal(syscall.SIGQUIT)
+	_ = process.Signal(syscall.SIGCONT) // it may have been stopped
 }
 
 // kill9 ends the process without a chance to clean up.
