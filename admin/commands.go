@@ -39,6 +39,8 @@ func shardCommands() []command {
 			columns: routeColumns(), run: (*Console).route},
 		{name: "SHOW HOT KEYS", does: "Lists the shard keys that statements use most, as a sample of the last half minute shows them.", role: proxy.RoleStats,
 			columns: hotKeyColumns(), run: (*Console).showHotKeys},
+		{name: "SHOW IDEMPOTENCY", does: "Lists the tables with idempotent writes, and how many were repeated.", role: proxy.RoleStats,
+			columns: idempotencyColumns(), run: (*Console).showIdempotency},
 		{name: "SHOW PEERS", does: "Lists the proxies of the cluster, as the control database knows them.", role: proxy.RoleStats,
 			columns: peerColumns(), run: (*Console).showPeers},
 	}

@@ -69,6 +69,15 @@ func trafficMetrics() []metric {
 				out(float64(n), limit)
 			}
 		}},
+		{"pgring_idempotent_writes_total", counts, "Idempotent writes by outcome: done, repeated (answered by what was recorded of the first) or refused (PR101).", []string{"outcome"}, func(s *scrape, out emit) {
+			var done, repeated, refused int64
+			for _, t := range s.idempotent {
+				done, repeated, refused = done+t.Done, repeated+t.Repeated, refused+t.Differing
+			}
+			out(float64(done), "done")
+			out(float64(repeated), "repeated")
+			out(float64(refused), "refused")
+		}},
 		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),
 		level("pgring_statements_waiting", "Statements that wait in line for limits.max_in_flight.", func(s *scrape) float64 { return float64(s.server.InFlight.Waiting) }),
 		total("pgring_transactions_total", "Transaction blocks, and units outside of them.", func(s *scrape) float64 { return float64(s.server.Transactions) }),

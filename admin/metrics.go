@@ -31,16 +31,17 @@ type emit func(value float64, labels ...string)
 
 // scrape is what all metrics of one answer are read from.
 type scrape struct {
-	version string
-	server  proxy.Stats
-	clients map[string]int // by state
-	pools   []backend.PoolStats
-	health  []backend.Health
-	status  topology.Status
-	snap    *topology.Snapshot // nil before the start
-	commit  *saga.Stats        // nil without a coordinator
-	moves   rebalance.Stats
-	now     time.Time
+	version    string
+	server     proxy.Stats
+	idempotent []proxy.IdempotentTable
+	clients    map[string]int // by state
+	pools      []backend.PoolStats
+	health     []backend.Health
+	status     topology.Status
+	snap       *topology.Snapshot // nil before the start
+	commit     *saga.Stats        // nil without a coordinator
+	moves      rebalance.Stats
+	now        time.Time
 }
 
 // collector reads the packages' counters when Prometheus asks. It implements prometheus.Collector.
@@ -93,7 +94,7 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 
 // scrape reads everything once.
 func (c *Console) scrape() *scrape {
-	s := &scrape{version: c.cfg.Version, server: c.cfg.Server.Stats(), clients: map[string]int{"active": 0, "idle": 0, "idle in transaction": 0},
+	s := &scrape{version: c.cfg.Version, server: c.cfg.Server.Stats(), idempotent: c.cfg.Server.IdempotentTables(), clients: map[string]int{"active": 0, "idle": 0, "idle in transaction": 0},
 		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), moves: c.cfg.Rebalance.Stats(), now: time.Now()}
 	for _, client := range c.cfg.Server.Clients() {
 		s.clients[client.State]++

@@ -191,4 +191,6 @@ func (k *Keeper) note(shard topology.Shard) {
 }
 
 // where names a shard and its server: a shard that moves is seen to again.
-func where(shard topology.Shard) string { return fmt.Sprintf("%s at %s:%d", shard.ID, shard.Host, shard.Port) }
+func where(shard topology.Shard) string {
+	return fmt.Sprintf("%s at %s:%d", shard.ID, shard.Host, shard.Port)
+}

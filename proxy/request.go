@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgring/pgring/backend"
@@ -187,8 +189,9 @@ func (c *session) runRequest(ctx context.Context, r *request) (string, error) {
 	case "new":
 		return c.firstTime(ctx, p, r)
 	case "done":
-		return c.repeat(found.row[1], found.row[2])
+		return c.repeat(r, found.row[1], found.row[2])
 	case "differs":
+		c.srv.countsOf(r.Request.Table).differing.Add(1)
 		return "", c.reject(&pgwire.Error{Code: codeRequestDiffers, Message: fmt.Sprintf("idempotency key %q was used for another write", r.Key),
 			Detail: fmt.Sprintf("The statement, its values, the form of its answer or the role are not those of the write to table %q that was done with it.", shownName(r.Table)),
 			Hint:   "Repeat a write exactly as it was, or give another write another key."})
@@ -261,7 +264,7 @@ func (c *session) firstTime(ctx context.Context, p *participant, r *request) (st
 	if err := c.drain(); err != nil {
 		return "", err
 	}
-	c.srv.totals.requests.Add(1)
+	c.srv.countsOf(r.Request.Table).done.Add(1)
 	return tag, c.write(append(notices, rows...))
 }
 
@@ -304,12 +307,12 @@ func divideAnswer(k *kept) (rows, notices []byte, tag string) {
 }
 
 // repeat answers a request with what was recorded of it.
-func (c *session) repeat(tag, rows string) (string, error) {
+func (c *session) repeat(r *request, tag, rows string) (string, error) {
 	if c.tx.requests.plain {
 		return "", c.reject(errRepeated())
 	}
 	c.tx.requests.repeated = true
-	c.srv.totals.repeats.Add(1)
+	c.srv.countsOf(r.Request.Table).repeated.Add(1)
 	return tag, c.write([]byte(rows))
 }
 
@@ -329,4 +332,35 @@ func errRepeated() error {
 	return &pgwire.Error{Code: codeRequestRepeated, Message: "transaction repeats one that was committed before",
 		Detail: "An idempotent write in it was done already, together with whatever else its transaction wrote. Nothing of this one is kept.",
 		Hint:   "Go on as after COMMIT. A transaction of idempotent writes only is answered like the first time."}
+}
+
+// requestCounts count the requests to one table since the start of the process.
+type requestCounts struct{ done, repeated, differing atomic.Int64 }
+
+func (s *Server) countsOf(table topology.Name) *requestCounts {
+	counts, known := s.requests.Load(table)
+	if !known {
+		counts, _ = s.requests.LoadOrStore(table, &requestCounts{})
+	}
+	return counts.(*requestCounts)
+}
+
+// IdempotentTable is a table with idempotent writes, and what this proxy has seen of them since its start.
+type IdempotentTable struct {
+	Table     topology.Name
+	Rule      Idempotency
+	Done      int64 // writes done, transactions included that were rolled back afterwards
+	Repeated  int64 // repeats answered by the record
+	Differing int64 // refused with PR101
+}
+
+// IdempotentTables lists the tables with idempotent writes by name.
+func (s *Server) IdempotentTables() []IdempotentTable {
+	var all []IdempotentTable
+	for name, rule := range s.policy.Load().Idempotent {
+		counts := s.countsOf(name)
+		all = append(all, IdempotentTable{Table: name, Rule: rule, Done: counts.done.Load(), Repeated: counts.repeated.Load(), Differing: counts.differing.Load()})
+	}
+	slices.SortFunc(all, func(a, b IdempotentTable) int { return cmp.Compare(a.Table.String(), b.Table.String()) })
+	return all
 }

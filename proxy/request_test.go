@@ -91,9 +91,8 @@ func TestARepeatedInsertIsAnsweredLikeTheFirst(t *testing.T) {
 	first := value(t, conn, "EXECUTE ins (7, '"+requestID(1000)+"')")
 	wantValue(t, conn, "EXECUTE ins (7, '"+requestID(1000)+"')", first)
 	c.wantOrders(total + 1)
-	stats := c.server.Stats()
-	if stats.Requests != total+1 || stats.Repeats != 2*total+1 {
-		t.Errorf("counted %d requests, %d repeats", stats.Requests, stats.Repeats)
+	if seen := c.server.IdempotentTables(); len(seen) != 1 || seen[0].Done != total+1 || seen[0].Repeated != 2*total+1 || seen[0].Differing != 0 {
+		t.Errorf("counted %+v", seen)
 	}
 }
 

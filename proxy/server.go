@@ -111,6 +111,7 @@ type Server struct {
 	policy   atomic.Pointer[Policy]
 	consoles map[string]Console
 	secret   [32]byte // makes decoy verifiers
+	requests sync.Map // topology.Name → *requestCounts
 
 	translations *translations
 	interned     *internTable

@@ -20,7 +20,6 @@ type totals struct {
 	one, home, reference, gather, pull, wide, split atomic.Int64
 	received, sent                                  atomic.Int64 // of sessions that have ended
 	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
-	requests, repeats                               atomic.Int64 // idempotent writes done, and answered by what was recorded
 	repeated                                        atomic.Int64 // statements sent again with a newer map
 }
 
@@ -40,8 +39,6 @@ type Stats struct {
 	Plans         map[string]int64     // statements by plan kind
 	Limited       map[string]int64     // statements refused, by limit: rate, in_flight, per_key
 	InFlight      limits.InFlightStats // zero without limits.max_in_flight
-	Requests      int64                // idempotent writes that were done
-	Repeats       int64                // and those answered by what was recorded of the first
 	Router        router.Stats
 }
 
@@ -75,7 +72,6 @@ func (s *Server) Stats() Stats {
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
-	stats.Requests, stats.Repeats = t.requests.Load(), t.repeats.Load()
 	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
 	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {
 		stats.InFlight = l.InFlight.Stats()

@@ -300,7 +300,7 @@ func (c *crashes) clients(t *testing.T) (check func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	w := &writer{client: c.rig.client(t, c.survivor), notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}}
+	w := newWriter(c.rig.client(t, c.survivor))
 	for user := int64(1); user <= smallUsers; user++ {
 		w.users = append(w.users, user)
 	}

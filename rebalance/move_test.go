@@ -41,7 +41,20 @@ type writer struct {
 	notes  map[int64]string // by user, of table orders
 	days   map[int64]int    // by user, rows of table parts
 	events map[int64]int
+	asked  map[int64]int // by user, requests that were done
 	ops    atomic.Int64
+}
+
+// newRequest does what a session does of an idempotent write besides the write, in one statement; oldRequest finds it done.
+const (
+	requestOf  = "'public.orders', hashint8extended($1::bigint, 0), $1::bigint::text, 'public', 'orders', $2::text, "
+	askRequest = "pgring.claim_request(" + requestOf + "sha256(convert_to($2::text, 'UTF8')), 3600)"
+	newRequest = "SELECT pgring.record_request(" + requestOf + "'INSERT 0 1', convert_to($2::text, 'UTF8')) FROM " + askRequest + " WHERE state = 'new'"
+	oldRequest = "SELECT FROM " + askRequest + " WHERE state = 'done' AND result = convert_to($2::text, 'UTF8')"
+)
+
+func newWriter(c *client) *writer {
+	return &writer{client: c, notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}, asked: map[int64]int{}}
 }
 
 func (w *writer) run(ctx context.Context, t *testing.T) {
@@ -59,6 +72,12 @@ func (w *writer) run(ctx context.Context, t *testing.T) {
 			{"INSERT INTO events VALUES ($1, '{\"b\": 1}', 1e-300)", []any{user}, func(n int) { w.events[user] += n }},
 			{"DELETE FROM events WHERE ctid = (SELECT ctid FROM events WHERE user_id = $1 LIMIT 1)", []any{user}, func(n int) { w.events[user] -= n }},
 			{"UPDATE plain SET note = note || 'y' WHERE user_id = $1", []any{user}, func(int) {}},
+			{newRequest, []any{user, fmt.Sprint(w.asked[user])}, func(n int) { w.asked[user] += n }},
+			{oldRequest, []any{user, fmt.Sprint(w.asked[user] - 1)}, func(n int) {
+				if n == 0 && w.asked[user] > 0 {
+					t.Errorf("user %d: request %d is not known any more", user, w.asked[user]-1)
+				}
+			}},
 		}
 		step := steps[(i+i/len(w.users))%len(steps)]
 		n, err := w.client.write(ctx, user, step.sql, step.args...)
@@ -87,7 +106,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	var group sync.WaitGroup
 	var writers []*writer
 	for i, topo := range []*topology.Topology{first, second, first, second} {
-		w := &writer{client: r.client(t, topo), notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}}
+		w := newWriter(r.client(t, topo))
 		for user := int64(i + 1); user <= users; user += 4 {
 			w.users = append(w.users, user)
 		}
@@ -154,6 +173,9 @@ func (w *writer) check(t *testing.T, r *rig, topo *topology.Topology) {
 		if n := pgtest.OneIn[int](t, r.server, owner, fmt.Sprintf("SELECT count(*) FROM events WHERE user_id = %d", user)); n != 3+w.events[user] {
 			t.Errorf("user %d: %d events, want %d", user, n, 3+w.events[user])
 		}
+		if n := pgtest.OneIn[int](t, r.server, owner, fmt.Sprintf("SELECT count(*) FROM pgring.idempotency WHERE shard_key = '%d' AND tag IS NOT NULL", user)); n != w.asked[user] {
+			t.Errorf("user %d: %d requests are known, want %d", user, n, w.asked[user])
+		}
 	}
 }
 
@@ -174,6 +196,10 @@ func nothingLeft(t *testing.T, r *rig, topo *topology.Topology, db string) {
 		if n := pgtest.OneIn[int](t, r.server, db, "SELECT count(*) FROM "+table+" WHERE NOT "+owned); n != 0 {
 			t.Errorf("%s: %d rows of %s that it does not own", db, n, table)
 		}
+	}
+	owned = topo.Current().Group(group).Placement.(*ring.Map).Part(ring.ShardID(db)).InHashSQL("hash", "shard_key")
+	if n := pgtest.OneIn[int](t, r.server, db, "SELECT count(*) FROM pgring.idempotency WHERE NOT "+owned); n != 0 {
+		t.Errorf("%s: %d requests that it does not own", db, n)
 	}
 	for what, sql := range map[string]string{
 		"slots":        "SELECT count(*) FROM pg_replication_slots",

@@ -74,7 +74,7 @@ func TestAMoveIsReversibleWhileClientsWrite(t *testing.T) {
 	t.Parallel()
 	v := newReversing(t)
 	r, topo := v.rig, v.topo
-	w := &writer{client: r.client(t, topo), notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}}
+	w := newWriter(r.client(t, topo))
 	for user := int64(1); user <= smallUsers; user++ {
 		w.users = append(w.users, user)
 	}

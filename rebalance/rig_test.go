@@ -42,6 +42,13 @@ func newRig(t *testing.T) *rig {
 	for _, name := range []string{"s1", "s2", "s3"} {
 		r.server.CreateDatabase(t, name, pgtest.Superuser)
 		r.exec(t, name, schema)
+		conn, err := r.dial(t.Context(), topology.Shard{Host: name})
+		if err == nil {
+			err = errors.Join(topology.EnsureRequests(t.Context(), conn), conn.Close(t.Context()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return r
 }

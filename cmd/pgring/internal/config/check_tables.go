@@ -23,6 +23,7 @@ func (c *checker) tables() {
 		c.lonely(path, t)
 		c.rate(path+".rate_limit", t.RateLimit)
 		c.rateKey(path+".rate_limit.per", t)
+		c.idempotency(path+".idempotency", t)
 	}
 	c.groups()
 }
@@ -49,6 +50,13 @@ func (c *checker) rateKey(path string, t Table) {
 	}
 }
 
+// idempotency reports one that says nothing of which writes are the same.
+func (c *checker) idempotency(path string, t Table) {
+	if c.given(path) && c.sound(path) && c.sound(path+".column") && t.Strategy.Sharded() && t.Idempotency.Column == "" {
+		c.fault(path, "idempotency has no column", "write idempotency: {column: request_id}, or remove it")
+	}
+}
+
 // misplaced reports keys that the table's strategy has no use for.
 func (c *checker) misplaced(path string, t Table) {
 	allowed := map[string]bool{
@@ -58,8 +66,10 @@ func (c *checker) misplaced(path string, t Table) {
 		"values":    t.Strategy == StrategyList,
 		"default":   t.Strategy == StrategyList,
 		"shard":     t.Strategy == StrategyHome,
+
+		"idempotency": t.Strategy.Sharded(),
 	}
-	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard"} {
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency"} {
 		if c.given(path+"."+name) && !allowed[name] {
 			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
 		}

@@ -7,7 +7,7 @@ func planned(path string) bool {
 	case "async", "ids",
 		"routing.missing_key",
 		"tables[].id", "tables[].batch", "tables[].async", "tables[].partition",
-		"tables[].idempotency", "tables[].append_only",
+		"tables[].append_only",
 		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":
 		return true

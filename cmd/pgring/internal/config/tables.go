@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Strategy says how a table's rows are spread over the shards.
 type Strategy string
@@ -32,6 +35,22 @@ type Table struct {
 	Shard    string      `yaml:"shard" shown:"the first shard" doc:"For strategy home: the shard that keeps the table."`
 
 	RateLimit TableRate `yaml:"rate_limit" doc:"Rate of statements that write and name the table, per proxy; absent = any."`
+
+	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of an INSERT is recognised by a column, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
+}
+
+// Idempotency is tables[].idempotency.
+type Idempotency struct {
+	Column Ident    `yaml:"column" doc:"The column whose value names a write, such as request_id. Its type is one that a shard key may have."`
+	Keep   Duration `yaml:"keep" shown:"24h" min:"1m" max:"8760h" doc:"How long a write is known at least."`
+}
+
+// KeepOrDefault is how long a write is known.
+func (i Idempotency) KeepOrDefault() time.Duration {
+	if i.Keep == 0 {
+		return 24 * time.Hour
+	}
+	return i.Keep.Std()
 }
 
 // TableRate is tables[].rate_limit.

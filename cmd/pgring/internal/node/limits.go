@@ -53,6 +53,22 @@ func boundaries(cfg, old *config.Config, before *proxy.Limits) *proxy.Limits {
 	return l
 }
 
+// requests are the tables with idempotent writes; nil if there are none.
+func requests(cfg *config.Config) map[topology.Name]proxy.Idempotency {
+	var all map[topology.Name]proxy.Idempotency
+	for _, t := range cfg.Tables {
+		if t.Idempotency.Column == "" {
+			continue
+		}
+		if all == nil {
+			all = map[topology.Name]proxy.Idempotency{}
+		}
+		name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
+		all[name] = proxy.Idempotency{Column: string(t.Idempotency.Column), Keep: t.Idempotency.KeepOrDefault()}
+	}
+	return all
+}
+
 func rateOf(r config.RateCap) limits.Rate {
 	return limits.Rate{PerSecond: r.Rate.PerSecond(), Burst: r.BurstOrDefault()}
 }

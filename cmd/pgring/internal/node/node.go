@@ -20,6 +20,7 @@ import (
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/ids"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/rebalance"
@@ -51,6 +52,7 @@ type Node struct {
 	moves    *rebalance.Controller
 	ids      *ids.Generator
 	shardIDs *ids.Installer
+	keeper   *ingest.Keeper
 	server   *proxy.Server
 	console  *admin.Console
 	http     http.Handler
@@ -98,6 +100,9 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	if n.shardIDs, err = ids.NewInstaller(ids.InstallerConfig{Shards: n.idShards, Dial: n.dialForIDs, Log: n.log}); err != nil {
+		return nil, err
+	}
+	if n.keeper, err = ingest.New(ingest.Config{Topology: n.topology, Dial: n.dial, Log: n.log}); err != nil {
 		return nil, err
 	}
 	rules, err := policy(cfg)
@@ -231,7 +236,9 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 		n.log.Warn("configuration differs from the control database", "notice", notice)
 	}
 	n.shardIDs.Install(ctx) // so that the first client's CREATE TABLE finds it; Run goes on with what fails
+	n.keeper.Install(ctx)   // likewise the first client's write
 	group.Go(func() error { return n.shardIDs.Run(ctx) })
+	group.Go(func() error { return n.keeper.Run(ctx) })
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
 	group.Go(func() error { return n.moves.Run(ctx) })

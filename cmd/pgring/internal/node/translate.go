@@ -186,6 +186,7 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 		RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
 		SlowQuery:     cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
 	p.CrossShard = crossShard(cfg)
+	p.Idempotent = requests(cfg)
 	if cfg.Pool.Mode == config.PoolSession {
 		p.Mode = proxy.SessionMode
 	}
