@@ -331,7 +331,7 @@ func (r *requests) admit() error {
 func errRepeated() error {
 	return &pgwire.Error{Code: codeRequestRepeated, Message: "transaction repeats one that was committed before",
 		Detail: "An idempotent write in it was done already, together with whatever else its transaction wrote. Nothing of this one is kept.",
-		Hint:   "Go on as after COMMIT. A transaction of idempotent writes only is answered like the first time."}
+		Hint:   "If it is meant as a repeat, go on as after COMMIT; if not, give its write another key. Transactions of idempotent writes only are answered like the first time."}
 }
 
 // requestCounts count the requests to one table since the start of the process.
