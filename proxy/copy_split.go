@@ -14,20 +14,6 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
-// copyTo is the part of a COPY FROM STDIN that one shard gets.
-type copyTo struct {
-	part     *participant
-	frame    []byte // a CopyData message in the making
-	lines    copyLines
-	opened   bool // the server waits for data
-	finished bool // the end of its data was sent
-
-	// Written by the goroutine that hears the server's answer, read when it has ended.
-	tag    string
-	failed *pgwire.Error
-	lost   error
-}
-
 // copyFeed is a COPY FROM STDIN into several shards. The session's goroutine reads the client and writes to all shards, at the pace
 // of the slowest; for each shard another goroutine hears what its server says meanwhile.
 type copyFeed struct {
@@ -106,39 +92,6 @@ func (f *copyFeed) begin(text string) error {
 	return failure
 }
 
-// opens reads up to the server's CopyInResponse. False: it has given an error instead, or is lost.
-func (to *copyTo) opens(f *copyFeed) bool {
-	wire := to.part.conn.Wire()
-	for {
-		typ, size, err := wire.Peek()
-		if err != nil {
-			to.lost = &lostError{shard: to.part.shard, err: err}
-			return false
-		}
-		switch typ {
-		case pgwire.CopyInResponse:
-			frame, err := readFrame(wire)
-			if err != nil {
-				to.lost = &lostError{shard: to.part.shard, err: err}
-				return false
-			}
-			if f.opened == nil {
-				f.opened = append([]byte(nil), frame...)
-			}
-			to.opened = true
-			return true
-		case pgwire.NoticeResponse, pgwire.ParameterStatus:
-			if err := wire.Pipe(f.session.client, size); err != nil {
-				to.lost = err
-				return false
-			}
-		default:
-			to.hear(f)
-			return false
-		}
-	}
-}
-
 // run feeds the shards until the client or a server ends the COPY.
 func (f *copyFeed) run(ctx context.Context) error {
 	c := f.session
@@ -180,12 +133,6 @@ func (f *copyFeed) run(ctx context.Context) error {
 	return err
 }
 
-// endsSession reports whether nothing more can be said to the client after this error.
-func endsSession(err error) bool {
-	var e *pgwire.Error
-	return clientError(err) != nil || errors.As(err, &e) && e.Severity == "FATAL"
-}
-
 // press cancels the COPY on servers that do not end it though another has failed, such as one that waits for a lock.
 func (f *copyFeed) press(ctx context.Context, all <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
@@ -198,43 +145,6 @@ func (f *copyFeed) press(ctx context.Context, all <-chan struct{}) {
 			if failed {
 				f.session.cancelStatement(ctx)
 			}
-		}
-	}
-}
-
-// hear reads what a server says until it has ended the COPY.
-func (to *copyTo) hear(f *copyFeed) {
-	if to.lost != nil {
-		return
-	}
-	wire := to.part.conn.Wire()
-	for {
-		typ, size, err := wire.Peek()
-		if err == nil && (typ == pgwire.NoticeResponse || typ == pgwire.ParameterStatus) {
-			if err = f.notice(wire, size); err == nil {
-				continue
-			}
-		}
-		var frame []byte
-		if err == nil {
-			frame, err = readFrame(wire)
-		}
-		if err != nil {
-			to.lost = &lostError{shard: to.part.shard, last: to.failed, err: err}
-			f.fail()
-			return
-		}
-		body := pgwire.BodyOf(frame)
-		switch typ {
-		case pgwire.CommandComplete:
-			to.tag = string(body.Text())
-		case pgwire.ErrorResponse:
-			to.failed = pgwire.ParseError(frame)
-			f.fail()
-		case pgwire.ReadyForQuery:
-			to.part.conn.SetStatus(body.Byte())
-			to.part.unsynced, to.part.skips = false, false
-			return
 		}
 	}
 }
@@ -407,37 +317,6 @@ func (f *copyFeed) give(piece *router.CopyPiece) error {
 	return nil
 }
 
-func (to *copyTo) add(piece *router.CopyPiece) error {
-	if len(to.frame) == 0 {
-		to.frame = append(to.frame, pgwire.CopyData, 0, 0, 0, 0)
-	}
-	to.frame = append(to.frame, piece.Data...)
-	switch {
-	case piece.Lines == 0:
-	case to.lines.total == 0:
-		to.lines.add(piece.Line, piece.First)
-	default:
-		to.lines.add(piece.Line, piece.Lines)
-	}
-	if len(to.frame) < copyChunk {
-		return nil
-	}
-	return to.send()
-}
-
-// send writes the rows collected for a shard.
-func (to *copyTo) send() error {
-	if len(to.frame) == 0 {
-		return nil
-	}
-	err := to.part.conn.Wire().Write(pgwire.End(to.frame, 0))
-	to.frame = to.frame[:0]
-	if err != nil {
-		return &lostError{shard: to.part.shard, err: err}
-	}
-	return nil
-}
-
 // flush sends all that was collected.
 func (f *copyFeed) flush() error {
 	for _, to := range f.to {
@@ -477,51 +356,6 @@ func (f *copyFeed) write(message []byte) {
 	}
 }
 
-// finish sends what is left for a shard and the end of its data, once.
-func (to *copyTo) finish(message []byte) {
-	if to.finished || !to.opened || to.lost != nil {
-		return
-	}
-	to.finished = true
-	wire := to.part.conn.Wire()
-	if to.send() == nil && wire.Write(message) == nil {
-		_ = wire.Flush()
-	}
-}
-
-// cut closes the connections to all shards: nothing more will come from the client.
-func (f *copyFeed) cut() {
-	for _, to := range f.to {
-		to.part.conn.MarkDirty("copy broken off")
-		_ = to.part.conn.Wire().Close()
-	}
-}
-
-// dropLost gives up the participants whose connections broke.
-func (f *copyFeed) dropLost() {
-	for _, to := range f.to {
-		if to.lost != nil {
-			f.session.drop(to.part)
-		}
-	}
-}
-
-// failure is the error to tell, with its line in the client's data: the first by that, and one of the session's own making last.
-func (f *copyFeed) failure() (told error, best int) {
-	for _, to := range f.to {
-		switch {
-		case to.failed != nil:
-			e, rank := f.located(to)
-			if told == nil || rank < best {
-				told, best = e, rank
-			}
-		case to.lost != nil && told == nil:
-			told, best = to.lost, lastRank
-		}
-	}
-	return told, best
-}
-
 // The ranks of errors: by the client's line, and those without one last. PostgreSQL puts the rows of a batch into the indexes
 // together, so a key that is there already is noticed behind all other errors of the batch (copyfrom.c, MAX_BUFFERED_TUPLES; its limit
 // by bytes is left out here).
@@ -531,34 +365,6 @@ const (
 	lineRank   = 1 << 20
 	batchLines = 1000
 )
-
-// copyRank is the rank of an error in a line.
-func copyRank(code string, line int) int {
-	const unique, exclusion = "23505", "23P01"
-	if code == unique || code == exclusion {
-		return ((line-1)/batchLines+1)*batchLines*lineRank + 1 + (line-1)%batchLines
-	}
-	return line * lineRank
-}
-
-// located returns the server's error with the client's line in its context, and its rank among others.
-func (f *copyFeed) located(to *copyTo) (*pgwire.Error, int) {
-	e := *to.failed
-	rank := lastRank
-	if line, from, end := contextLine(e.Where); line > 0 && to.lines.total > 0 {
-		here := to.lines.origin(line)
-		if line > to.lines.total { // behind the last row of all
-			here = f.rows.Lines() + line - to.lines.total
-		}
-		if rank = copyRank(e.Code, here); here > 0 {
-			e.Where = e.Where[:from] + strconv.Itoa(here) + e.Where[end:]
-		}
-	}
-	if e.Code == codeQueryCanceled {
-		rank = cancelRank
-	}
-	return &e, rank
-}
 
 // tag is the answer to the COPY: rows of several shards add up, those of a reference table are on each.
 func (f *copyFeed) tag(s *spread) (string, error) {
