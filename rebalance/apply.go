@@ -23,8 +23,7 @@ type applier struct {
 	tx        pgx.Tx            // nil between transactions
 	batch     *pgconn.Batch
 	queued    int
-	exact     []bool // of each queued statement: it must change one row
-	inTx      int    // changes since the transaction began
+	inTx      int // changes since the transaction began
 	total     int64
 }
 
@@ -168,14 +167,11 @@ const sendAt = 200
 // queue adds one statement that must change one row.
 func (a *applier) queue(ctx context.Context, sql string, values [][]byte) error {
 	if a.tx == nil {
-		tx, err := a.driver.target.Begin(ctx)
+		tx, err := a.driver.target.BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL session_replication_role = replica"})
 		if err != nil {
 			return fmt.Errorf("begin on shard %s: %w", a.driver.move.To, err)
 		}
 		a.tx, a.batch = tx, &pgconn.Batch{}
-		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
-			return fmt.Errorf("begin on shard %s: %w", a.driver.move.To, err)
-		}
 	}
 	name, known := a.prepared[sql]
 	if !known {
@@ -190,29 +186,29 @@ func (a *applier) queue(ctx context.Context, sql string, values [][]byte) error 
 	a.inTx++
 	a.total++
 	if a.queued >= sendAt {
-		return a.send(ctx)
+		_, err := a.send(ctx)
+		return err
 	}
 	return nil
 }
 
-func (a *applier) send(ctx context.Context) error {
-	if a.queued == 0 {
-		return nil
-	}
+// send has the target run what is queued. It returns the results of what was added to the batch behind that.
+func (a *applier) send(ctx context.Context) (behind []*pgconn.Result, err error) {
 	results, err := a.driver.target.PgConn().ExecBatch(ctx, a.batch).ReadAll()
+	queued := a.queued
 	a.batch, a.queued = &pgconn.Batch{}, 0
 	if err != nil {
 		if isCode(err, "23505") {
-			return stopped("a row is on shard %s twice: %v", a.driver.move.To, err)
+			return nil, stopped("a row is on shard %s twice: %v", a.driver.move.To, err)
 		}
-		return fmt.Errorf("apply changes: %w", err)
+		return nil, fmt.Errorf("apply changes: %w", err)
 	}
-	for _, result := range results {
+	for _, result := range results[:queued] {
 		if n := result.CommandTag.RowsAffected(); n != 1 {
-			return stopped("a change of one row found %d rows on shard %s (%s)", n, a.driver.move.To, result.CommandTag)
+			return nil, stopped("a change of one row found %d rows on shard %s (%s)", n, a.driver.move.To, result.CommandTag)
 		}
 	}
-	return nil
+	return results[queued:], nil
 }
 
 // commit ends the transaction with the progress, if this controller still drives the move.
@@ -220,15 +216,18 @@ func (a *applier) commit(ctx context.Context, at pglogrepl.LSN) error {
 	if a.tx == nil {
 		return nil
 	}
-	if err := a.send(ctx); err != nil {
+	move, term := strconv.AppendInt(nil, a.driver.move.ID, 10), strconv.AppendInt(nil, a.driver.term, 10)
+	a.batch.ExecParams("UPDATE pgring.move_progress SET lsn = $3 WHERE move = $1 AND term = $2", [][]byte{move, term, []byte(at.String())}, nil, nil, nil)
+	a.batch.ExecParams(heldGuard, [][]byte{move, term}, nil, nil, nil)
+	behind, err := a.send(ctx)
+	if err != nil {
 		return err
 	}
-	tag, err := a.tx.Exec(ctx, "UPDATE pgring.move_progress SET lsn = $3::text::pg_lsn WHERE move = $1 AND term = $2", a.driver.move.ID, a.driver.term, at.String())
-	if err == nil && tag.RowsAffected() == 0 {
+	progress, guard := behind[0], behind[1]
+	if progress.CommandTag.RowsAffected() == 0 || len(guard.Rows) == 0 {
 		err = errOvertaken
-	}
-	if err == nil {
-		err = a.driver.holdClosed(ctx, a.tx)
+	} else {
+		err = a.driver.mustBeClosed(string(guard.Rows[0][0]))
 	}
 	if err == nil {
 		err = a.tx.Commit(ctx)

@@ -87,10 +87,18 @@ func (d *driver) purge(ctx context.Context) error {
 // holdClosed makes sure, until the transaction ends, that the target takes no writes of clients and no other controller drives.
 func (d *driver) holdClosed(ctx context.Context, tx pgx.Tx) error {
 	state, err := hold(ctx, tx, d.move.ID, d.term)
-	if err == nil && state != guardClosed {
+	if err != nil {
+		return err
+	}
+	return d.mustBeClosed(state)
+}
+
+// mustBeClosed stops the move when the target's guard lets clients write.
+func (d *driver) mustBeClosed(state string) error {
+	if state != guardClosed {
 		return stopped("shard %s is open for the moving slots before it owns them", d.move.To)
 	}
-	return err
+	return nil
 }
 
 // copyTables copies all tables in one transaction of the target, which ends with the position where the stream goes on.

@@ -1,6 +1,7 @@
 package rebalance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pglogrepl"
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgring/pgring/topology"
 )
 
@@ -129,7 +128,7 @@ func (d *driver) near(ctx context.Context) error {
 // end is where a shard's log ends now.
 func (d *driver) end(ctx context.Context, s side) (pglogrepl.LSN, error) {
 	var at string
-	if err := s.conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
+	if err := s.conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text", oneExchange).Scan(&at); err != nil {
 		return 0, fmt.Errorf("look where the log of shard %s ends: %w", s.id, err)
 	}
 	return pglogrepl.ParseLSN(at)
@@ -185,46 +184,40 @@ func (d *driver) freeze(ctx context.Context) error {
 		return err
 	}
 	d.lap("freeze")
-	if err := d.drainTo(ctx, marker); err != nil {
-		return err
-	}
+	// What holds the cut-over back is looked for while the target gets the last changes: nobody can add to it any more.
+	var sagas error
+	var looking sync.WaitGroup
+	// owner: freeze, which waits; ends with the answers or sagaLimit.
+	looking.Go(func() { sagas = d.checkSagas(ctx) })
+	err = d.drainTo(ctx, marker)
 	d.lap("marker")
-	return nil
+	looking.Wait()
+	d.lap("sagas")
+	return cmp.Or(err, sagas)
 }
+
+// freezing is sent as one text, because clients wait: what fails keeps the rest from being run. The division does when the guard is not
+// there in that term, or not open.
+const freezing = `BEGIN; SET LOCAL lock_timeout = %d; SELECT pg_advisory_xact_lock(%d, %d);
+WITH closed AS (UPDATE pgring.guards SET state = 'frozen' WHERE move = %d AND term = %d AND state = 'open' RETURNING 1) SELECT 1 / count(*) FROM closed;
+SELECT pg_logical_emit_message(true, '%s', '%s'); COMMIT`
 
 // closeSource is one transaction: it waits for the writers of the moving slots, and for nobody else, by the lock that each of them
 // holds; then nobody can write to them any more, and the marker comes behind everything that anybody has written. Writers that
 // come while it waits queue behind it.
 func (d *driver) closeSource(ctx context.Context, marker string) error {
-	err := pgx.BeginFunc(ctx, d.source, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SELECT pg_advisory_xact_lock(%d, %d)",
-			freezeLimit.Milliseconds(), lockClass, int32(d.move.ID))); err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, "UPDATE pgring.guards SET state = 'frozen' WHERE move = $1 AND term = $2 AND state = 'open'", d.move.ID, d.term)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return errOvertaken
-		}
-		if err := d.checkSagas(ctx); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "SELECT pg_logical_emit_message(true, $1, $2::text)", markerPrefix, marker)
-		return err
-	})
-	if isCode(err, "55P03") {
+	_, err := d.source.Exec(ctx, fmt.Sprintf(freezing, freezeLimit.Milliseconds(), lockClass, int32(d.move.ID), d.move.ID, d.term, markerPrefix, marker))
+	if err == nil {
+		return nil
+	}
+	_, _ = d.source.Exec(ctx, "ROLLBACK") // on a connection that is gone, the server does so by itself
+	switch {
+	case isCode(err, "55P03"):
 		return &lateError{"waiting for transactions that have written to the moving slots on shard " + string(d.move.From)}
+	case isCode(err, "22012"):
+		err = errOvertaken
 	}
-	var late *lateError
-	if errors.As(err, &late) {
-		return late
-	}
-	if err != nil {
-		return fmt.Errorf("freeze shard %s: %w", d.move.From, err)
-	}
-	return nil
+	return fmt.Errorf("freeze shard %s: %w", d.move.From, err)
 }
 
 // drainTo applies everything up to the marker.

@@ -16,13 +16,15 @@ const drainLimit = 5 * time.Second
 
 // await waits for every proxy to have reached a stage, and shows for whom.
 func (d *driver) await(ctx context.Context, stage topology.Stage, epoch int64) error {
-	for {
+	for shown := false; ; shown = true {
 		limited, cancel := context.WithTimeout(ctx, drainLimit)
 		err := d.topology().AwaitProxies(limited, stage, epoch)
 		cancel()
 		var lagging *topology.LaggingError
 		if !errors.As(err, &lagging) || ctx.Err() != nil {
-			d.report(ctx, waiting(""))
+			if shown { // else nobody waits for that, too
+				d.report(ctx, waiting(""))
+			}
 			return err
 		}
 		d.report(ctx, waiting(lagging.Error()))

@@ -108,7 +108,7 @@ func (d *driver) recordReturn(ctx context.Context) error {
 	// The target is closed for as long as the term is this controller's, so that nothing that clients write lies before the end.
 	tag, err := d.source.Exec(ctx, `WITH guard AS (UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2 RETURNING move)
 INSERT INTO pgring.move_progress (move, term, lsn, slot) SELECT $1, $2, $4::text::pg_lsn, $5 FROM guard`,
-		d.move.ID, d.term, guardClosed, end.String(), d.back)
+		oneExchange, d.move.ID, d.term, guardClosed, end.String(), d.back)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errOvertaken
 	}

@@ -23,6 +23,9 @@ func streamSettings() map[string]string {
 		"extra_float_digits": "1", "bytea_output": "hex", "lc_monetary": "C", "client_encoding": "UTF8", "statement_timeout": "0"}
 }
 
+// oneExchange has a statement run without being prepared first: that pays for what runs once on a connection, while clients wait.
+const oneExchange = pgx.QueryExecModeExec
+
 // lockClass is the first key of the advisory locks of guards, the move being the second one: "pgri" in ASCII, 0x70677269.
 const lockClass = 1885827689
 
@@ -103,9 +106,12 @@ func fence(ctx context.Context, conn *pgx.Conn, move, term int64) error {
 // errOvertaken means that a controller of a later term has fenced the shard.
 var errOvertaken = errors.New("another controller drives the move")
 
+// heldGuard gives the state of a move's guard if the term is the present one, and keeps both as they are until the transaction ends.
+const heldGuard = "SELECT state FROM pgring.guards WHERE move = $1 AND term = $2 FOR SHARE"
+
 // hold makes sure that the term is still the present one, until the transaction ends, and gives the guard's state.
 func hold(ctx context.Context, tx pgx.Tx, move, term int64) (state string, err error) {
-	err = tx.QueryRow(ctx, "SELECT state FROM pgring.guards WHERE move = $1 AND term = $2 FOR SHARE", move, term).Scan(&state)
+	err = tx.QueryRow(ctx, heldGuard, move, term).Scan(&state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", errOvertaken
 	}
@@ -114,7 +120,7 @@ func hold(ctx context.Context, tx pgx.Tx, move, term int64) (state string, err e
 
 // setGuard changes the guard's state under the term. It needs no lock: whoever opens or denies for good is not raced by writers.
 func setGuard(ctx context.Context, conn *pgx.Conn, move, term int64, state string) error {
-	tag, err := conn.Exec(ctx, "UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2", move, term, state)
+	tag, err := conn.Exec(ctx, "UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2", oneExchange, move, term, state)
 	if err == nil && tag.RowsAffected() == 0 {
 		return errOvertaken
 	}

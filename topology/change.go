@@ -44,7 +44,7 @@ func (t *Topology) changeKnown(ctx context.Context, decide edit) (*Snapshot, err
 	}
 	defer t.giveBack(ctx, conn)
 	if next, err := decide(ctx, known.facts, nil); err == nil && !next.sameAs(known.facts) {
-		err := inTransaction(ctx, conn, func(tx pgx.Tx) error { return compareAndSwap(ctx, tx, known.facts, next) })
+		err := swap(ctx, conn, known.facts, next)
 		switch {
 		case err == nil:
 			return t.publish(next, nil), nil
@@ -76,7 +76,7 @@ func (t *Topology) changeOnce(ctx context.Context, conn *pgx.Conn, decide edit) 
 		return nil, err
 	}
 	if present == nil || present.cluster != t.state.Load().facts.cluster {
-		return nil, errors.New("the control database belongs to another cluster now")
+		return nil, errOtherCluster
 	}
 	next, err := decide(ctx, present, survey)
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *Topology) changeOnce(ctx context.Context, conn *pgx.Conn, decide edit) 
 	if next.sameAs(present) {
 		return t.publish(present, nil), nil
 	}
-	if err := inTransaction(ctx, conn, func(tx pgx.Tx) error { return compareAndSwap(ctx, tx, present, next) }); err != nil {
+	if err := swap(ctx, conn, present, next); err != nil {
 		return nil, err
 	}
 	return t.publish(next, nil), nil

@@ -116,6 +116,22 @@ func (s Stage) condition() string {
 	return "true"
 }
 
+// reached is condition, negated, for this process.
+func (t *Topology) reached(stage Stage, epoch int64) bool {
+	present := t.Current().Epoch // before the uses are read: who begins later uses this one or a newer one
+	oldest, writing := t.uses.oldest(present)
+	switch stage {
+	case StagePlan:
+		return present >= epoch
+	case StageWrite:
+		return min(present, writing) >= epoch
+	case StageDrain, StageForgets:
+		return min(present, oldest) >= epoch
+	case StageUnset:
+	}
+	return false
+}
+
 // LaggingError names the proxies that have not reached a stage.
 type LaggingError struct {
 	Proxies []string // host and instance
@@ -131,11 +147,16 @@ func (t *Topology) CheckProxies(ctx context.Context, stage Stage, epoch int64) e
 		return err
 	}
 	defer t.giveBack(ctx, conn)
-	return checkProxies(ctx, conn, stage, epoch)
+	return t.checkProxies(ctx, conn, stage, epoch)
 }
 
-func checkProxies(ctx context.Context, conn *pgx.Conn, stage Stage, epoch int64) error {
-	rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE "+stage.condition()+" ORDER BY 1", pgx.QueryExecModeExec, epoch)
+// checkProxies looks at this process itself, and asks the control database for the others: what that says of this one is older.
+func (t *Topology) checkProxies(ctx context.Context, conn *pgx.Conn, stage Stage, epoch int64) error {
+	if !t.reached(stage, epoch) {
+		return &LaggingError{Proxies: []string{fmt.Sprintf("%s/%.8s", t.cfg.Host, t.cfg.Instance)}}
+	}
+	rows, err := conn.Query(ctx, "SELECT host || '/' || left(instance, 8) FROM pgring.proxies WHERE ("+stage.condition()+") AND instance <> $2 ORDER BY 1",
+		pgx.QueryExecModeExec, epoch, t.cfg.Instance)
 	if err != nil {
 		return fmt.Errorf("look at the proxies: %w", err)
 	}
@@ -159,7 +180,7 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 	began := time.Now()
 	var last *LaggingError
 	for {
-		err := checkProxies(ctx, conn, stage, epoch)
+		err := t.checkProxies(ctx, conn, stage, epoch)
 		if !errors.As(err, &last) {
 			if err != nil && ctx.Err() != nil && last != nil {
 				return last

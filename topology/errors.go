@@ -24,6 +24,8 @@ var (
 	// happened: the next snapshot tells.
 	ErrOutcomeUnknown = errors.New("the control database did not answer whether the change was committed")
 
+	errOtherCluster = errors.New("the control database belongs to another cluster now")
+
 	// ErrNotStarted means that Start has not succeeded yet.
 	ErrNotStarted = errors.New("the topology is not loaded yet")
 )

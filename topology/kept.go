@@ -3,6 +3,7 @@ package topology
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,21 +13,28 @@ import (
 type kept struct {
 	mu    sync.Mutex
 	idle  []*pgx.Conn
+	used  time.Time // when one was put back last
 	ended bool
 }
 
 // keptLimit is how many stay open: as many as moves usually run at once, and one.
 const keptLimit = 3
 
-func (k *kept) take() *pgx.Conn {
+// keptWarm is for how long a connection that has just been used need not be asked whether it still answers.
+const keptWarm = time.Second
+
+// take gives the connection that was put back last, if there is one, and whether that was a moment ago.
+func (k *kept) take() (conn *pgx.Conn, warm bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.idle) == 0 {
-		return nil
+		return nil, false
 	}
-	conn := k.idle[len(k.idle)-1]
+	conn = k.idle[len(k.idle)-1]
 	k.idle = k.idle[:len(k.idle)-1]
-	return conn
+	warm = time.Since(k.used) < keptWarm
+	k.used = time.Time{} // of the others nothing is known
+	return conn, warm
 }
 
 // put reports whether the connection is kept.
@@ -36,7 +44,7 @@ func (k *kept) put(conn *pgx.Conn) bool {
 	if k.ended || len(k.idle) >= keptLimit {
 		return false
 	}
-	k.idle = append(k.idle, conn)
+	k.idle, k.used = append(k.idle, conn), time.Now()
 	return true
 }
 
@@ -51,13 +59,16 @@ func (k *kept) empty(end bool) []*pgx.Conn {
 
 // borrow gives a connection to the control database that answers, a kept one if there is any.
 func (t *Topology) borrow(ctx context.Context) (*pgx.Conn, error) {
-	for conn := t.kept.take(); conn != nil; conn = t.kept.take() {
-		if answers(ctx, conn) {
+	for {
+		conn, warm := t.kept.take()
+		switch {
+		case conn == nil:
+			return t.connect(ctx)
+		case warm && !conn.IsClosed(), answers(ctx, conn):
 			return conn, nil
 		}
 		hangUp(ctx, conn)
 	}
-	return t.connect(ctx)
 }
 
 func answers(ctx context.Context, conn *pgx.Conn) bool {

@@ -2,9 +2,9 @@ package topology
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -73,7 +73,7 @@ func (t *Topology) controlSession(ctx context.Context) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	for {
-		next := time.Now().Add(t.period())
+		next := time.Now().Add(t.period()) // of what was known before the beat
 		again, err := t.beat(ctx, conn)
 		if err != nil {
 			return err
@@ -81,10 +81,29 @@ func (t *Topology) controlSession(ctx context.Context) error {
 		if again {
 			continue
 		}
-		if err := awaitNews(ctx, conn, next); err != nil {
+		epoch, err := awaitNews(ctx, conn, next)
+		if err == nil && epoch > t.Current().Epoch {
+			err = t.takeOver(ctx, conn) // before the beat, which then tells of it
+		}
+		if err != nil {
 			return fmt.Errorf("wait for news of the control database: %w", err)
 		}
 	}
+}
+
+// takeOver publishes what the control database has.
+func (t *Topology) takeOver(ctx context.Context, conn *pgx.Conn) error {
+	return t.within(ctx, func(ctx context.Context) error {
+		f, err := loadFacts(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if f == nil || f.cluster != t.state.Load().facts.cluster {
+			return errOtherCluster
+		}
+		t.publish(f, nil)
+		return nil
+	})
 }
 
 // appear makes this proxy known before it serves anybody, and its snapshot one of no older epoch than when it became known: a move
@@ -112,15 +131,19 @@ func (t *Topology) period() time.Duration {
 	return min(t.cfg.Lease/3, renewEvery)
 }
 
-// awaitNews returns at the next notification, or at the given time.
-func awaitNews(ctx context.Context, conn *pgx.Conn, until time.Time) error {
+// awaitNews returns at the next notification, or at the given time. Of a notification it gives the epoch, if it tells of one.
+func awaitNews(ctx context.Context, conn *pgx.Conn, until time.Time) (epoch int64, err error) {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	_, err := conn.WaitForNotification(waiting)
+	news, err := conn.WaitForNotification(waiting)
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil && !conn.IsClosed() {
-		return nil
+		return 0, nil
 	}
-	return err
+	if err != nil {
+		return 0, err
+	}
+	epoch, _ = strconv.ParseInt(news.Payload, 10, 64) // else it is about the schema
+	return epoch, nil
 }
 
 // beat renews the lease and takes over what changed. Again means that the new epoch was published, and that the control
@@ -134,7 +157,7 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 		return false, fmt.Errorf("renew the lease: %w", err)
 	}
 	if seen.cluster != t.state.Load().facts.cluster {
-		return false, errors.New("the control database belongs to another cluster now")
+		return false, errOtherCluster
 	}
 	if seen.epoch < seen.told {
 		return false, fmt.Errorf("the control database went back from epoch %d to %d", seen.told, seen.epoch)
@@ -143,13 +166,7 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 		t.askReload()
 	}
 	if seen.epoch > t.Current().Epoch {
-		err = t.within(ctx, func(ctx context.Context) error {
-			f, err := loadFacts(ctx, conn)
-			if err == nil {
-				t.publish(f, nil)
-			}
-			return err
-		})
+		err = t.takeOver(ctx, conn)
 	}
 	if err == nil {
 		t.hold(seen)

@@ -18,13 +18,23 @@ const channel = "pgring_topology"
 // readFacts reads the whole control database. Run it in a REPEATABLE READ transaction, or in one that ends with
 // compareAndSwap: either makes sure that what was read is of one epoch. Nil means that no cluster is there yet.
 func readFacts(ctx context.Context, tx pgx.Tx) (*facts, error) {
-	f := &facts{}
-	none := false
-	batch := &pgx.Batch{} // clients may be waiting: one exchange
+	batch, r := &pgx.Batch{}, &reading{}
+	r.queue(batch)
+	return r.facts(tx.SendBatch(ctx, batch).Close())
+}
+
+// reading are facts that a batch is about to read.
+type reading struct {
+	found facts
+	none  bool
+}
+
+// queue asks for everything in one exchange: clients may be waiting.
+func (r *reading) queue(batch *pgx.Batch) {
+	f := &r.found
 	batch.Queue(`SELECT id::text, epoch, home, virtual_nodes, load_bound, next_number FROM pgring.cluster`).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(&f.cluster, &f.epoch, (*string)(&f.home), &f.ring.VirtualNodes, &f.ring.LoadBound, &f.nextNumber)
-		none = errors.Is(err, pgx.ErrNoRows)
-		if none {
+		if r.none = errors.Is(err, pgx.ErrNoRows); r.none {
 			return nil
 		}
 		return err
@@ -36,13 +46,17 @@ FROM pgring.tables ORDER BY table_schema COLLATE "C", table_name COLLATE "C"`, s
 	queueRows(batch, `SELECT id, group_name, source, target, slots, state, term, switched, problem, paused, reverted, reversible_until FROM pgring.moves
 WHERE finished IS NULL ORDER BY id`, scanMove, &f.moves)
 	batch.Queue("SELECT coalesce(max(id), 0) + 1 FROM pgring.moves").QueryRow(func(row pgx.Row) error { return row.Scan(&f.nextMove) })
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+}
+
+// facts gives what was read, by a batch that ended with err.
+func (r *reading) facts(err error) (*facts, error) {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("read schema pgring: %w", err)
-	}
-	if none {
+	case r.none:
 		return nil, nil
 	}
-	return f, nil
+	return &r.found, nil
 }
 
 func queueRows[T any](batch *pgx.Batch, sql string, scan pgx.RowToFunc[T], into *[]T) {
@@ -114,64 +128,78 @@ func scanMove(row pgx.CollectableRow) (Move, error) {
 	return m, nil
 }
 
-// loadFacts reads the control database in a transaction of its own.
+// loadFacts reads the control database in a transaction of its own, in one exchange.
 func loadFacts(ctx context.Context, conn *pgx.Conn) (*facts, error) {
-	var f *facts
-	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		var err error
-		f, err = readFacts(ctx, tx)
-		return err
-	})
+	batch, r := &pgx.Batch{}, &reading{}
+	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	r.queue(batch)
+	batch.Queue("COMMIT")
+	f, err := r.facts(conn.SendBatch(ctx, batch).Close())
+	if err != nil {
+		_, _ = conn.Exec(ctx, "ROLLBACK") // what failed has kept the COMMIT from being run
+	}
 	return f, err
 }
 
 // compareAndSwap writes next, which was made from old, if the control database still is at old's epoch; else ErrConflict.
 // It sets next's epoch, and that of the groups it changes. A nil old means that no cluster was there.
 func compareAndSwap(ctx context.Context, tx pgx.Tx, old, next *facts) error {
-	if err := swapEpoch(ctx, tx, old, next); err != nil {
+	batch, err := swapping(old, next)
+	if err != nil {
 		return err
 	}
-	if old == nil {
-		old = &facts{}
+	return conflict(next, tx.SendBatch(ctx, batch).Close())
+}
+
+// swap is compareAndSwap in one exchange and a transaction of its own: what a batch sends up to its Sync is one. No answer is
+// ErrOutcomeUnknown.
+func swap(ctx context.Context, conn *pgx.Conn, old, next *facts) error {
+	batch, err := swapping(old, next)
+	if err != nil {
+		return err
 	}
+	err = conn.SendBatch(ctx, batch).Close()
+	var answered *pgconn.PgError
+	if err != nil && !errors.As(err, &answered) && !pgconn.SafeToRetry(err) {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return conflict(next, err)
+}
+
+// swapping makes the batch that turns old into next. The first statement decides between two changes at a time: it locks the only row
+// of pgring.cluster, and fails by a division by zero when that is not the one of old, so that none of the others is run.
+func swapping(old, next *facts) (*pgx.Batch, error) {
 	batch := &pgx.Batch{}
+	if old == nil {
+		old, next.epoch = &facts{}, 1
+		batch.Queue(`WITH made AS (INSERT INTO pgring.cluster (epoch, home, virtual_nodes, load_bound, next_number)
+VALUES (1, $1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id::text) SELECT min(id), 1 / count(*) FROM made`,
+			string(next.home), next.ring.VirtualNodes, next.ring.LoadBound, next.nextNumber).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&next.cluster, nil) })
+	} else {
+		next.epoch = old.epoch + 1
+		batch.Queue(`WITH raised AS (UPDATE pgring.cluster SET epoch = $1, home = $2, virtual_nodes = $3, load_bound = $4, next_number = $5
+WHERE epoch = $6 AND id = $7::text::uuid RETURNING 1) SELECT 1 / count(*) FROM raised`,
+			next.epoch, string(next.home), next.ring.VirtualNodes, next.ring.LoadBound, next.nextNumber, old.epoch, old.cluster)
+	}
 	if err := writeChanges(batch, old, next); err != nil {
-		return err
+		return nil, err
 	}
 	batch.Queue("SELECT pg_notify($1, $2::bigint::text)", channel, next.epoch)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("write epoch %d: %w", next.epoch, err)
-	}
-	return nil
+	return batch, nil
 }
 
-// swapEpoch is the one statement that decides between two changes at a time: it locks the only row of pgring.cluster.
-func swapEpoch(ctx context.Context, tx pgx.Tx, old, next *facts) error {
-	if old == nil {
-		next.epoch = 1
-		err := tx.QueryRow(ctx, `INSERT INTO pgring.cluster (epoch, home, virtual_nodes, load_bound, next_number)
-VALUES (1, $1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id::text`,
-			string(next.home), next.ring.VirtualNodes, next.ring.LoadBound, next.nextNumber).Scan(&next.cluster)
-		return conflictIfNone(err)
-	}
-	next.epoch = old.epoch + 1
-	tag, err := tx.Exec(ctx, `UPDATE pgring.cluster SET epoch = $1, home = $2, virtual_nodes = $3, load_bound = $4, next_number = $5
-WHERE epoch = $6 AND id = $7::text::uuid`,
-		next.epoch, string(next.home), next.ring.VirtualNodes, next.ring.LoadBound, next.nextNumber, old.epoch, old.cluster)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = pgx.ErrNoRows
-	}
-	return conflictIfNone(err)
-}
-
-func conflictIfNone(err error) error {
+// conflict tells what ended the batch of swapping.
+func conflict(next *facts, err error) error {
+	const divisionByZero = "22012"
+	var refused *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, pgx.ErrNoRows):
+	case errors.As(err, &refused) && refused.Code == divisionByZero:
 		return ErrConflict
 	}
-	return fmt.Errorf("raise the epoch: %w", err)
+	return fmt.Errorf("write epoch %d: %w", next.epoch, err)
 }
 
 // inTransaction runs body in a READ COMMITTED transaction. A commit that got no answer is ErrOutcomeUnknown.

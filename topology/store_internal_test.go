@@ -56,7 +56,7 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := sampleFacts()
-		swap(t, conn, nil, first)
+		mustSwap(t, conn, nil, first)
 		mustRead(t, conn, first)
 
 		second := first.clone()
@@ -66,7 +66,7 @@ func TestStore(t *testing.T) {
 		second.setTable(declaration{Name: Name{"public", "b"}, kind: Home, key: []string{}}) // group r goes with it
 		second.setTable(declaration{Name: Name{"public", "d"}, kind: Home, key: []string{}})
 		second.setShard(Shard{ID: "s3", Host: "c", Port: 3, Weight: 1, State: Joining})
-		swap(t, conn, first, second)
+		mustSwap(t, conn, first, second)
 		mustRead(t, conn, second)
 		if got, _ := second.group("g"); got.epoch != 2 {
 			t.Errorf("the changed group is of epoch %d", got.epoch)
@@ -74,10 +74,10 @@ func TestStore(t *testing.T) {
 
 		third := second.clone()
 		third.dropShard("s3")
-		swap(t, conn, second, third)
+		mustSwap(t, conn, second, third)
 		fourth := third.clone()
 		fourth.setShard(Shard{ID: "s3", Host: "c", Port: 3, Weight: 1, State: Active})
-		swap(t, conn, third, fourth)
+		mustSwap(t, conn, third, fourth)
 		mustRead(t, conn, fourth)
 		if s, _ := fourth.shard("s3"); s.Number != 4 {
 			t.Errorf("the number of a dropped shard was used again: %d", s.Number)
@@ -94,7 +94,7 @@ func TestStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		base := sampleFacts()
-		swap(t, a, nil, base)
+		mustSwap(t, a, nil, base)
 		mine, yours := base.clone(), base.clone()
 		mine.setShard(Shard{ID: "mine", Host: "m", Port: 1, Weight: 1, State: Active})
 		yours.setShard(Shard{ID: "yours", Host: "y", Port: 1, Weight: 1, State: Active})
@@ -109,7 +109,7 @@ func TestStore(t *testing.T) {
 		result := make(chan error, 1)
 		// owner: the test, which reads result; ends when the other transaction has committed.
 		go func() {
-			result <- inTransaction(t.Context(), b, func(tx pgx.Tx) error { return compareAndSwap(t.Context(), tx, base, yours) })
+			result <- swap(t.Context(), b, base, yours)
 		}()
 		awaitBlocked(t, server)
 		if err := txA.Commit(t.Context()); err != nil {
@@ -119,9 +119,10 @@ func TestStore(t *testing.T) {
 			t.Errorf("the slower change got %v", err)
 		}
 		mustRead(t, a, mine)
-		if err := inTransaction(t.Context(), b, func(tx pgx.Tx) error { return compareAndSwap(t.Context(), tx, nil, sampleFacts()) }); !errors.Is(err, ErrConflict) {
+		if err := swap(t.Context(), b, nil, sampleFacts()); !errors.Is(err, ErrConflict) {
 			t.Errorf("a second cluster got %v", err)
 		}
+		mustRead(t, a, mine)
 	})
 }
 
@@ -134,9 +135,9 @@ func migrateAlone(t *testing.T, conn *pgx.Conn) error {
 	})
 }
 
-func swap(t *testing.T, conn *pgx.Conn, old, next *facts) {
+func mustSwap(t *testing.T, conn *pgx.Conn, old, next *facts) {
 	t.Helper()
-	if err := inTransaction(t.Context(), conn, func(tx pgx.Tx) error { return compareAndSwap(t.Context(), tx, old, next) }); err != nil {
+	if err := swap(t.Context(), conn, old, next); err != nil {
 		t.Fatal(err)
 	}
 }
