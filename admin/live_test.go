@@ -53,8 +53,9 @@ func TestPsqlWalksThroughTheConsole(t *testing.T) {
 		"s1|postgres|0|0|", "C|boss|pgring|", "S|postgres|s1|idle|127.0.0.1|", "s3|127.0.0.1|", "boss||admin||0|1", "used_clients|1\n")
 	wantOutput(t, r.psql("boss", "SHOW STATS;", "SHOW STATS_TOTALS;", "SHOW STATS_AVERAGES;", "SHOW CONFIG;", "SHOW VERSION;", "SHOW STATE;", "SHOW PEERS;", "SHOW HOT KEYS;", "HELP LIMIT 1;"),
 		"shop|61|61|", "pool.mode|transaction|transaction|yes", "listen.sql|127.0.0.1:6432|127.0.0.1:6432|no", "pgring 9.9.9", "control_database|connected", "map_epoch|1", "|test|", "group|key|hash|per_s|error_per_s", "SHOW SHARDS [filter]|")
-	wantOutput(t, r.psql("boss", "SHOW POLS;", "SHOW PLACEMENT usres 1;", "SHOW PLACEMENT users x;", "ROUTE SELEC;", "ROUTE;", "PAUSE s9;", "KILL 99999;", "KILL s1;"),
-		"42601: unknown command", "Did you mean SHOW POOLS?", "42P01:", "Did you mean users?", "22P02:", "42601: syntax error", "42704: there is no shard", "42704: there is no client 99999", "22P02: \"s1\" is not the id")
+	wantOutput(t, r.psql("boss", "SHOW POLS;", "SHOW PLACEMENT usres 1;", "SHOW PLACEMENT users x;", "ROUTE SELEC;", "ROUTE;", "PAUSE s9;", "KILL 99999;", "KILL s1;", "REBALANCE REVERT;", "REBALANCE REVERT 7;", "REBALANCE FINISH all;"),
+		"42601: unknown command", "Did you mean SHOW POOLS?", "42P01:", "Did you mean users?", "22P02:", "42601: syntax error", "42704: there is no shard", "42704: there is no client 99999", "22P02: \"s1\" is not the id",
+		"no move is reversible", "move 7 cannot be reverted", "the move must be a number")
 }
 
 func key(t *testing.T, text string) ring.Key {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -28,10 +29,10 @@ func rebalanceCommands() []command {
 			does: "Lets moves go on that were paused, or that stopped because of a problem."},
 		{name: "REBALANCE CANCEL", role: proxy.RoleAdmin, run: (*Console).rebalanceCancel,
 			does: "Undoes every move that has not switched its slots yet. Those that have go on. Of a move that is being reverted, reverting is undone."},
-		{name: "REBALANCE REVERT", role: proxy.RoleAdmin, run: (*Console).rebalanceRevert,
-			does: "Sends the slots of all reversible moves back to where they came from, with everything that was written since. Nothing is copied."},
-		{name: "REBALANCE FINISH", role: proxy.RoleAdmin, run: (*Console).rebalanceFinish,
-			does: "Ends reversible moves: the rows on the shards that slots were taken from are deleted."},
+		{name: "REBALANCE REVERT", syntax: "[move]", role: proxy.RoleAdmin, run: (*Console).rebalanceRevert,
+			does: "Sends the slots of a reversible move, or of all, back to where they came from, with everything that was written since. Nothing is copied."},
+		{name: "REBALANCE FINISH", syntax: "[move]", role: proxy.RoleAdmin, run: (*Console).rebalanceFinish,
+			does: "Ends a reversible move, or all: the rows on the shards that slots were taken from are deleted."},
 		{name: "DRAIN SHARD", syntax: "name", role: proxy.RoleAdmin, run: (*Console).drainShard,
 			does: "Has a shard give all of its slots to the others; DROP SHARD can then forget it."},
 	}
@@ -148,18 +149,29 @@ func (c *Console) rebalanceCancel(ctx context.Context, _ *input) (*outcome, erro
 }
 
 // rebalanceRevert answers REBALANCE REVERT.
-func (c *Console) rebalanceRevert(ctx context.Context, _ *input) (*outcome, error) {
-	return redirected(ctx, c.cfg.Topology.RevertMoves, "%d moves are being reverted", "SHOW REBALANCE tells when they are. REBALANCE CANCEL gives reverting up.")
+func (c *Console) rebalanceRevert(ctx context.Context, in *input) (*outcome, error) {
+	return redirected(ctx, in, c.cfg.Topology.RevertMoves, "%d moves are being reverted", "SHOW REBALANCE tells when they are. REBALANCE CANCEL gives reverting up.")
 }
 
 // rebalanceFinish answers REBALANCE FINISH.
-func (c *Console) rebalanceFinish(ctx context.Context, _ *input) (*outcome, error) {
-	return redirected(ctx, c.cfg.Topology.FinishMoves, "%d moves are no longer reversible", "SHOW REBALANCE tells when the old rows are deleted.")
+func (c *Console) rebalanceFinish(ctx context.Context, in *input) (*outcome, error) {
+	return redirected(ctx, in, c.cfg.Topology.FinishMoves, "%d moves are no longer reversible", "SHOW REBALANCE tells when the old rows are deleted.")
 }
 
-// redirected asks for something of the reversible moves.
-func redirected(ctx context.Context, order func(context.Context) (int, error), says, hint string) (*outcome, error) {
-	n, err := order(ctx)
+// redirected asks for something of the reversible moves, or of the one that is named.
+func redirected(ctx context.Context, in *input, order func(context.Context, int64) (int, error), says, hint string) (*outcome, error) {
+	var id int64
+	if len(in.arguments.rest) > 0 {
+		n, err := readNumber(&in.arguments, "the move", math.MaxInt32)
+		if err == nil {
+			err = in.arguments.end()
+		}
+		if err != nil {
+			return nil, err
+		}
+		id = int64(n)
+	}
+	n, err := order(ctx, id)
 	if err != nil {
 		return nil, topologyError(err)
 	}

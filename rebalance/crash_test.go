@@ -194,7 +194,7 @@ func (c *crashes) once(t *testing.T, state topology.MoveState, n int64, fate fun
 func (c *crashes) revert(t *testing.T) {
 	t.Helper()
 	await(t, "the move is reversible", func() bool {
-		n, err := c.survivor.RevertMoves(t.Context())
+		n, err := c.survivor.RevertMoves(t.Context(), 0)
 		return err == nil && n == 1
 	})
 }

@@ -23,6 +23,7 @@ import (
 type rig struct {
 	server     *pgtest.Server
 	reversible time.Duration // 0: as long as it takes to see one change come back
+	returnLog  int64
 }
 
 const schema = `
@@ -133,7 +134,7 @@ func (r *rig) controllerOf(t *testing.T, topo *topology.Topology, control func(c
 		reversible = 50 * time.Millisecond
 	}
 	c, err := rebalance.New(rebalance.Config{Topology: topo, Control: control, Dial: dial, Poll: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
-		Reversible: reversible, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+		Reversible: reversible, ReturnLog: r.returnLog, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func (t *Topology) PauseMoves(ctx context.Context, paused bool) (*Snapshot, erro
 // CancelMoves has every move undone that has not been switched; those that have go on. One that is being reverted is as reversible
 // afterwards as it was. It returns how many there were.
 func (t *Topology) CancelMoves(ctx context.Context) (cancelled int, err error) {
-	return t.redirect(ctx, func(m *Move) bool {
+	return t.redirect(ctx, 0, func(m *Move) bool {
 		switch {
 		case !m.State.CanCancel():
 			return false
@@ -180,9 +180,10 @@ func (t *Topology) CancelMoves(ctx context.Context) (cancelled int, err error) {
 	})
 }
 
-// RevertMoves sends the slots of every reversible move back to where they came from. It returns how many moves there were.
-func (t *Topology) RevertMoves(ctx context.Context) (reverted int, err error) {
-	return t.redirect(ctx, func(m *Move) bool {
+// RevertMoves sends the slots of a reversible move, or of every one if id is 0, back to where they came from. It returns how many moves
+// there were; one that is named and cannot be reverted is a [RefusedError].
+func (t *Topology) RevertMoves(ctx context.Context, id int64) (reverted int, err error) {
+	return t.redirect(ctx, id, func(m *Move) bool {
 		if m.State != MoveReversible {
 			return false
 		}
@@ -196,9 +197,9 @@ func (m *Move) turn(next MoveState) {
 	m.From, m.To, m.Reverted, m.State = m.To, m.From, !m.Reverted, next
 }
 
-// FinishMoves ends the time in which moves can be reverted. It returns how many there were.
-func (t *Topology) FinishMoves(ctx context.Context) (finished int, err error) {
-	return t.redirect(ctx, func(m *Move) bool {
+// FinishMoves ends the time in which a move, or every one if id is 0, can be reverted. It returns how many there were, as RevertMoves does.
+func (t *Topology) FinishMoves(ctx context.Context, id int64) (finished int, err error) {
+	return t.redirect(ctx, id, func(m *Move) bool {
 		if m.State != MoveReversible {
 			return false
 		}
@@ -207,17 +208,28 @@ func (t *Topology) FinishMoves(ctx context.Context) (finished int, err error) {
 	})
 }
 
-// redirect changes, as an operator asks for, what becomes of moves. It returns of how many.
-func (t *Topology) redirect(ctx context.Context, edit func(*Move) bool) (changed int, err error) {
+func (f *facts) notReversible(id int64) error {
+	refused := &RefusedError{Object: fmt.Sprintf("move %d", id), Reason: "cannot be reverted: it is over, or never was", Hint: "SHOW REBALANCE lists the moves"}
+	if m, found := f.move(id); found {
+		refused.Reason = "cannot be reverted or finished now: it is " + m.State.String()
+	}
+	return refused
+}
+
+// redirect changes, as an operator asks for, what becomes of moves: of all, or of one. It returns of how many.
+func (t *Topology) redirect(ctx context.Context, id int64, edit func(*Move) bool) (changed int, err error) {
 	_, err = t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		next := present.clone()
 		changed = 0
 		for _, m := range next.moves {
-			if edit(&m) {
+			if (id == 0 || id == m.ID) && edit(&m) {
 				m.Problem, m.Paused = "", false
 				next.setMove(m)
 				changed++
 			}
+		}
+		if id != 0 && changed == 0 {
+			return nil, present.notReversible(id)
 		}
 		return next, nil
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,11 +27,14 @@ func rebalanceCommand() *cobra.Command {
 	)
 	for word, short := range map[string]string{
 		"pause": "Stop all moves where they are", "resume": "Let moves go on that are paused or have stopped",
-		"cancel": "Undo every move that has not switched its slots", "revert": "Send the slots of reversible moves back",
-		"finish": "End reversible moves for good",
+		"cancel": "Undo every move that has not switched its slots",
 	} {
-		cmd.AddCommand(rebalanceOrder(word, short))
+		cmd.AddCommand(rebalanceOrder(word, short, false))
 	}
+	cmd.AddCommand(
+		rebalanceOrder("revert", "Send the slots of reversible moves, or of one, back", true),
+		rebalanceOrder("finish", "End reversible moves, or one, for good", true),
+	)
 	return cmd
 }
 
@@ -104,15 +108,27 @@ func watchMoves(cmd *cobra.Command, at client.Console) error {
 }
 
 // rebalanceOrder is a command without arguments.
-func rebalanceOrder(word, short string) *cobra.Command {
+// rebalanceOrder is an order to all moves; ofOne says that a move's number may follow it.
+func rebalanceOrder(word, short string, ofOne bool) *cobra.Command {
 	var at client.Console
 	format := output.NewFlag(output.AsTable, output.AsJSON, output.AsCSV)
 	cmd := &cobra.Command{
 		Use: word, Short: short, Args: noArgs, Long: short + " (REBALANCE " + strings.ToUpper(word) + ")." + passwordNote,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := ask(cmd, at, format, "REBALANCE "+strings.ToUpper(word))
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sql := "REBALANCE " + strings.ToUpper(word)
+			if len(args) > 0 {
+				n, err := strconv.ParseUint(args[0], 10, 31)
+				if err != nil {
+					return usageError{fmt.Errorf("%q is not the number of a move", args[0])}
+				}
+				sql += fmt.Sprintf(" %d", n)
+			}
+			_, err := ask(cmd, at, format, sql)
 			return err
 		},
+	}
+	if ofOne {
+		cmd.Use, cmd.Args = word+" [move]", cobra.MaximumNArgs(1)
 	}
 	addConsole(cmd, &at)
 	addFormat(cmd, format)
