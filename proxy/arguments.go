@@ -9,10 +9,10 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
-// arguments are the values of EXECUTE's arguments. What is not constant the home shard computes, as the types of the parameters that
-// they are for. An error has been reported.
+// arguments are the values of EXECUTE's arguments. What is not constant, or not of its parameter's type, the home shard computes or
+// casts, as EXECUTE does. An error has been reported.
 func (c *session) arguments(ctx context.Context, stmt *router.Statement, s *statement) (router.Values, error) {
-	if len(stmt.Computed) == 0 {
+	if len(stmt.Computed) == 0 || stmt.Args != nil && fit(stmt.Computed, s.shared.types()) {
 		return stmt.Args, nil
 	}
 	p, err := c.usePlain(ctx, c.home(), false)
@@ -23,6 +23,12 @@ func (c *session) arguments(ctx context.Context, stmt *router.Statement, s *stat
 	params, err := p.describe(s.shared.text, s.shared.oids)
 	if err != nil {
 		return nil, c.reject(err)
+	}
+	if builtin(params) {
+		s.shared.resolved.Store(&params)
+	}
+	if stmt.Args != nil && fit(stmt.Computed, params) {
+		return stmt.Args, nil
 	}
 	if len(params) != len(stmt.Computed) {
 		return nil, c.reject(errArguments(stmt.Name, len(params), len(stmt.Computed)))
@@ -54,11 +60,30 @@ func errArguments(name string, want, got int) *pgwire.Error {
 		Detail: fmt.Sprintf("Expected %d parameters but got %d.", want, got)}
 }
 
-// Types of strings beside text.
-const (
-	oidBpchar  = 1042
-	oidVarchar = 1043
-)
+// fit reports whether the texts of constant arguments mean the same as values of these types.
+func fit(args []router.Argument, types []uint32) bool {
+	if len(types) != len(args) {
+		return false
+	}
+	for i, arg := range args {
+		switch types[i] {
+		case oidText, oidVarchar, oidBpchar:
+		case oidBool:
+			if !arg.Untyped && !arg.Boolean {
+				return false
+			}
+		case oidInt2, oidInt4, oidInt8, oidNumeric, oidFloat4, oidFloat8:
+			if arg.Boolean {
+				return false
+			}
+		default:
+			if !arg.Untyped {
+				return false
+			}
+		}
+	}
+	return true
+}
 
 // assignable names the types of the parameters, given that the arguments can be assigned to them, as EXECUTE demands.
 func (p *participant) assignable(args []router.Argument, described []byte, params []uint32) ([]string, error) {
@@ -78,10 +103,20 @@ func (p *participant) assignable(args []router.Argument, described []byte, param
 	}
 	for i, typ := range out.row {
 		if typ == "" {
-			return nil, errUnsupported(fmt.Sprintf("argument %d of EXECUTE is not of the parameter's type", i+1), "Cast it to that type.")
+			return nil, p.errNotAssignable(i+1, fields[i].Type, params[i])
 		}
 	}
 	return out.row, nil
+}
+
+// errNotAssignable is PostgreSQL's error for an argument that cannot be assigned to its parameter.
+func (p *participant) errNotAssignable(number int, from, to uint32) error {
+	names, err := p.run(fmt.Sprintf("SELECT pg_catalog.format_type(%d, -1), pg_catalog.format_type(%d, -1)", from, to))
+	if err != nil {
+		return err
+	}
+	return &pgwire.Error{Code: codeDatatypeMismatch, Hint: "You will need to rewrite or cast the expression.",
+		Message: fmt.Sprintf("parameter $%d of type %s cannot be coerced to the expected type %s", number, names.row[0], names.row[1])}
 }
 
 // unplaced is an error without its position, which is one in a text of the session's own.

@@ -216,13 +216,6 @@ func (p consolePortal) described(fields []pgwire.Field) []pgwire.Field {
 	return fields
 }
 
-// The types that consoles answer in, by OID.
-const (
-	oidBool   = 16
-	oidInt8   = 20
-	oidFloat8 = 701
-)
-
 // encodeRow turns text values into binary where the field says so. Text types are the same in both formats.
 func encodeRow(row [][]byte, fields []pgwire.Field) ([][]byte, error) {
 	out := row

@@ -380,9 +380,6 @@ func (u *undoing) restoreRow(before, after *image) (s saga.Statement, changed bo
 	return s, true, nil
 }
 
-// oidNumeric is the type numeric.
-const oidNumeric = 1700
-
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // isUnderived reports whether a write is one that no rule can undo.

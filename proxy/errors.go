@@ -19,6 +19,7 @@ const (
 	codeCannotConnectNow    = "57P03"
 	codeCompletionUnknown   = "40003"
 	codeConnectionFailure   = "08006"
+	codeDatatypeMismatch    = "42804"
 	codeDuplicateCursor     = "42P03"
 	codeDuplicateStatement  = "42P05"
 	codeFeatureNotSupported = "0A000"

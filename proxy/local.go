@@ -190,9 +190,6 @@ func (s *Server) Explain(_ context.Context, sql string) ([][][]byte, error) {
 	return rows, nil
 }
 
-// oidText is the type text.
-const oidText = 25
-
 // TextFields describes columns of type text.
 func TextFields(names ...string) []pgwire.Field {
 	fields := make([]pgwire.Field, 0, len(names))

@@ -436,6 +436,7 @@ func TestSQLPrepareAnswersAsPostgres(t *testing.T) {
 		{"DISCARD ALL in the extended protocol", "Q SET work_mem = '1MB' | P . DISCARD ALL | DS . | B . . | E . | S | Q SHOW work_mem | P . RESET ALL | B . . | E . | S | Q SHOW work_mem"},
 		{"DISCARD ALL", "P a SELECT 1 | S | Q PREPARE b AS SELECT 2 | Q DISCARD ALL | B . a | S | Q EXECUTE b"},
 	})
+	t.Run("constants that cannot be assigned", func(t *testing.T) { argumentsAreAssigned(t, w) })
 }
 
 func TestNamedStatementsFollowClientsAcrossConnections(t *testing.T) {

@@ -461,12 +461,11 @@ func (b *bindMessage) only(used []bool) *bindMessage {
 
 // typesOfUnused declares the parameters that do not occur in a text, whose types nothing else tells.
 func typesOfUnused(oids []uint32, used []bool) []uint32 {
-	const text = 25
 	types := make([]uint32, max(len(oids), len(used)))
 	copy(types, oids)
 	for i := range types {
 		if types[i] == 0 && (i >= len(used) || !used[i]) {
-			types[i] = text
+			types[i] = oidText
 		}
 	}
 	return types

@@ -24,6 +24,14 @@ type shared struct {
 	valid    atomic.Bool              // a server has accepted it: a further Parse needs none
 }
 
+// types are those of the parameters as far as they are known, 0 for others.
+func (s *shared) types() []uint32 {
+	if known := s.resolved.Load(); known != nil {
+		return *known
+	}
+	return s.oids
+}
+
 // internKey is what makes two prepared statements the same.
 type internKey struct {
 	text   string

@@ -82,10 +82,11 @@ type Setting struct {
 	Param   int  // SELECT set_config: the value is parameter $n, and Value is empty; see SettingsWith
 }
 
-// Argument is an argument of EXECUTE that a server has to compute.
+// Argument is an argument of EXECUTE as a server computes it.
 type Argument struct {
 	SQL     string
 	Untyped bool // it is a string or NULL, which has the type that is asked for
+	Boolean bool // it is TRUE or FALSE
 }
 
 // Statement is one analysed statement: immutable, shared between sessions,
@@ -110,7 +111,7 @@ type Statement struct {
 	ForwardOnly   bool        // FETCH/MOVE that cannot need rows already passed
 	Types         []string    // PREPARE: declared parameter types, as SQL
 	Args          Values      // EXECUTE: the arguments, if they are constants
-	Computed      []Argument  // EXECUTE: the arguments, if they are not
+	Computed      []Argument  // EXECUTE: the arguments, if they are not strings or NULL; beside Args if they are numbers or booleans
 	Generated     []Generated // Generate: the columns of the one row
 	Call          *OwnCall    // CallOwn
 	Notices       []string    // what the client is told when it has run

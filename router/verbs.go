@@ -172,6 +172,7 @@ func (a *analysis) execute(s *pg.ExecuteStmt) {
 		return
 	}
 	args := make(constants, 0, len(s.Params))
+	typed := false
 	for _, n := range s.Params {
 		v, ok := constantValue(n)
 		if !ok {
@@ -179,8 +180,18 @@ func (a *analysis) execute(s *pg.ExecuteStmt) {
 			return
 		}
 		args = append(args, v)
+		typed = typed || !isUntyped(n)
+	}
+	if typed {
+		a.computed(s.Params)
 	}
 	a.st.Args = args
+}
+
+// isUntyped reports whether an argument has the type that is asked for: it is a string or NULL.
+func isUntyped(n *pg.Node) bool {
+	c := n.GetAConst()
+	return c != nil && (c.Isnull || c.GetSval() != nil)
 }
 
 // computed notes arguments of EXECUTE that a server has to compute.
@@ -194,8 +205,7 @@ func (a *analysis) computed(args []*pg.Node) {
 			a.notWritten()
 			return
 		}
-		c := n.GetAConst()
-		a.st.Computed = append(a.st.Computed, Argument{SQL: strings.TrimPrefix(text, "SELECT "), Untyped: c != nil && (c.Isnull || c.GetSval() != nil)})
+		a.st.Computed = append(a.st.Computed, Argument{SQL: strings.TrimPrefix(text, "SELECT "), Untyped: isUntyped(n), Boolean: n.GetAConst().GetBoolval() != nil})
 	}
 	simple := found.sublinks == 0 && found.windows == 0 && found.maxParam == 0
 	for _, f := range found.funcs {
