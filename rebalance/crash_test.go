@@ -300,7 +300,7 @@ func (c *crashes) clients(t *testing.T) (check func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	w := newWriter(c.rig.client(t, c.survivor))
+	w := newWriter(c.rig.client(t, c.survivor), unhurried)
 	for user := int64(1); user <= smallUsers; user++ {
 		w.users = append(w.users, user)
 	}
@@ -313,7 +313,7 @@ func (c *crashes) clients(t *testing.T) (check func()) {
 	// owner: the test, which waits; ends when ctx does.
 	group.Go(func() { w.run(ctx, t) })
 	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { counter.counts(ctx, t, smallUsers) })
+	group.Go(func() { counter.counts(ctx, t, smallUsers, unhurried) })
 	return func() {
 		quiesce()
 		w.check(t, c.rig, c.survivor)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -37,6 +38,7 @@ func fill(t *testing.T, c *client, n int64) {
 // writer changes rows of its users until ctx ends, and keeps what the tables must hold.
 type writer struct {
 	client *client
+	pace   time.Duration // of its writes; 0: full speed
 	users  []int64
 	notes  map[int64]string // by user, of table orders
 	days   map[int64]int    // by user, rows of table parts
@@ -53,12 +55,12 @@ const (
 	oldRequest = "SELECT FROM " + askRequest + " WHERE state = 'done' AND result = convert_to($2::text, 'UTF8')"
 )
 
-func newWriter(c *client) *writer {
-	return &writer{client: c, notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}, asked: map[int64]int{}}
+func newWriter(c *client, pace time.Duration) *writer {
+	return &writer{client: c, pace: pace, notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}, asked: map[int64]int{}}
 }
 
 func (w *writer) run(ctx context.Context, t *testing.T) {
-	for i := 0; ctx.Err() == nil; i++ {
+	for i := 0; steadily(ctx, w.pace); i++ {
 		user := w.users[i%len(w.users)]
 		note := fmt.Sprint("note ", i)
 		steps := []struct {
@@ -94,9 +96,10 @@ func (w *writer) run(ctx context.Context, t *testing.T) {
 }
 
 func TestSlotsMoveWhileClientsWrite(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	first, second := r.topology(t, "s1", "s2"), r.topology(t, "s1", "s2")
-	const users = 120
+	const users = 60
 	filler := r.client(t, first)
 	fill(t, filler, users)
 	if _, err := first.AddShard(t.Context(), topology.Shard{ID: "s3", Host: "s3"}); err != nil {
@@ -106,7 +109,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	var group sync.WaitGroup
 	var writers []*writer
 	for i, topo := range []*topology.Topology{first, second, first, second} {
-		w := newWriter(r.client(t, topo))
+		w := newWriter(r.client(t, topo), 0)
 		for user := int64(i + 1); user <= users; user += 4 {
 			w.users = append(w.users, user)
 		}
@@ -120,7 +123,7 @@ func TestSlotsMoveWhileClientsWrite(t *testing.T) {
 	// owner: the test, which waits; ends when ctx does.
 	group.Go(func() { looks = verifies(ctx, t, controller) })
 	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { scatters = counter.counts(ctx, t, users) })
+	group.Go(func() { scatters = counter.counts(ctx, t, users, 0) })
 	quiesce := func() {
 		stop()
 		group.Wait()
@@ -238,10 +241,11 @@ func waitsFor(t *testing.T, c *rebalance.Controller) string {
 }
 
 func TestSlotsDoNotLeaveAnUnsettledSaga(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	topo := r.topology(t, "s1", "s2", "s3")
 	m := small(t, r, topo)
-	r.exec(t, "s3", "CREATE SCHEMA pgring; CREATE TABLE pgring.saga (id text, mode text, shards text[], finished timestamptz); INSERT INTO pgring.saga VALUES ('open', 'saga', '{s3,s1}')")
+	r.exec(t, "s3", "CREATE SCHEMA IF NOT EXISTS pgring; CREATE TABLE pgring.saga (id text, mode text, shards text[], finished timestamptz); INSERT INTO pgring.saga VALUES ('open', 'saga', '{s3,s1}')")
 	if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +258,7 @@ func TestSlotsDoNotLeaveAnUnsettledSaga(t *testing.T) {
 }
 
 func TestAStaleProxyCannotWriteToTheSource(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	topo := r.topology(t, "s1", "s2")
 	m := small(t, r, topo)

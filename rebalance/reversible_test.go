@@ -88,7 +88,7 @@ func TestAMoveIsReversibleWhileClientsWrite(t *testing.T) {
 	t.Parallel()
 	v := newReversing(t)
 	r, topo := v.rig, v.topo
-	w := newWriter(r.client(t, topo))
+	w := newWriter(r.client(t, topo), unhurried)
 	for user := int64(1); user <= smallUsers; user++ {
 		w.users = append(w.users, user)
 	}
@@ -103,7 +103,7 @@ func TestAMoveIsReversibleWhileClientsWrite(t *testing.T) {
 	// owner: the test, which waits; ends when ctx does.
 	group.Go(func() { w.run(ctx, t) })
 	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { counter.counts(ctx, t, smallUsers) })
+	group.Go(func() { counter.counts(ctx, t, smallUsers, unhurried) })
 	r.background(t, v.controller.Run)
 
 	v.reach(t)
@@ -151,7 +151,7 @@ func TestOneOfSeveralMovesIsRevertedOrFinished(t *testing.T) {
 	key := int64(1)
 	for ; ownerOf(t, topo, key) != "s1" || v.move.Slots.Has(slotOf(t, key)); key++ {
 	}
-	w := &writer{client: r.client(t, topo), notes: map[int64]string{}, days: map[int64]int{}, events: map[int64]int{}}
+	w := newWriter(r.client(t, topo), unhurried)
 	for user := int64(1); user <= smallUsers; user++ {
 		w.users = append(w.users, user)
 	}

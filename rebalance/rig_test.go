@@ -280,9 +280,27 @@ func (c *client) write(ctx context.Context, user int64, sql string, args ...any)
 	}
 }
 
+// unhurried is the pace of clients that are there to notice what is wrong, not to keep the servers busy.
+const unhurried = 3 * time.Millisecond
+
+// steadily waits as long as the pace says, and reports whether ctx goes on.
+func steadily(ctx context.Context, pace time.Duration) bool {
+	if pace == 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(pace)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 // counts counts the rows of table orders again and again until ctx ends: their number never changes. It returns how often.
-func (c *client) counts(ctx context.Context, t *testing.T, rows int64) (times int) {
-	for ; ctx.Err() == nil; times++ {
+func (c *client) counts(ctx context.Context, t *testing.T, rows int64, pace time.Duration) (times int) {
+	for ; steadily(ctx, pace); times++ {
 		if n, err := c.count(context.WithoutCancel(ctx), "orders"); err != nil || n != rows {
 			t.Errorf("a statement on all shards sees %d rows: %v", n, err)
 			break
