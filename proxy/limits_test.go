@@ -181,7 +181,7 @@ func TestWaitForAConnectionEnds(t *testing.T) {
 func TestStatementsAreForgotten(t *testing.T) {
 	c := start(t, options{shards: 1})
 	f := c.frames()
-	long := strings.Repeat("x", 20000)
+	long := strings.Repeat("x", 50_000)
 	use := func(from, to int) {
 		for i := from; i < to; i++ {
 			f.ask(fmt.Sprintf("P . SELECT 'a %d %s' | B . . | E . | S", i, long))
@@ -194,9 +194,9 @@ func TestStatementsAreForgotten(t *testing.T) {
 			_ = g.conn.Close()
 		}
 	}
-	use(0, 100)
+	use(0, 40)
 	before := heap()
-	use(100, 500)
+	use(40, 200)
 	if grown := int64(heap()) - int64(before); grown > 8<<20 { // what is left are the planner's and the server connections' bounded caches
 		t.Fatalf("the heap grew by %d KiB", grown>>10)
 	}
