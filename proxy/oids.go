@@ -3,6 +3,7 @@ package proxy
 // The OIDs of types, which never change (PostgreSQL's pg_type.dat).
 const (
 	oidBool    = 16
+	oidBytea   = 17
 	oidInt8    = 20
 	oidInt2    = 21
 	oidInt4    = 23

@@ -59,8 +59,6 @@ var (
 	recordTypes = []uint32{oidText, oidInt8, oidText, oidText, oidText, oidText, oidText, oidBytea}
 )
 
-const oidBytea = 17
-
 // ruleFor is the rule for the statement, if it puts a row into a table whose writes are idempotent.
 func (c *session) ruleFor(stmt *router.Statement) (table topology.Name, rule Idempotency, ok bool) {
 	if c.policy.Idempotent == nil || stmt.Access != router.Write || c.state.own.now.plain {
