@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"encoding/binary"
+	"slices"
 	"strings"
 
+	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/saga"
 )
@@ -18,6 +21,40 @@ func (c *session) sendAside(p *participant, sql string, into *outcome) error {
 		return err
 	}
 	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true}, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	if err := c.send(c.out, step{kind: stepExecute, hidden: true, into: into}); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
+	return nil
+}
+
+// sendOwn runs a prepared statement of the session's own as part of the turn. The values are text, but those of bytea.
+func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32, values [][]byte, into *outcome) error {
+	if !p.conn.Prepared(id) {
+		if err := c.prepareOn(p, id, sql, types, step{kind: stepParse, hidden: true, id: id}); err != nil {
+			return err
+		}
+	}
+	b := pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(append(b, ownPortal...), 0)
+	b = append(append(b, backend.StatementName(id)...), 0)
+	b = appendInt16(b, len(values))
+	for _, oid := range types {
+		b = appendInt16(b, int(boolByte(oid == oidBytea)))
+	}
+	b = appendInt16(b, len(values))
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	b = pgwire.End(appendInt16(appendInt16(b, 1), 1), at) // all results binary: what texts and bytes are anyway
+	b = pgwire.AppendExecute(b, ownPortal, 0)
+	c.out = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal) // COPY FREEZE, TRUNCATE and the like see open portals
+	if err := c.makeRoom(len(c.out)); err != nil {
+		return err
+	}
+	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
 	if err := c.send(c.out, step{kind: stepExecute, hidden: true, into: into}); err != nil {
 		return err
 	}
@@ -120,14 +157,19 @@ func appendBindValues(b []byte, s *saga.Statement) []byte {
 
 func appendInt16(b []byte, n int) []byte { return append(b, byte(n>>8), byte(n)) }
 
-// meaningfulSettings are those that decide what an undo statement means and how values are written in it; the session's own of the
+// commonSettings are those that decide what an undo statement means and how values are written in it; the session's own of the
 // form a.b, which policies and triggers read, are added.
-const meaningfulSettings = "role search_path client_encoding DateStyle IntervalStyle TimeZone standard_conforming_strings " +
-	"extra_float_digits bytea_output xmloption lc_monetary lc_numeric lc_time transform_null_equals array_nulls quote_all_identifiers row_security"
+var commonSettings = strings.Fields("role search_path client_encoding DateStyle IntervalStyle TimeZone standard_conforming_strings " +
+	"extra_float_digits bytea_output xmloption lc_monetary lc_numeric lc_time transform_null_equals array_nulls quote_all_identifiers row_security")
+
+var commonSQL = settingsSQL(commonSettings)
+
+// settingsID is the number of the statement commonSQL on servers.
+const settingsID = ^uint64(0) - 4
 
 // settingNames lists the settings that are kept with an undo statement.
 func (c *session) settingNames() []string {
-	names := strings.Fields(meaningfulSettings)
+	names := slices.Clip(commonSettings)
 	for _, s := range c.state.settings.List() {
 		if strings.Contains(s.Name, ".") {
 			names = append(names, s.Name)
@@ -136,11 +178,20 @@ func (c *session) settingNames() []string {
 	return names
 }
 
-// settingsSQL reads their values, in a row with the names in front.
-func (c *session) settingsSQL() string {
+// askSettings reads their values ahead of the client's statement. The query is kept prepared, unless the session has settings of its own.
+func (c *session) askSettings(p *participant, into *outcome) error {
+	names := c.settingNames()
+	if len(names) > len(commonSettings) {
+		return c.sendAside(p, settingsSQL(names), into)
+	}
+	return c.sendOwn(p, settingsID, commonSQL, nil, nil, into)
+}
+
+// settingsSQL reads the values of settings, in a row with the names in front.
+func settingsSQL(names []string) string {
 	var sql strings.Builder
 	sql.WriteString("SELECT ")
-	for i, name := range c.settingNames() {
+	for i, name := range names {
 		if i > 0 {
 			sql.WriteString(", ")
 		}

@@ -19,24 +19,7 @@ const boundLocks = "SELECT pg_catalog.set_config('lock_timeout', '3s', true) WHE
 
 // sendBound sends boundLocks ahead of the client's statement, as part of the turn. The client's portals stay as they are.
 func (c *session) sendBound(p *participant) error {
-	if !p.conn.Prepared(boundID) {
-		if err := c.prepareOn(p, boundID, boundLocks, nil, step{kind: stepParse, hidden: true, id: boundID}); err != nil {
-			return err
-		}
-	}
-	c.out = pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
-	c.out = pgwire.AppendBind(c.out, ownPortal, backend.StatementName(boundID))
-	c.out = pgwire.AppendExecute(c.out, ownPortal, 0)
-	c.out = pgwire.AppendTarget(c.out, pgwire.Close, 'P', ownPortal) // COPY FREEZE, TRUNCATE and the like see open portals
-	if err := c.makeRoom(len(c.out)); err != nil {
-		return err
-	}
-	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
-	if err := c.send(c.out, step{kind: stepExecute, hidden: true}); err != nil {
-		return err
-	}
-	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
-	return nil
+	return c.sendOwn(p, boundID, boundLocks, nil, nil, nil)
 }
 
 // otherWriter returns a participant other than the shard's that has written, or nil.

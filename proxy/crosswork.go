@@ -86,7 +86,7 @@ func (c *session) cover(ctx context.Context, w *writing) (*work, error) {
 	if err := c.oneKindOnly(k); err != nil || k.derived != nil {
 		return k, err
 	}
-	return k, c.sendAside(p, c.settingsSQL(), &k.settings)
+	return k, c.askSettings(p, &k.settings)
 }
 
 // direct finds out what is said of how the write is to be undone. What pgring.compensation says is not insisted on: a transaction that

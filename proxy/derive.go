@@ -46,7 +46,7 @@ func (c *session) derive(p *participant, w *writing, k *work) error {
 	if err := judgeFacts(d, facts.row); err != nil {
 		return err
 	}
-	if k.settings, err = p.run(c.settingsSQL()); err != nil {
+	if k.settings, err = p.run(settingsSQL(c.settingNames())); err != nil {
 		return err
 	}
 	if err := k.keepsValues(); err != nil {

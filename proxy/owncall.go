@@ -56,7 +56,7 @@ func (c *session) callSaga(ctx context.Context, stmt *router.Statement, args [][
 	if err := c.drain(); err != nil {
 		return err
 	}
-	out, err := p.run(c.settingsSQL())
+	out, err := p.run(settingsSQL(c.settingNames()))
 	if err != nil {
 		return c.reject(err)
 	}

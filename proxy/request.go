@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/topology"
@@ -202,40 +201,6 @@ func (c *session) runRequest(ctx context.Context, r *request) (string, error) {
 func (r *request) parameters(more ...[]byte) [][]byte {
 	return append([][]byte{[]byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(r.Request.Table.Schema),
 		[]byte(r.Request.Table.Table), []byte(r.Key)}, more...)
-}
-
-// sendOwn runs a prepared statement of the session's own as part of the turn. The values are text, but those of bytea.
-func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32, values [][]byte, into *outcome) error {
-	if !p.conn.Prepared(id) {
-		if err := c.prepareOn(p, id, sql, types, step{kind: stepParse, hidden: true, id: id}); err != nil {
-			return err
-		}
-	}
-	b := pgwire.AppendTarget(nil, pgwire.Close, 'P', ownPortal)
-	b, at := pgwire.Begin(b, pgwire.Bind)
-	b = append(append(b, ownPortal...), 0)
-	b = append(append(b, backend.StatementName(id)...), 0)
-	b = appendInt16(b, len(values))
-	for _, oid := range types {
-		b = appendInt16(b, int(boolByte(oid == oidBytea)))
-	}
-	b = appendInt16(b, len(values))
-	for _, v := range values {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
-		b = append(b, v...)
-	}
-	b = pgwire.End(appendInt16(appendInt16(b, 1), 1), at) // all results binary: what texts and bytes are anyway
-	b = pgwire.AppendExecute(b, ownPortal, 0)
-	b = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal)
-	if err := c.makeRoom(len(b)); err != nil {
-		return err
-	}
-	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
-	if err := c.send(b, step{kind: stepExecute, hidden: true, into: into}); err != nil {
-		return err
-	}
-	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
-	return nil
 }
 
 // firstTime runs a request that was not known, and records its answer.
