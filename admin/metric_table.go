@@ -78,6 +78,8 @@ func trafficMetrics() []metric {
 			out(float64(repeated), "repeated")
 			out(float64(refused), "refused")
 		}},
+		total("pgring_batches_total", "Transactions that rows of several clients were written in.", func(s *scrape) float64 { return float64(s.server.Batches) }),
+		total("pgring_batched_inserts_total", "Rows that were written in a transaction with those of others.", func(s *scrape) float64 { return float64(s.server.Batched) }),
 		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),
 		level("pgring_statements_waiting", "Statements that wait in line for limits.max_in_flight.", func(s *scrape) float64 { return float64(s.server.InFlight.Waiting) }),
 		total("pgring_transactions_total", "Transaction blocks, and units outside of them.", func(s *scrape) float64 { return float64(s.server.Transactions) }),

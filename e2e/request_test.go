@@ -14,7 +14,7 @@ import (
 
 const (
 	paymentTables = shopTables + `
-  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}}`
+  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}, batch: {max_rows: 16}}`
 	paymentSchema = shopSchema + `
 CREATE SEQUENCE payment_numbers;
 CREATE TABLE payments (customer_id bigint NOT NULL, n bigint NOT NULL DEFAULT nextval('payment_numbers'), request_id text NOT NULL, amount bigint,
@@ -116,7 +116,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	var acked atomic.Int64
-	const clients = 6
+	const clients = 16
 	answers := make([]map[string]string, clients)
 	for i := range clients {
 		answers[i] = map[string]string{}

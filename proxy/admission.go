@@ -180,6 +180,7 @@ func (c *session) waitInLine(ctx context.Context, line *limits.InFlight) error {
 
 // dismiss gives back what the unit occupied, and the key if its transaction has ended.
 func (c *session) dismiss(ended bool) {
+	c.land()
 	if line := c.admitted.line; line != nil {
 		c.admitted.line = nil
 		line.Leave(time.Since(c.admitted.began), false)

@@ -59,6 +59,10 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if isQuery(stmt) {
 		p.values = b.keep(frame)
 	}
+	if rule := c.batching(stmt, &p.plan, len(frame)); rule != nil && c.isExecutedAlone() && !c.takesOff(&p.plan, rule) {
+		p.batch = rule
+		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split
+	}
 	switch p.plan.Kind {
 	case router.One, router.Home, router.Reference:
 		return c.bindOn(ctx, s, &p, frame)

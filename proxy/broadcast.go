@@ -22,8 +22,9 @@ type spread struct {
 	oids     []uint32
 	shared   *shared // nil: simple protocol
 	describe bool
-	returned bool     // Split: it has answered with rows
-	write    *writing // Split: it is on one shard, and its undoing is derived
+	returned bool      // Split: it has answered with rows
+	write    *writing  // Split: it is on one shard, and its undoing is derived
+	batch    *Batching // Split: it is on one shard, and may share a transaction there
 
 	style     style // Staged: how values are written
 	rewritten bool  // text is not the client's, but made of what queries have returned
@@ -347,6 +348,9 @@ func (c *session) defined(stmt *router.Statement) {
 
 // describeOn asks the first shard what a portal of several shards returns.
 func (c *session) describeOn(ctx context.Context, p *portal) error {
+	if p.stmt.InsertsRow() && !p.stmt.Returns {
+		return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
+	}
 	part := router.Part{Shard: p.plan.Shard} // of a pull: the client's text, over the tables as they are
 	s := &spread{plan: &p.plan, text: p.text}
 	if p.plan.Kind != router.Pull && p.plan.Kind != router.Staged {

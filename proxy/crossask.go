@@ -36,19 +36,7 @@ func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32,
 		}
 	}
 	b := pgwire.AppendTarget(c.out[:0], pgwire.Close, 'P', ownPortal)
-	b, at := pgwire.Begin(b, pgwire.Bind)
-	b = append(append(b, ownPortal...), 0)
-	b = append(append(b, backend.StatementName(id)...), 0)
-	b = appendInt16(b, len(values))
-	for _, oid := range types {
-		b = appendInt16(b, int(boolByte(oid == oidBytea)))
-	}
-	b = appendInt16(b, len(values))
-	for _, v := range values {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
-		b = append(b, v...)
-	}
-	b = pgwire.End(appendInt16(appendInt16(b, 1), 1), at) // all results binary: what texts and bytes are anyway
+	b = appendOwnBind(b, ownPortal, id, types, values)
 	b = pgwire.AppendExecute(b, ownPortal, 0)
 	c.out = pgwire.AppendTarget(b, pgwire.Close, 'P', ownPortal) // COPY FREEZE, TRUNCATE and the like see open portals
 	if err := c.makeRoom(len(c.out)); err != nil {
@@ -60,6 +48,23 @@ func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32,
 	}
 	c.turn.steps = append(c.turn.steps, step{kind: stepClose, hidden: true, id: rewrittenID})
 	return nil
+}
+
+// appendOwnBind binds such a statement; its results are binary, which is what texts and bytes are anyway.
+func appendOwnBind(b []byte, portal string, id uint64, types []uint32, values [][]byte) []byte {
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(append(b, portal...), 0)
+	b = append(append(b, backend.StatementName(id)...), 0)
+	b = appendInt16(b, len(values))
+	for _, oid := range types {
+		b = appendInt16(b, int(boolByte(oid == oidBytea)))
+	}
+	b = appendInt16(b, len(values))
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	return pgwire.End(appendInt16(appendInt16(b, 1), 1), at)
 }
 
 // inspect asks for the types of a statement's parameters and for its RowDescription, on an otherwise quiet connection.
@@ -163,9 +168,6 @@ var commonSettings = strings.Fields("role search_path client_encoding DateStyle 
 	"extra_float_digits bytea_output xmloption lc_monetary lc_numeric lc_time transform_null_equals array_nulls quote_all_identifiers row_security")
 
 var commonSQL = settingsSQL(commonSettings)
-
-// settingsID is the number of the statement commonSQL on servers.
-const settingsID = ^uint64(0) - 4
 
 // settingNames lists the settings that are kept with an undo statement.
 func (c *session) settingNames() []string {

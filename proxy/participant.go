@@ -35,11 +35,16 @@ type participant struct {
 // beginID is the number of the statement BEGIN, prepared on every connection that needs it.
 const beginID = 0
 
-// boundID is the number of the statement boundLocks.
-const boundID = ^uint64(0) - 1
-
-// rewrittenID stands for statements that no connection remembers.
-const rewrittenID = ^uint64(0)
+// The numbers of further statements of pgring's own, from the other end than the clients'.
+const (
+	rewrittenID   = ^uint64(0) - iota // those that no connection remembers
+	boundID                           // boundLocks
+	claimID                           // claimSQL
+	recordID                          // recordSQL
+	settingsID                        // commonSQL
+	batchLocksID                      // batchLocks
+	batchCommitID                     // COMMIT
+)
 
 // use makes the shard's connection the one that the turn writes to, enlisting it first if need be. A statement that may write is
 // refused if the transaction has written elsewhere.

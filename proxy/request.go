@@ -42,9 +42,6 @@ type requests struct {
 }
 
 const (
-	claimID  = ^uint64(0) - 2 // number of the statement claimSQL on servers
-	recordID = ^uint64(0) - 3
-
 	claimSQL  = "SELECT state, tag, result FROM pgring.claim_request($1, $2, $3, $4, $5, $6, $7, $8)"
 	recordSQL = "SELECT pgring.record_request($1, $2, $3, $4, $5, $6, $7, $8)"
 
@@ -96,18 +93,24 @@ func (c *session) planRequest(stmt *router.Statement, plan *router.Plan) error {
 	return nil
 }
 
-// request runs a statement that planRequest has planned.
-func (c *session) request(ctx context.Context, s *spread, rule Idempotency) (string, error) {
-	var values router.Values
+// newRequest reads the request that a statement is.
+func (c *session) newRequest(s *spread, rule Idempotency) (*request, error) {
 	if s.bind != nil {
 		s.bind.types(s.oids)
-		values = s.bind
 	}
-	named, err := s.stmt.Request(rule.Column, values, []byte(s.text))
+	named, err := s.stmt.Request(rule.Column, s.bindValues(), []byte(s.text))
+	if err != nil {
+		return nil, err
+	}
+	return &request{spread: s, Request: named, rule: rule, fingerprint: c.fingerprint(s)}, nil
+}
+
+// request runs a statement that planRequest has planned.
+func (c *session) request(ctx context.Context, s *spread, rule Idempotency) (string, error) {
+	r, err := c.newRequest(s, rule)
 	if err != nil {
 		return "", c.reject(err)
 	}
-	r := &request{spread: s, Request: named, rule: rule, fingerprint: c.fingerprint(s)}
 	return c.enclosed(ctx, inOneShard, func() (string, error) { return c.runRequest(ctx, r) })
 }
 

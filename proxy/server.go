@@ -85,6 +85,7 @@ type Policy struct {
 	LogValues       bool                          // slow queries are logged with their literals
 	Limits          *Limits                       // nil: none
 	Idempotent      map[topology.Name]Idempotency // nil: no table
+	Batches         map[topology.Name]*Batching   // nil: no table
 }
 
 // Config is what a Server works with.
@@ -111,6 +112,7 @@ type Server struct {
 	policy   atomic.Pointer[Policy]
 	consoles map[string]Console
 	secret   [32]byte // makes decoy verifiers
+	batches  batches
 	requests sync.Map // topology.Name → *requestCounts
 
 	translations *translations

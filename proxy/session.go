@@ -59,6 +59,7 @@ type session struct {
 	spare *participant
 
 	admitted admission
+	flight   flight
 	turn     turn
 	unit     unit
 	again    repetition

@@ -69,6 +69,13 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if err := c.admit(ctx, stmt, &plan, b.Values); err != nil {
 		return c.reject(err)
 	}
+	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
+		c.takeTime()
+		s := &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true}
+		if _, alone, err := c.batch(ctx, s, rule); !alone {
+			return err
+		}
+	}
 	switch plan.Kind {
 	case router.One, router.Home, router.Reference:
 		err := c.relayQuery(ctx, b, &plan, frame)

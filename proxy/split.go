@@ -20,8 +20,16 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 	if s.write != nil {
 		return c.splitAlone(ctx, s)
 	}
+	if s.batch != nil {
+		if tag, alone, err := c.batch(ctx, s, s.batch); !alone {
+			return tag, err
+		}
+	}
 	if _, rule, ok := c.ruleFor(s.stmt); ok {
 		return c.request(ctx, s, rule)
+	}
+	if s.batch != nil {
+		return "", c.batchedAlone(ctx, s)
 	}
 	return c.enclosed(ctx, onShards, func() (string, error) {
 		if s.stmt.Verb == router.CopyIn {

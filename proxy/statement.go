@@ -122,6 +122,7 @@ type portal struct {
 	values *bindMessage // the client's Bind, kept for several shards
 	work   *work        // what is noted of it when it runs, in mode saga
 	write  *writing     // it is on one shard, and its undoing is derived, in mode saga
+	batch  *Batching    // it waits in line to share a transaction; nil: it does not
 	done   bool         // it was run to its end, on several shards
 	again  string       // the tag of running it again, if it may be
 }

@@ -20,6 +20,7 @@ type totals struct {
 	one, home, reference, gather, pull, wide, split atomic.Int64
 	received, sent                                  atomic.Int64 // of sessions that have ended
 	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
+	batches, batched                                atomic.Int64 // transactions that INSERTs have shared, and those INSERTs
 	repeated                                        atomic.Int64 // statements sent again with a newer map
 }
 
@@ -38,6 +39,8 @@ type Stats struct {
 	Sent          int64                // bytes to clients
 	Plans         map[string]int64     // statements by plan kind
 	Limited       map[string]int64     // statements refused, by limit: rate, in_flight, per_key
+	Batches       int64                // transactions that INSERTs of several clients have shared
+	Batched       int64                // those INSERTs
 	InFlight      limits.InFlightStats // zero without limits.max_in_flight
 	Router        router.Stats
 }
@@ -72,6 +75,7 @@ func (s *Server) Stats() Stats {
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
+	stats.Batches, stats.Batched = t.batches.Load(), t.batched.Load()
 	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
 	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {
 		stats.InFlight = l.InFlight.Stats()

@@ -125,6 +125,9 @@ func bareParam(n *pg.Node) *pg.ParamRef {
 	return n.GetParamRef()
 }
 
+// InsertsRow says whether the statement does nothing but put one row into one table.
+func (s *Statement) InsertsRow() bool { return s.row != nil }
+
 // Request reads the request that the statement is, whose key is in a column; text is the statement's. An error is a *Refusal.
 func (s *Statement) Request(column string, v Values, text []byte) (*Request, error) {
 	if s.row == nil {

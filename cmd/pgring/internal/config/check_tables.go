@@ -24,6 +24,7 @@ func (c *checker) tables() {
 		c.rate(path+".rate_limit", t.RateLimit)
 		c.rateKey(path+".rate_limit.per", t)
 		c.idempotency(path+".idempotency", t)
+		c.batch(path+".batch", t)
 	}
 	c.groups()
 }
@@ -57,6 +58,13 @@ func (c *checker) idempotency(path string, t Table) {
 	}
 }
 
+// batch reports one that says nothing of how much is done together.
+func (c *checker) batch(path string, t Table) {
+	if c.given(path) && c.sound(path) && c.sound(path+".max_rows") && t.Strategy.Sharded() && t.Batch.MaxRows == 0 {
+		c.fault(path, "batch has no max_rows", "write batch: {max_rows: 64}, or remove it")
+	}
+}
+
 // misplaced reports keys that the table's strategy has no use for.
 func (c *checker) misplaced(path string, t Table) {
 	allowed := map[string]bool{
@@ -68,8 +76,9 @@ func (c *checker) misplaced(path string, t Table) {
 		"shard":     t.Strategy == StrategyHome,
 
 		"idempotency": t.Strategy.Sharded(),
+		"batch":       t.Strategy.Sharded(),
 	}
-	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency"} {
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "batch"} {
 		if c.given(path+"."+name) && !allowed[name] {
 			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
 		}

@@ -6,7 +6,7 @@ func planned(path string) bool {
 	switch path {
 	case "async", "ids",
 		"routing.missing_key",
-		"tables[].id", "tables[].batch", "tables[].async", "tables[].partition",
+		"tables[].id", "tables[].async", "tables[].partition",
 		"tables[].append_only",
 		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":

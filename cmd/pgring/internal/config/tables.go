@@ -37,6 +37,21 @@ type Table struct {
 	RateLimit TableRate `yaml:"rate_limit" doc:"Rate of statements that write and name the table, per proxy; absent = any."`
 
 	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of an INSERT is recognised by a column, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
+	Batch       Batch       `yaml:"batch" doc:"INSERTs of one row that come at the same time share a transaction of their shard; see docs/writes.md. Absent = off."`
+}
+
+// Batch is tables[].batch.
+type Batch struct {
+	MaxRows  int      `yaml:"max_rows" min:"2" max:"128" doc:"How many INSERTs share a transaction, at most."`
+	MaxDelay Duration `yaml:"max_delay" shown:"50ms" min:"1ms" max:"10s" doc:"How long one waits to share a transaction, at most; then it runs alone."`
+}
+
+// DelayOrDefault is how long an INSERT waits.
+func (b Batch) DelayOrDefault() time.Duration {
+	if b.MaxDelay == 0 {
+		return 50 * time.Millisecond
+	}
+	return b.MaxDelay.Std()
 }
 
 // Idempotency is tables[].idempotency.

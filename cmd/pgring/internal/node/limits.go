@@ -69,6 +69,22 @@ func requests(cfg *config.Config) map[topology.Name]proxy.Idempotency {
 	return all
 }
 
+// batches are the tables whose INSERTs share transactions; nil if there are none.
+func batches(cfg *config.Config) map[topology.Name]*proxy.Batching {
+	var all map[topology.Name]*proxy.Batching
+	for _, t := range cfg.Tables {
+		if t.Batch.MaxRows == 0 {
+			continue
+		}
+		if all == nil {
+			all = map[topology.Name]*proxy.Batching{}
+		}
+		name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
+		all[name] = &proxy.Batching{Rows: t.Batch.MaxRows, Delay: t.Batch.DelayOrDefault()}
+	}
+	return all
+}
+
 func rateOf(r config.RateCap) limits.Rate {
 	return limits.Rate{PerSecond: r.Rate.PerSecond(), Burst: r.BurstOrDefault()}
 }

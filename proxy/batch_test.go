@@ -1,0 +1,258 @@
+package proxy_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/topology"
+)
+
+var notesTable = topology.Name{Schema: "public", Table: "notes"}
+
+// operation is one INSERT of a stream, and what is expected of it is what it does alone.
+type operation struct {
+	mode pgx.QueryExecMode
+	sql  string
+	args []any
+}
+
+// stream is n operations of a client: rows, conflicts, errors of all kinds.
+func stream(client, n int) (all []operation) {
+	modes := []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeCacheDescribe}
+	for i := range n {
+		o := operation{mode: modes[(client+i)%len(modes)], args: []any{i % 7, 1000*client + i, fmt.Sprint("note ", i)}}
+		switch i % 9 {
+		case 2:
+			o.sql = "INSERT INTO notes VALUES ($1, $2, $3) RETURNING n, body || '!' AS shout"
+		case 4:
+			o.sql = "INSERT INTO notes (body, n, user_id) VALUES ($3, $2, $1) ON CONFLICT DO NOTHING RETURNING *"
+		case 5:
+			o.sql, o.args[1] = "INSERT INTO notes VALUES ($1, $2, $3)", -1 // is there already
+		case 6:
+			o.sql, o.args[1] = "INSERT INTO notes VALUES ($1, $2, $3) ON CONFLICT (user_id, n) DO UPDATE SET body = 'first' RETURNING body", -1
+		case 7:
+			o.sql, o.args[2] = "INSERT INTO notes VALUES ($1, $2, $3)", "bad" // refused by the table
+		case 8:
+			o.sql, o.args[2] = "INSERT INTO notes VALUES ($1, $2, $3)", "late" // refused at COMMIT
+		default:
+			o.sql = "INSERT INTO notes VALUES ($1, $2, $3)"
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// run tells what an operation is answered.
+func (o operation) run(t *testing.T, conn *pgx.Conn) string {
+	rows, _ := conn.Query(t.Context(), o.sql, append([]any{o.mode}, o.args...)...) // rows.Err has the error, too
+	var got []string
+	for rows.Next() {
+		values, err := rows.Values()
+		got = append(got, fmt.Sprint(values, err))
+	}
+	var e *pgconn.PgError
+	if errors.As(rows.Err(), &e) {
+		return fmt.Sprint(e.Severity, e.Code, e.Message, e.Detail, e.Hint, e.ConstraintName, e.TableName, e.Where)
+	}
+	names := make([]string, 0, 2)
+	for _, f := range rows.FieldDescriptions() {
+		names = append(names, f.Name)
+	}
+	return fmt.Sprint(got, rows.CommandTag(), names, rows.Err())
+}
+
+const batchSetup = `
+ALTER TABLE notes ADD CHECK (body <> 'bad');
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'too late for %', NEW.n USING ERRCODE = 'PX001'; END $$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.body = 'late') EXECUTE FUNCTION late();`
+
+func TestBatchedInsertsAnswerAsIfAlone(t *testing.T) {
+	t.Parallel()
+	const clients, operations = 12, 60
+	var answers [2][clients][]string
+	var tables [2]string
+	for i, batches := range []map[topology.Name]*proxy.Batching{nil, {notesTable: {Rows: 16, Delay: 5 * time.Second}}} {
+		c := start(t, options{shards: 2, setup: batchSetup, policy: proxy.Policy{Batches: batches}})
+		conn := c.connect()
+		for user := range 7 {
+			run(t, conn, fmt.Sprintf("INSERT INTO notes VALUES (%d, -1, 'first')", user))
+		}
+		var group sync.WaitGroup
+		for client := range clients {
+			conn := c.connect()
+			group.Go(func() {
+				for _, o := range stream(client, operations) {
+					answers[i][client] = append(answers[i][client], o.run(t, conn))
+				}
+			})
+		}
+		group.Wait()
+		tables[i] = value(t, conn, "SELECT md5(string_agg(n::text, ',' ORDER BY user_id, n)) FROM notes")
+		stats := c.server.Stats()
+		t.Logf("%d transactions were shared by %d INSERTs", stats.Batches, stats.Batched)
+		if (stats.Batched > clients) != (batches != nil) {
+			t.Errorf("%d INSERTs shared transactions", stats.Batched)
+		}
+	}
+	for client := range clients {
+		for n, want := range answers[0][client] {
+			if got := answers[1][client][n]; got != want {
+				t.Errorf("%+v: answered\n%s\nand alone\n%s", stream(client, operations)[n], got, want)
+			}
+		}
+	}
+	if tables[0] != tables[1] {
+		t.Error("the tables differ")
+	}
+}
+
+func TestBatchedRequestsHaveOneEffect(t *testing.T) {
+	t.Parallel()
+	c := startWithRequests(t, options{shards: 2, policy: proxy.Policy{Batches: map[topology.Name]*proxy.Batching{ordersTable: {Rows: 16, Delay: 5 * time.Second}}}})
+	const clients, requests = 12, 40
+	var group sync.WaitGroup
+	answers := make([][requests]string, clients)
+	for i := range clients {
+		conn := c.connect()
+		group.Go(func() {
+			for n := range requests { // all clients repeat each other's, but for one in four
+				mode, id := pgx.QueryExecModeCacheStatement, n
+				if n%4 == 0 {
+					id = 1000*(i+1) + n
+				}
+				if n%3 == 0 {
+					mode = pgx.QueryExecModeSimpleProtocol
+				}
+				err := conn.QueryRow(t.Context(), "INSERT INTO orders (user_id, request_id) VALUES ($1, $2) RETURNING n::text", mode, n%5, requestID(id)).Scan(&answers[i][n])
+				if err != nil {
+					t.Errorf("request %d: %v", id, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for i := range answers {
+		for n := range requests {
+			if n%4 != 0 && answers[i][n] != answers[0][n] {
+				t.Errorf("request %d: client %d is answered %s, another one %s", n, i, answers[i][n], answers[0][n])
+			}
+		}
+	}
+	c.wantOrders(requests*3/4 + clients*requests/4)
+	seen := c.server.IdempotentTables()[0]
+	if stats := c.server.Stats(); stats.Batched == 0 || seen.Done != requests*3/4+clients*requests/4 || seen.Done+seen.Repeated != clients*requests {
+		t.Errorf("%d INSERTs shared transactions; %+v", stats.Batched, seen)
+	}
+}
+
+// Two writers who wait for a lock have all places in flight. Behind them stand one who is cancelled, one who disconnects, one who has
+// waited long enough, and one who stays.
+func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{shards: 1, pool: backend.Config{Size: 10}})
+	rule := func(delay time.Duration) {
+		c.apply(func(p *proxy.Policy) {
+			p.Batches = map[topology.Name]*proxy.Batching{notesTable: {Rows: 16, Delay: delay}}
+		})
+	}
+	rule(time.Minute)
+	holder := c.servers[0].Connect(t)
+	run(t, holder, "BEGIN; INSERT INTO notes VALUES (1, 1), (1, 2)")
+	insert := func(n int) (*pgx.Conn, chan error) {
+		conn, told := c.connect(), make(chan error, 1)
+		go func() {
+			_, err := conn.Exec(t.Context(), "INSERT INTO notes VALUES ($1, $2)", pgx.QueryExecModeExec, 1, n)
+			told <- err
+		}()
+		return conn, told
+	}
+	waiting := func(sql string) func() bool {
+		return func() bool { return strings.Contains(value(t, holder, sql), "2") }
+	}
+	_, first := insert(1)
+	_, second := insert(2)
+	waitFor(t, "both places in flight to be taken", waiting("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+	cancelled, third := insert(3)
+	gone, fourth := insert(4)
+	_, fifth := insert(5)
+	running := func(n int) {
+		waitFor(t, "the others to stand in line", func() bool {
+			active := 0
+			for _, client := range c.server.Clients() {
+				if client.State == "active" {
+					active++
+				}
+			}
+			return active >= n
+		})
+	}
+	running(5)
+	waitFor(t, "the cancel to be heard", func() bool {
+		must(t, tryCancel(c.addr, cancelled.PgConn().PID(), cancelled.PgConn().SecretKey()))
+		select {
+		case err := <-third:
+			wantCode(t, err, "57014")
+			return true
+		default:
+			return false
+		}
+	})
+	must(t, gone.PgConn().Conn().Close())
+	if err := <-fourth; err == nil {
+		t.Error("a client that is gone was answered")
+	}
+	rule(20 * time.Millisecond)
+	_, sixth := insert(6)
+	must(t, <-sixth) // alone, past those who wait for locks
+	run(t, holder, "ROLLBACK")
+	for _, told := range []chan error{first, second, fifth} {
+		must(t, <-told)
+	}
+	waitFor(t, "the rows", func() bool { return value(t, holder, "SELECT count(*) FROM notes WHERE n IN (1, 2, 5, 6)") == "4" })
+	wantValue(t, holder, "SELECT count(*) FROM notes WHERE n = 3", "0")
+}
+
+// batchedInserts has clients insert one row after the other.
+func batchedInserts(b *testing.B, rule map[topology.Name]*proxy.Batching) {
+	const clients = 64
+	c := start(b, options{shards: 1, server: []pgtest.Option{pgtest.Durable()}, pool: backend.Config{Size: clients}, policy: proxy.Policy{Batches: rule}})
+	conns := make(chan *pgx.Conn, clients)
+	for range clients {
+		conns <- c.connect()
+	}
+	b.ResetTimer()
+	var group sync.WaitGroup
+	for client := range clients {
+		conn := <-conns
+		group.Go(func() {
+			for n := client; n < b.N; n += clients {
+				_, err := conn.Exec(b.Context(), "INSERT INTO notes VALUES ($1, $2, 'a note')", n%1000, n)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	stats := c.server.Stats()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(stats.Batched)/float64(max(stats.Batches, 1)), "rows/batch")
+}
+
+func BenchmarkInserts(b *testing.B) {
+	b.Run("alone", func(b *testing.B) { batchedInserts(b, nil) })
+	b.Run("batched", func(b *testing.B) {
+		batchedInserts(b, map[topology.Name]*proxy.Batching{notesTable: {Rows: 64, Delay: 50 * time.Millisecond}})
+	})
+}
