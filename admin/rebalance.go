@@ -136,7 +136,7 @@ func (c *Console) pauseMoves(ctx context.Context, paused bool) (*outcome, error)
 	if !paused {
 		word = "under way again"
 	}
-	return &outcome{notices: notice(fmt.Sprintf("%d moves are %s", len(snap.Moves), word), "")}, nil
+	return &outcome{notices: notice(movesAre(len(snap.Moves))+word, "")}, nil
 }
 
 // rebalanceCancel answers REBALANCE CANCEL.
@@ -145,17 +145,25 @@ func (c *Console) rebalanceCancel(ctx context.Context, _ *input) (*outcome, erro
 	if err != nil {
 		return nil, topologyError(err)
 	}
-	return &outcome{notices: notice(fmt.Sprintf("%d moves are being undone", n), "SHOW REBALANCE tells when they are.")}, nil
+	return &outcome{notices: notice(movesAre(n)+"being undone", "SHOW REBALANCE tells when they are.")}, nil
 }
 
 // rebalanceRevert answers REBALANCE REVERT.
 func (c *Console) rebalanceRevert(ctx context.Context, in *input) (*outcome, error) {
-	return redirected(ctx, in, c.cfg.Topology.RevertMoves, "%d moves are being reverted", "SHOW REBALANCE tells when they are. REBALANCE CANCEL gives reverting up.")
+	return redirected(ctx, in, c.cfg.Topology.RevertMoves, "being reverted", "SHOW REBALANCE tells when they are. REBALANCE CANCEL gives reverting up.")
 }
 
 // rebalanceFinish answers REBALANCE FINISH.
 func (c *Console) rebalanceFinish(ctx context.Context, in *input) (*outcome, error) {
-	return redirected(ctx, in, c.cfg.Topology.FinishMoves, "%d moves are no longer reversible", "SHOW REBALANCE tells when the old rows are deleted.")
+	return redirected(ctx, in, c.cfg.Topology.FinishMoves, "no longer reversible", "SHOW REBALANCE tells when the old rows are deleted.")
+}
+
+// movesAre begins what is said of some moves.
+func movesAre(n int) string {
+	if n == 1 {
+		return "1 move is "
+	}
+	return fmt.Sprintf("%d moves are ", n)
 }
 
 // redirected asks for something of the reversible moves, or of the one that is named.
@@ -178,7 +186,7 @@ func redirected(ctx context.Context, in *input, order func(context.Context, int6
 	if n == 0 {
 		return &outcome{notices: notice("no move is reversible", "A move is for a while after its cut-over: rebalance.keep_source of the configuration.")}, nil
 	}
-	return &outcome{notices: notice(fmt.Sprintf(says, n), hint)}, nil
+	return &outcome{notices: notice(movesAre(n)+says, hint)}, nil
 }
 
 // drainShard answers DRAIN SHARD.

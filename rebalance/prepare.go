@@ -12,7 +12,7 @@ import (
 )
 
 // drainLimit bounds one wait for old statements; what is waited for is then shown, and the wait goes on.
-const drainLimit = 5 * time.Second
+const drainLimit = time.Second
 
 // await waits for every proxy to have reached a stage, and shows for whom.
 func (d *driver) await(ctx context.Context, stage topology.Stage, epoch int64) error {
