@@ -31,7 +31,7 @@ func (c *Console) addShard(ctx context.Context, in *input) (*outcome, error) {
 	message := fmt.Sprintf("shard %s is %s at epoch %d and owns nothing yet", added.ID, added.State, snap.Epoch)
 	hint := "Tables declared from now on are spread over it too."
 	if added.State == topology.Joining {
-		hint = "It lacks some declared table: create the tables there as they are on the other shards, and RELOAD."
+		hint = "It lacks some declared table, or rows of a reference table, and the log says which: bring them there as they are on the other shards, and RELOAD."
 	}
 	return &outcome{notices: notice(message, hint)}, nil
 }

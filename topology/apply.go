@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgring/pgring/ring"
@@ -48,9 +49,19 @@ func (d *draft) applyShards(ctx context.Context, shards []Shard) error {
 		}
 		d.facts.setShard(s)
 	}
-	for _, s := range d.facts.shards {
-		if !wished[s.ID] {
-			d.notice("shard %s is not in the configuration, but stays: DROP SHARD %s CONFIRM removes it when it is empty", s.ID, s.ID)
+	for _, s := range slices.Clone(d.facts.shards) {
+		if wished[s.ID] {
+			continue
+		}
+		d.notice("shard %s is not in the configuration, but stays: DROP SHARD %s CONFIRM removes it when it is empty", s.ID, s.ID)
+		if s.State == Joining { // added by AddShard, which has no other wish than Active
+			s.State = Active
+			state, err := d.startState(ctx, s)
+			if err != nil {
+				return err
+			}
+			s.State = state
+			d.facts.setShard(s)
 		}
 	}
 	return nil

@@ -167,6 +167,25 @@ func (f *facts) ownsAnything(id ring.ShardID) bool {
 	return slices.ContainsFunc(f.groups, func(g group) bool { return slices.Contains(g.owners(), id) })
 }
 
+// ownServer refuses a shard whose database is another one's under a second name: statements on several shards would count its rows
+// twice, and a move between the two would delete what it copies. Shards that cannot be reached now are not looked at.
+func (d *draft) ownServer(ctx context.Context, candidate Shard) error {
+	own, err := d.survey.identity(ctx, candidate)
+	if err != nil {
+		return err
+	}
+	for _, s := range d.facts.shards {
+		if s.ID == candidate.ID {
+			continue
+		}
+		if other, err := d.survey.identity(ctx, s); err == nil && other == own {
+			return &RefusedError{Object: "shard " + string(candidate.ID), Reason: "is the same database as shard " + string(s.ID),
+				Hint: "each shard needs a database of its own: look at the host and the port"}
+		}
+	}
+	return nil
+}
+
 // startState is the state of a shard that is new: the wished one if the shard is ready, else Joining. What keeps a new shard from
 // being looked at is no reason to refuse the rest of a wish.
 func (d *draft) startState(ctx context.Context, s Shard) (ShardState, error) {
@@ -175,7 +194,10 @@ func (d *draft) startState(ctx context.Context, s Shard) (ShardState, error) {
 			return StateUnset, err
 		}
 	}
-	reason, err := d.readiness(ctx, s)
+	reason, err := "", d.ownServer(ctx, s)
+	if err == nil {
+		reason, err = d.readiness(ctx, s)
+	}
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		return StateUnset, err

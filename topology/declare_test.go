@@ -273,6 +273,9 @@ func TestAddShardIsActiveOnlyWithEveryDeclaredTable(t *testing.T) {
 	}
 	_, err = add("s4")
 	mustRefuse(t, err, "is there already")
+	c.exec(t, "TRUNCATE countries", "s4") // nothing but its names is left that says it is one database
+	_, err = topo.AddShard(t.Context(), topology.Shard{ID: "other", Host: "s4"})
+	mustRefuse(t, err, "shard other is the same database as shard s4")
 	if _, err = topo.AddShard(t.Context(), topology.Shard{ID: "s9", Host: "nowhere"}); err == nil {
 		t.Error("a shard that cannot be reached was added")
 	}

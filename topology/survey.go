@@ -80,6 +80,15 @@ func (s *surveyor) catalog(ctx context.Context, shard Shard) (*catalog, error) {
 
 func quoted(name Name) string { return pgx.Identifier{name.Schema, name.Table}.Sanitize() }
 
+// identity tells the databases of running servers apart, by whatever names they are reached. Copies of a server's files say that they
+// are the same system, but were not started at the same time.
+func (s *surveyor) identity(ctx context.Context, shard Shard) (string, error) {
+	var id string
+	err := s.one(ctx, shard, &id, `SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()),
+	extract(epoch FROM pg_postmaster_start_time()), (SELECT oid FROM pg_database WHERE datname = current_database()))`)
+	return id, err
+}
+
 // hasRows reports whether the table has any row that is visible now.
 func (s *surveyor) hasRows(ctx context.Context, shard Shard, name Name) (bool, error) {
 	var found bool
