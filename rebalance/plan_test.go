@@ -2,6 +2,7 @@ package rebalance_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func TestPlansAndThrottle(t *testing.T) {
 		t.Errorf("the big key is estimated at %d rows and %d bytes in %s, and the others at %d rows", est[0].Rows, est[0].Bytes, est[0].Took, est[1].Rows)
 	}
 	slow(t, r, topo, c, *m)
+	obstacles(t, r, topo, c)
 }
 
 // slow moves a key under a throttle that would take minutes, and lifts it.
@@ -81,4 +83,34 @@ func slow(t *testing.T, r *rig, topo *topology.Topology, c *rebalance.Controller
 		t.Errorf("counted %+v", stats)
 	}
 	nothingLeft(t, r, topo, "s1")
+}
+
+// obstacles has moves stop before they begin, with what is in their way and what to do about it.
+func obstacles(t *testing.T, r *rig, topo *topology.Topology, c *rebalance.Controller) {
+	t.Helper()
+	stops := func(sql, undo string, want ...string) {
+		t.Helper()
+		r.exec(t, "s2", sql)
+		m := topology.Move{Group: group, From: "s1", To: "s2", Slots: ring.NewSlotSet(topo.Current().Group(group).Placement.(*ring.Map).Slots("s1")[:1])}
+		if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the move has stopped", func() bool { return len(topo.Current().Moves) == 1 && topo.Current().Moves[0].Problem != "" })
+		for _, text := range want {
+			if got := waitsFor(t, c); !strings.Contains(got, text) {
+				t.Errorf("after %s it waits for %q, not for %q", sql, got, text)
+			}
+		}
+		if _, err := topo.CancelMoves(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.exec(t, "s2", undo)
+		noMoves(t, topo)
+	}
+	stops("ALTER TABLE events RENAME TO gone; ALTER TABLE plain RENAME TO plainly", "ALTER TABLE gone RENAME TO events; ALTER TABLE plainly RENAME TO plain",
+		"table public.events does not exist on shard s2", "table public.plain does not exist on shard s2")
+	stops("ALTER TABLE plain ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY; CREATE SEQUENCE numbers OWNED BY orders.id; ALTER TABLE orders ALTER COLUMN id SET DEFAULT nextval('numbers')",
+		"ALTER TABLE plain ALTER COLUMN id DROP IDENTITY; ALTER TABLE orders ALTER COLUMN id DROP DEFAULT",
+		`table public.plain on shard s2: column id takes its values from a sequence, of which each shard has its own: ALTER TABLE "public"."plain" ALTER COLUMN id TYPE bigint, ALTER COLUMN id DROP IDENTITY, ALTER COLUMN id SET DEFAULT pgring.next_id()`,
+		`table public.orders on shard s2: column id takes its values from a sequence`)
 }

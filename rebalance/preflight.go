@@ -13,8 +13,15 @@ import (
 
 // preflight lists every obstacle at once.
 func (d *driver) preflight(ctx context.Context) error {
-	var obstacles []string
-	for _, check := range []func(context.Context) ([]string, error){d.checkLogs, d.checkTarget, d.checkTables, d.checkColumns} {
+	obstacles, err := d.checkMissing(ctx)
+	if err != nil {
+		return fmt.Errorf("look for obstacles: %w", err)
+	}
+	checks := []func(context.Context) ([]string, error){d.checkLogs, d.checkTarget}
+	if len(obstacles) == 0 {
+		checks = append(checks, d.checkTables, d.checkColumns)
+	}
+	for _, check := range checks {
 		found, err := check(ctx)
 		if err != nil {
 			return fmt.Errorf("look for obstacles: %w", err)
@@ -80,6 +87,23 @@ SELECT 'the login ' || current_user || ' may not set session_replication_role: G
 	return append(prefixed("shard "+string(d.move.To), found), prefixed("shard "+string(d.move.From), source)...), err
 }
 
+// checkMissing looks for tables that one of the sides lacks; nothing more can be said of those.
+func (d *driver) checkMissing(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, t := range d.tables {
+		for _, s := range d.sides() {
+			var there bool
+			if err := s.conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", t.sql).Scan(&there); err != nil {
+				return nil, err
+			}
+			if !there {
+				all = append(all, fmt.Sprintf("table %s does not exist on shard %s: REBALANCE CANCEL, and CREATE TABLE IF NOT EXISTS through pgring", t.name, s.id))
+			}
+		}
+	}
+	return all, nil
+}
+
 // checkTables looks at each table on both sides.
 func (d *driver) checkTables(ctx context.Context) ([]string, error) {
 	var all []string
@@ -111,6 +135,10 @@ UNION ALL SELECT 'belongs to ' || pg_get_userbyid(relowner) || ', and the login 
 UNION ALL SELECT 'has children by inheritance, which are not moved' WHERE EXISTS (SELECT FROM pg_inherits JOIN pg_class p ON p.oid = inhparent
 	WHERE inhparent = $1::text::regclass AND p.relkind <> 'p')
 UNION ALL SELECT 'is a partition: declare the partitioned table instead' FROM pg_class WHERE oid = $1::text::regclass AND relispartition
+UNION ALL SELECT format('column %I takes its values from a sequence, of which each shard has its own: ALTER TABLE %s ALTER COLUMN %1$I TYPE bigint, ' ||
+	CASE WHEN attidentity <> '' THEN 'ALTER COLUMN %1$I DROP IDENTITY, ' ELSE '' END || 'ALTER COLUMN %1$I SET DEFAULT pgring.next_id()', attname, $1)
+	FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1::text::regclass AND NOT attisdropped
+	AND (attidentity <> '' OR pg_get_expr(adbin, adrelid) LIKE 'nextval(%' AND pg_get_serial_sequence($1, attname) IS NOT NULL)
 UNION ALL SELECT DISTINCT 'has a trigger that fires for replicas: ' || tgname FROM pg_trigger
 	WHERE tgrelid = $1::text::regclass AND tgenabled IN ('A', 'R') AND NOT tgisinternal`
 

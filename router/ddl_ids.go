@@ -90,9 +90,13 @@ func (d *definition) addIdentity(c *pg.AlterTableCmd, t *topology.Table) {
 	}
 }
 
-// setIdentity refuses what concerns the sequence of an identity column, for there is none.
-func (d *definition) setIdentity(c *pg.AlterTableCmd) {
+// setIdentity refuses what concerns the sequence of an identity column, for there is none, unless the table was made before it was
+// declared sharded.
+func (d *definition) setIdentity(c *pg.AlterTableCmd, t *topology.Table) {
 	if d.kind != topology.Sharded {
+		return
+	}
+	if i := t.Column(c.Name); i >= 0 && t.Columns[i].Identity && c.Subtype == pg.AlterTableType_AT_DropIdentity {
 		return
 	}
 	d.a.refuse(invalid("column "+quoteIdent(c.Name)+" of "+quoteIdent(d.name)+" has no sequence",

@@ -223,7 +223,7 @@ func (d *definition) command(c *pg.AlterTableCmd, t *topology.Table) {
 	case pg.AlterTableType_AT_AddIdentity:
 		d.addIdentity(c, t)
 	case pg.AlterTableType_AT_SetIdentity, pg.AlterTableType_AT_DropIdentity:
-		d.setIdentity(c)
+		d.setIdentity(c, t)
 	case pg.AlterTableType_AT_AddConstraint:
 		d.constraint(c.Def.GetConstraint(), nil)
 	case pg.AlterTableType_AT_AttachPartition, pg.AlterTableType_AT_DetachPartition, pg.AlterTableType_AT_DetachPartitionFinalize:

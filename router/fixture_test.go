@@ -102,7 +102,8 @@ func (s shop) tables() []topology.Table {
 	viewCountries.RelKind, viewCountries.Uses = 'v', []topology.Name{public("countries")}
 	partition := topology.Table{Name: public("orders_2024"), Exists: true, RelKind: 'r', Columns: orders.Columns,
 		Parents: []topology.Name{public("orders")}}
-	made := sharded("made", "id", s.users, columns("id", oidInt8, "name", oidText, "n", oidInt4))
+	made := sharded("made", "id", s.users, columns("id", oidInt8, "name", oidText, "n", oidInt4, "old", oidInt8))
+	made.Columns[3].Identity = true
 	made.Columns[0].NextID, made.Columns[0].DefaultVolatile, made.Columns[0].NotNull = true, true, true
 	missing := topology.Table{Name: public("planned"), Kind: topology.Sharded, Key: []string{"tenant_id"}, Group: s.users}
 	missingRef := topology.Table{Name: public("planned_ref"), Kind: topology.Reference}

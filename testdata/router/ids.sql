@@ -93,6 +93,10 @@ ALTER TABLE made ALTER COLUMN id DROP IDENTITY;
 --> refused (invalid definition): column "id" of "made" has no sequence
 -->   detail: Identity and serial columns of sharded tables take their values from pgring.next_id().
 -->   hint: DROP DEFAULT ends that.
+-- A table that was made before it was declared.
+ALTER TABLE made ALTER COLUMN old DROP IDENTITY, ALTER COLUMN old SET DEFAULT pgring.next_id();
+--> defines
+--> broadcast on s1 s2 s3 s4
 TRUNCATE made RESTART IDENTITY;
 --> writes
 --> refused (unsupported): RESTART IDENTITY is not supported on table "made"
