@@ -114,7 +114,12 @@ func hiddenUnsure() *Refusal {
 		Hint:   "Write the statement in a simpler form, or wait for the move: SHOW REBALANCE on the console."}
 }
 
+// and joins two conditions as the parser does: what is ANDed on the left becomes part of one list.
 func and(left, right *pg.Node) *pg.Node {
+	if b := left.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_AND_EXPR {
+		b.Args = append(b.Args, right)
+		return left
+	}
 	return &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_AND_EXPR, Args: []*pg.Node{left, right}}}}
 }
 

@@ -25,6 +25,8 @@ func TestRowsThatMoveAreLeftOutWhereTheyDoNotCount(t *testing.T) {
 		"SELECT * FROM orders": `WHERE pg_catalog.get_bit(`,
 		"SELECT count(*) FROM orders o WHERE o.user_id > 5 OR true":                                        `WHERE (o.user_id > 5 OR true) AND pg_catalog.get_bit(`,
 		"SELECT id FROM orders ORDER BY id DESC LIMIT 3 OFFSET 2":                                          `WHERE pg_catalog.get_bit(`,
+		"SELECT id FROM orders WHERE id > 1 AND id < 5":                                                    `WHERE id > 1 AND id < 5 AND pg_catalog.get_bit(`,
+		"SELECT id FROM orders WHERE (id > 1 AND id < 5) AND (total > 1 AND (id = 1 OR id = 2))":           `AND pg_catalog.get_bit(`,
 		"SELECT max(id) FROM orders":                                                                       `WHERE pg_catalog.get_bit(`,
 		"SELECT o.id, i.id FROM orders o LEFT JOIN order_items i ON i.user_id = o.user_id":                 `hashint8extended(o.user_id, 0)`,
 		"SELECT o.id FROM order_items i RIGHT JOIN orders o ON i.user_id = o.user_id WHERE o.id = 1":       `hashint8extended(o.user_id, 0)`,
