@@ -223,8 +223,7 @@ func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
 }
 
 // batchedInserts has clients insert one row after the other.
-func batchedInserts(b *testing.B, rule map[topology.Name]*proxy.Batching) {
-	const clients = 64
+func batchedInserts(b *testing.B, clients int, rule map[topology.Name]*proxy.Batching) {
 	c := start(b, options{shards: 1, server: []pgtest.Option{pgtest.Durable()}, pool: backend.Config{Size: clients}, policy: proxy.Policy{Batches: rule}})
 	conns := make(chan *pgx.Conn, clients)
 	for range clients {
@@ -251,8 +250,10 @@ func batchedInserts(b *testing.B, rule map[topology.Name]*proxy.Batching) {
 }
 
 func BenchmarkInserts(b *testing.B) {
-	b.Run("alone", func(b *testing.B) { batchedInserts(b, nil) })
-	b.Run("batched", func(b *testing.B) {
-		batchedInserts(b, map[topology.Name]*proxy.Batching{notesTable: {Rows: 64, Delay: 50 * time.Millisecond}})
-	})
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprint(clients, " alone"), func(b *testing.B) { batchedInserts(b, clients, nil) })
+		b.Run(fmt.Sprint(clients, " batched"), func(b *testing.B) {
+			batchedInserts(b, clients, map[topology.Name]*proxy.Batching{notesTable: {Rows: 64, Delay: 50 * time.Millisecond}})
+		})
+	}
 }
