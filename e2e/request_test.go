@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,24 +39,51 @@ func payOnce(ctx context.Context, conn *pgx.Conn, customer int64, request string
 	return answer, err
 }
 
-// repeatedly pays through one proxy after the other until it has an answer. Whoever says that a key is used or a transaction was done
-// is wrong here.
-func repeatedly(ctx context.Context, dsns []string, customer int64, request string) (string, error) {
-	for try := 0; ; try++ {
-		answer, err := "", error(nil)
-		conn, err := pgx.Connect(ctx, dsns[try%len(dsns)])
-		if err == nil {
-			answer, err = payOnce(ctx, conn, customer, request)
-			_ = conn.Close(ctx) // the proxy may be dead
+// payer pays through one proxy after the other until it has an answer.
+type payer struct {
+	proxies []*pgring
+	next    int
+	conn    *pgx.Conn
+}
+
+// pay returns the answer. Whoever says that a key is used or a transaction was done is wrong here.
+func (p *payer) pay(ctx context.Context, customer int64, request string) (answer string, err error) {
+	for {
+		if p.conn == nil {
+			p.conn, err = pgx.Connect(ctx, p.proxies[p.next%len(p.proxies)].dsn(appLogin))
 		}
-		if err == nil || ctx.Err() != nil {
-			return answer, err
+		if err == nil {
+			answer, err = payOnce(ctx, p.conn, customer, request)
 		}
 		var told *pgconn.PgError
-		if errors.As(err, &told) && (told.Code == "PR101" || told.Code == "PR102") {
-			return "", err
+		if err == nil || ctx.Err() != nil || errors.As(err, &told) && (told.Code == "PR101" || told.Code == "PR102") {
+			return answer, err
 		}
+		p.close(ctx)
+		p.next++
+		err = nil
 	}
+}
+
+func (p *payer) close(ctx context.Context) {
+	if p.conn != nil {
+		_ = p.conn.Close(ctx) // the proxy may be dead
+		p.conn = nil
+	}
+}
+
+// batched tells how many INSERTs of a proxy have shared a transaction since it was started.
+func (p *pgring) batched(t testing.TB) (rows int) {
+	t.Helper()
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.http))
+	must(t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	must(t, err)
+	_, after, _ := strings.Cut(string(body), "\npgring_batched_inserts_total ")
+	_, err = fmt.Sscan(after, &rows)
+	must(t, err)
+	return rows
 }
 
 func TestAnIdempotentWriteHappensOnceWhateverDiesAtAnyStep(t *testing.T) {
@@ -94,10 +124,15 @@ func TestAnIdempotentWriteHappensOnceWhateverDiesAtAnyStep(t *testing.T) {
 			if err := <-told; err == nil {
 				t.Errorf("%s: the client got an answer", request)
 			}
-			first, err := repeatedly(t.Context(), []string{other.dsn(appLogin)}, customer, request)
-			must(t, err)
-			again, err := repeatedly(t.Context(), []string{c.dsn(appLogin)}, customer, request)
-			must(t, err)
+			var answers [2]string
+			for i, proxy := range []*pgring{other, c.pgring} {
+				p := &payer{proxies: []*pgring{proxy}}
+				answer, err := p.pay(t.Context(), customer, request)
+				must(t, err)
+				p.close(t.Context())
+				answers[i] = answer
+			}
+			first, again := answers[0], answers[1]
 			if first != again {
 				t.Errorf("%s: answered %q, and then %q", request, first, again)
 			}
@@ -112,7 +147,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	t.Parallel()
 	c := start(t, layout{tables: paymentTables, schema: paymentSchema, spare: 1, keep: "1h"})
 	second := c.startProxy(t)
-	dsns := []string{c.dsn(appLogin), second.dsn(appLogin)}
+	proxies := []*pgring{c.pgring, second}
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	var acked atomic.Int64
@@ -122,10 +157,12 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 		answers[i] = map[string]string{}
 		// owner: the test, which waits; ends when ctx does.
 		group.Go(func() {
+			p := &payer{proxies: proxies, next: i}
+			defer p.close(context.WithoutCancel(ctx))
 			for n := 0; ctx.Err() == nil; n++ {
 				request := fmt.Sprintf("client %d, request %d", i, n)
 				customer := int64(n%50 + 1)
-				answer, err := repeatedly(context.WithoutCancel(ctx), dsns, customer, request)
+				answer, err := p.pay(context.WithoutCancel(ctx), customer, request)
 				if err != nil {
 					t.Errorf("%s: %v", request, err)
 					return
@@ -146,7 +183,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 		})
 	}
 	progress()
-	k := &kills{cluster: c, proxies: []*pgring{c.pgring, second}, ledger: &ledger{killed: map[*pgring]bool{}}}
+	k := &kills{cluster: c, proxies: proxies, ledger: &ledger{killed: map[*pgring]bool{}}}
 	c.addSpare(t, c.console(t))
 	k.order(t, "REBALANCE START")
 	k.server(t, 1)
@@ -160,6 +197,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	progress()
 	stop()
 	group.Wait()
+	batched := c.pgring.batched(t) + second.batched(t)
 	repeats, effects := 0, 0
 	conn := second.connect(t)
 	for i := range clients {
@@ -178,5 +216,8 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	if distinct := one[int](t, conn, "SELECT count(DISTINCT request_id)::int FROM payments"); effects != repeats || distinct != repeats {
 		t.Errorf("%d requests were answered; there are %d rows of %d requests", repeats, effects, distinct)
 	}
-	t.Logf("%d requests were answered, once each in the table, and %d repeats answered alike afterwards", effects, repeats)
+	if batched == 0 {
+		t.Error("no INSERT shared a transaction")
+	}
+	t.Logf("%d requests were answered, once each in the table, and %d repeats answered alike afterwards; at least %d shared transactions", effects, repeats, batched)
 }
