@@ -107,11 +107,11 @@ func fence(ctx context.Context, conn *pgx.Conn, move, term int64) error {
 var errOvertaken = errors.New("another controller drives the move")
 
 // heldGuard gives the state of a move's guard if the term is the present one, and keeps both as they are until the transaction ends.
-const heldGuard = "SELECT state FROM pgring.guards WHERE move = $1 AND term = $2 FOR SHARE"
+const heldGuard = "SELECT state, set_config('idle_in_transaction_session_timeout', '" + holderTimeout + "', true) FROM pgring.guards WHERE move = $1 AND term = $2 FOR SHARE"
 
 // hold makes sure that the term is still the present one, until the transaction ends, and gives the guard's state.
 func hold(ctx context.Context, tx pgx.Tx, move, term int64) (state string, err error) {
-	err = tx.QueryRow(ctx, heldGuard, move, term).Scan(&state)
+	err = tx.QueryRow(ctx, heldGuard, move, term).Scan(&state, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", errOvertaken
 	}
@@ -126,6 +126,10 @@ func setGuard(ctx context.Context, conn *pgx.Conn, move, term int64, state strin
 	}
 	return err
 }
+
+// holderTimeout is after how long a server ends a transaction of a controller that stands still while clients, or its successor, wait
+// for what it holds: a stopped process, or one behind a network that is cut, would hold a table for as long as TCP believes in it.
+const holderTimeout = "3s"
 
 // lockTimeout is how long a change of a table waits for the statements that use it. New statements queue behind it meanwhile, so
 // it is short, and tried again.
@@ -143,7 +147,7 @@ func alter(ctx context.Context, conn *pgx.Conn, ddl string) error {
 func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) error) error {
 	for {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; "+ddl)
+			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; SET LOCAL idle_in_transaction_session_timeout = '"+holderTimeout+"'; "+ddl)
 			if err == nil && ask != nil {
 				err = ask(tx)
 			}
