@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +14,10 @@ import (
 )
 
 // maxAttempts bounds how often a change is decided anew because another one came first.
-const maxAttempts = 5
+const maxAttempts = 8
+
+// conflictPause is the longest pause before a change is decided anew for the first time.
+const conflictPause = 4 * time.Millisecond
 
 // edit makes new facts from the present ones; it may look at shards. It returns its argument when there is nothing to change.
 type edit func(ctx context.Context, present *facts, survey *surveyor) (*facts, error)
@@ -56,7 +60,7 @@ func (t *Topology) changeKnown(ctx context.Context, decide edit) (*Snapshot, err
 }
 
 func (t *Topology) changeOn(ctx context.Context, conn *pgx.Conn, decide edit) (*Snapshot, error) {
-	var pause backoff
+	pause := backoff{first: conflictPause} // somebody else has succeeded, and clients may be waiting for this one
 	for attempt := 1; ; attempt++ {
 		snap, err := t.changeOnce(ctx, conn, decide)
 		if !errors.Is(err, ErrConflict) || attempt == maxAttempts {

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -83,12 +84,13 @@ const (
 
 // backoff waits longer each time, with jitter so that many proxies do not come back at the same moment. The zero value is ready.
 type backoff struct {
+	first time.Duration // 0 means firstPause
 	pause time.Duration
 }
 
 // wait returns ctx's error if that ends first.
 func (b *backoff) wait(ctx context.Context) error {
-	b.pause = min(max(2*b.pause, firstPause), maxPause)
+	b.pause = min(max(2*b.pause, cmp.Or(b.first, firstPause)), maxPause)
 	timer := time.NewTimer(b.pause/2 + rand.N(b.pause/2))
 	defer timer.Stop()
 	select {
