@@ -207,10 +207,11 @@ func (t *Topology) Unbroken(gaps int64) bool {
 }
 
 // Outdated reports whether the map has changed since a snapshot while this process had no lease, so that nobody waited for what was
-// planned with it. Gaps is what [Topology.Gaps] said when the snapshot was taken. It may wait, like AwaitLease.
+// planned with it; also when that is not known yet. Gaps is what [Topology.Gaps] said when the snapshot was taken. It may wait, like
+// AwaitLease.
 func (t *Topology) Outdated(snap *Snapshot, gaps int64) bool {
 	t.AwaitLease()
-	return t.gaps.Load() != gaps && t.Current().Epoch != snap.Epoch
+	return t.Stalled() || t.gaps.Load() != gaps && t.Current().Epoch != snap.Epoch
 }
 
 // Stalled reports whether this process has stood still, or hung, for so long that others may have gone on without it, and has not
