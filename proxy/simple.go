@@ -71,7 +71,8 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
 		c.takeTime()
-		s := &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true}
+		own := plan // so that the plan of a statement which is not batched stays on the stack
+		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), describe: true}
 		if _, alone, err := c.batch(ctx, s, rule); !alone {
 			return err
 		}
