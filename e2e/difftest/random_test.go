@@ -97,6 +97,7 @@ func (a *attempt) around(g *generator) bool {
 		return false
 	}
 	var steps []*tree
+	var between generated
 	switch g.IntN(6) {
 	case 0, 1:
 		a.bindSeed = 0 // COPY takes no parameters
@@ -105,7 +106,8 @@ func (a *attempt) around(g *generator) bool {
 		a.begun = true
 		steps = []*tree{of("", "DECLARE c%s CURSOR FOR %s", pick(g, "", " SCROLL", " NO SCROLL"), q.tree), of("", pick(g, "FETCH ALL FROM c", "FETCH 100000 FROM c"))}
 		if g.chance(30) {
-			steps = append(steps[:1:1], g.read().tree, steps[1])
+			between = g.read()
+			steps = append(steps[:1:1], between.tree, steps[1])
 		}
 	case 4:
 		a.bindSeed = 0
@@ -114,6 +116,9 @@ func (a *attempt) around(g *generator) bool {
 		steps = []*tree{of("", "CREATE TEMP TABLE made AS %s", q.tree), of("", "SELECT * FROM made")}
 	}
 	a.steps, a.wholes = steps, make([]*tree, len(steps))
+	if between.whole != nil {
+		a.wholes[1] = between.whole
+	}
 	return true
 }
 
