@@ -73,7 +73,9 @@ func (p *pgring) start(t testing.TB) {
 	limit := hangLimit + bankTime(t)
 	hangs := time.AfterFunc(limit, func() {
 		fmt.Fprintf(p.log, "the test has not ended %s after this process began\n", limit)
-		showAndEnd(command.Process)
+		if err := showAndEnd(command.Process); err != nil {
+			fmt.Fprintf(p.log, "it could not be ended: %v\n", err)
+		}
 	})
 	t.Cleanup(func() {
 		hangs.Stop()
@@ -159,15 +161,19 @@ func (p *pgring) awaitEnd(t testing.TB) {
 	case <-p.ended:
 	case <-time.After(patience):
 		t.Errorf("pgring does not end within %s", patience)
-		showAndEnd(p.command.Process)
+		if err := showAndEnd(p.command.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("end pgring: %v", err)
+		}
 		<-p.ended
 	}
 }
 
 // showAndEnd ends a process, which writes into its log where it hangs.
-func showAndEnd(process *os.Process) {
-	_ = process.Signal(syscall.SIGQUIT)
-	_ = process.Signal(syscall.SIGCONT) // it may have been stopped
+func showAndEnd(process *os.Process) error {
+	if err := process.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	return process.Signal(syscall.SIGCONT) // it may have been stopped
 }
 
 // kill9 ends the process without a chance to clean up.

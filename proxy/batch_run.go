@@ -71,14 +71,22 @@ type batchAnswer struct {
 	tag    string
 }
 
-// prepare has the server know a statement.
-func (r *round) prepare(id uint64, text string, oids []uint32) error {
-	if r.conn.Prepared(id) {
+// prepare has the server know a statement of a client's, whose types may have other numbers there.
+func (r *round) prepare(s *shared) error {
+	if r.conn.Prepared(s.id) {
 		return nil
 	}
-	there, err := r.types.parameters(oids, r.conn.Shard())
-	if err != nil {
-		return err
+	there, err := r.types.parameters(s.oids, r.conn.Shard())
+	if err == nil {
+		r.know(s.id, s.text, there)
+	}
+	return err
+}
+
+// know has the server know a statement, with types as it numbers them.
+func (r *round) know(id uint64, text string, there []uint32) {
+	if r.conn.Prepared(id) {
+		return
 	}
 	if evicted, ok := r.conn.AddPrepared(id); ok {
 		r.out = pgwire.AppendTarget(r.out, pgwire.Close, 'S', backend.StatementName(evicted))
@@ -86,12 +94,11 @@ func (r *round) prepare(id uint64, text string, oids []uint32) error {
 	}
 	r.out = pgwire.AppendParse(r.out, backend.StatementName(id), text, there)
 	r.parsing = append(r.parsing, id)
-	return nil
 }
 
 // own adds a statement of pgring's own without parameters.
 func (r *round) own(id uint64, text string) *batchAnswer {
-	_ = r.prepare(id, text, nil) // without parameters there is nothing to translate
+	r.know(id, text, nil)
 	r.out = pgwire.AppendBind(r.out, "", backend.StatementName(id))
 	return r.execute(-1)
 }
@@ -115,9 +122,7 @@ func (r *round) claim(all []*member) (culprit int, works []*member, err error) {
 		if m.request == nil {
 			continue
 		}
-		if err := r.prepare(claimID, claimSQL, claimTypes); err != nil {
-			return -1, nil, err
-		}
+		r.know(claimID, claimSQL, claimTypes)
 		keep := strconv.AppendFloat(nil, m.request.rule.Keep.Seconds(), 'f', -1, 64)
 		r.out = appendOwnBind(r.out, "", claimID, claimTypes, m.request.parameters(m.request.fingerprint, keep))
 		claims[m] = r.execute(i)
@@ -174,7 +179,7 @@ func (r *round) work(c *session, all, works []*member) (culprit int, err error) 
 			if len(rows) > requestAnswer {
 				return index[m], nil
 			}
-			_ = r.prepare(recordID, recordSQL, recordTypes) // of built-in types
+			r.know(recordID, recordSQL, recordTypes)
 			r.out = appendOwnBind(r.out, "", recordID, recordTypes, m.request.parameters([]byte(m.tag), rows))
 			r.execute(index[m])
 		}
@@ -220,7 +225,7 @@ func (r *round) prepareMember(m *member) error {
 		r.parsing = append(r.parsing, rewrittenID)
 		r.out = pgwire.AppendBind(r.out, "", "")
 	} else {
-		if err := r.prepare(m.shared.id, m.shared.text, m.shared.oids); err != nil {
+		if err := r.prepare(m.shared); err != nil {
 			return err
 		}
 		r.out = appendBindTo(r.out, &bindMessage{rest: m.bind.rest}, m.shared.name)

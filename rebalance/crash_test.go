@@ -298,22 +298,8 @@ func (c *crashes) complete(t *testing.T) {
 // clients write and count until the returned function is called, which compares the tables with what was acknowledged.
 func (c *crashes) clients(t *testing.T) (check func()) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	w := newWriter(c.rig.client(t, c.survivor), unhurried)
-	for user := int64(1); user <= smallUsers; user++ {
-		w.users = append(w.users, user)
-	}
-	counter := c.rig.client(t, c.survivor)
-	quiesce := func() {
-		stop()
-		group.Wait()
-	}
-	t.Cleanup(quiesce)
-	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { w.run(ctx, t) })
-	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { counter.counts(ctx, t, smallUsers, unhurried) })
+	w, counter := c.rig.smallWriter(t, c.survivor), c.rig.client(t, c.survivor)
+	quiesce := together(t, func(ctx context.Context) { w.run(ctx, t) }, func(ctx context.Context) { counter.counts(ctx, t, smallUsers, unhurried) })
 	return func() {
 		quiesce()
 		w.check(t, c.rig, c.survivor)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -88,22 +87,8 @@ func TestAMoveIsReversibleWhileClientsWrite(t *testing.T) {
 	t.Parallel()
 	v := newReversing(t)
 	r, topo := v.rig, v.topo
-	w := newWriter(r.client(t, topo), unhurried)
-	for user := int64(1); user <= smallUsers; user++ {
-		w.users = append(w.users, user)
-	}
-	counter := r.client(t, topo)
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	quiesce := func() {
-		stop()
-		group.Wait()
-	}
-	t.Cleanup(quiesce)
-	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { w.run(ctx, t) })
-	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { counter.counts(ctx, t, smallUsers, unhurried) })
+	w, counter := r.smallWriter(t, topo), r.client(t, topo)
+	quiesce := together(t, func(ctx context.Context) { w.run(ctx, t) }, func(ctx context.Context) { counter.counts(ctx, t, smallUsers, unhurried) })
 	r.background(t, v.controller.Run)
 
 	v.reach(t)
@@ -151,19 +136,8 @@ func TestOneOfSeveralMovesIsRevertedOrFinished(t *testing.T) {
 	key := int64(1)
 	for ; ownerOf(t, topo, key) != "s1" || v.move.Slots.Has(slotOf(t, key)); key++ {
 	}
-	w := newWriter(r.client(t, topo), unhurried)
-	for user := int64(1); user <= smallUsers; user++ {
-		w.users = append(w.users, user)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	quiesce := func() {
-		stop()
-		group.Wait()
-	}
-	t.Cleanup(quiesce)
-	// owner: the test, which waits; ends when ctx does.
-	group.Go(func() { w.run(ctx, t) })
+	w := r.smallWriter(t, topo)
+	quiesce := together(t, func(ctx context.Context) { w.run(ctx, t) })
 	r.background(t, v.controller.Run)
 
 	moveKey(t, topo, key, "s2")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -118,6 +119,33 @@ func (r *rig) background(t *testing.T, run func(context.Context) error) (stop fu
 	}
 	t.Cleanup(stop)
 	return stop
+}
+
+// together runs clients side by side until the returned function is called, or the test ends: before their connections are closed.
+func together(t *testing.T, clients ...func(context.Context)) (quiesce func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for _, run := range clients {
+		// owner: the test, which waits; ends when ctx does.
+		group.Go(func() { run(ctx) })
+	}
+	quiesce = func() {
+		stop()
+		group.Wait()
+	}
+	t.Cleanup(quiesce)
+	return quiesce
+}
+
+// smallWriter is an unhurried one for the few users of most tests.
+func (r *rig) smallWriter(t *testing.T, topo *topology.Topology) *writer {
+	t.Helper()
+	w := newWriter(r.client(t, topo), unhurried)
+	for user := int64(1); user <= smallUsers; user++ {
+		w.users = append(w.users, user)
+	}
+	return w
 }
 
 func (r *rig) controller(t *testing.T, topo *topology.Topology) *rebalance.Controller {

@@ -13,6 +13,14 @@ type Duration time.Duration
 
 const day = 24 * time.Hour
 
+// Or is the duration, or what holds when it was left out.
+func (d Duration) Or(otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d.Std()
+}
+
 // ParseDuration reads a duration: Go's syntax plus d for days in front, units required except for 0.
 func ParseDuration(text string) (Duration, error) {
 	if text == "0" {

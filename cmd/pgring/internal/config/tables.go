@@ -47,12 +47,7 @@ type Batch struct {
 }
 
 // DelayOrDefault is how long an INSERT waits.
-func (b Batch) DelayOrDefault() time.Duration {
-	if b.MaxDelay == 0 {
-		return 50 * time.Millisecond
-	}
-	return b.MaxDelay.Std()
-}
+func (b Batch) DelayOrDefault() time.Duration { return b.MaxDelay.Or(50 * time.Millisecond) }
 
 // Idempotency is tables[].idempotency.
 type Idempotency struct {
@@ -61,12 +56,7 @@ type Idempotency struct {
 }
 
 // KeepOrDefault is how long a write is known.
-func (i Idempotency) KeepOrDefault() time.Duration {
-	if i.Keep == 0 {
-		return 24 * time.Hour
-	}
-	return i.Keep.Std()
-}
+func (i Idempotency) KeepOrDefault() time.Duration { return i.Keep.Or(day) }
 
 // TableRate is tables[].rate_limit.
 type TableRate struct {
