@@ -30,8 +30,11 @@ type gathering struct {
 
 // gather runs the statement on its shards and streams the merged rows. Each server is read only as fast as its rows are needed.
 func (c *session) gather(ctx context.Context, g *gathering) error {
-	if g.plan.Out != nil {
+	switch {
+	case g.plan.Out != nil:
 		return c.copyOut(ctx, g)
+	case g.plan.Explained != nil:
+		return c.explain(ctx, g)
 	}
 	if g.merge.Unsure || c.writesOddly() && (len(g.merge.Order) > 0 || len(g.merge.Aggregates) > 0) {
 		if fits, err := c.fitsMerge(ctx, g); err != nil || !fits {

@@ -95,6 +95,8 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 		return err
 	}
 	switch {
+	case p.plan.Explained != nil:
+		return c.reply(pgwire.AppendRowDescription(c.out[:0], planFields()))
 	case p.plan.Out != nil:
 		return c.describeAt(ctx, p.plan.Shards[0], p.text, p.values, p.owner.shared.oids)
 	case p.plan.Kind != router.Gather:

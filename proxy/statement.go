@@ -129,7 +129,7 @@ type portal struct {
 
 // returnsRows reports whether the portal reads rows of several shards that come as they are asked for.
 func (p *portal) returnsRows() bool {
-	return p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull)
+	return p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && p.plan.Explained == nil && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull)
 }
 
 // definition is a change to session.statements that is undone if the server refuses it.

@@ -79,7 +79,12 @@ func (s *Statement) Explain(snap *topology.Snapshot, v Values) ([]Step, error) {
 		}
 		return []Step{{Step: 1, Kind: "refused", Table: s.tableNames(), Reason: reason}}, nil
 	}
-	keys, reason := s.why(snap, v, &plan)
+	return s.steps(snap, v, &plan), nil
+}
+
+// steps says what a plan of the statement does.
+func (s *Statement) steps(snap *topology.Snapshot, v Values, plan *Plan) []Step {
+	keys, reason := s.why(snap, v, plan)
 	step := Step{Kind: plan.Kind.String(), Table: s.tableNames(), Key: keys, SQLSent: plan.SQL, Reason: reason}
 	if plan.Kind == Pull && s.pull.combined {
 		step.Kind = "combine"
@@ -87,7 +92,7 @@ func (s *Statement) Explain(snap *topology.Snapshot, v Values) ([]Step, error) {
 	if step.SQLSent == "" {
 		step.SQLSent = s.text
 	}
-	return plan.steps(step), nil
+	return plan.steps(step)
 }
 
 // steps repeats a step for each shard of the plan.

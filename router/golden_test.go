@@ -160,6 +160,12 @@ func describe(t *testing.T, r *Router, snap *topology.Snapshot, c goldenCase) []
 	if p.Copy != nil {
 		lines = append(lines, "makes "+p.Copy.Create)
 	}
+	for _, e := range p.Explained {
+		if e.Shard != "" {
+			e.Line = "asks " + string(e.Shard) + " for " + e.SQL
+		}
+		lines = append(lines, e.Line)
+	}
 	lines = append(lines, describeParts(p.Parts, p.Copy != nil)...)
 	return append(lines, describeMerge(p.Merge)...)
 }

@@ -45,6 +45,7 @@ type core struct {
 	inserts   []topology.Name // tables that it may put rows into
 	copying   *copying        // COPY … FROM STDIN into a table that is on several shards
 	out       *Out            // COPY … TO STDOUT that every shard answers for itself
+	explained *explaining     // EXPLAIN: what to answer where the statement needs several shards
 	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
@@ -87,6 +88,9 @@ func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
 	refusal := p.run()
 	if refusal != nil && s.stages != nil && refusal.stageable() {
 		return Plan{Kind: Staged, Shard: p.homeShard(), Stages: s.stages}, nil
+	}
+	if refusal != nil && s.explained != nil && refusal.stageable() {
+		return s.explained.plan(snap, v)
 	}
 	if refusal == nil && len(s.reached) > 0 {
 		refusal = p.reach()

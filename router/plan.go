@@ -35,12 +35,13 @@ type Plan struct {
 
 	// SQL replaces the client's text when it is not empty. With it the
 	// parameters keep their numbers.
-	SQL    string
-	Parts  []Part  // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
-	Merge  *Merge  // Gather: how to combine
-	Out    *Out    // Gather: COPY TO, whose data of one shard follow those of another; replaces Merge
-	Stages *Stages // Staged: what comes first
-	Copy   *Copy   // Pull: where they are copied to, before SQL runs on Shard
+	SQL       string
+	Parts     []Part      // Broadcast, Split: shards that get different texts; replaces Shards and SQL. Pull: what the rows to copy come from
+	Merge     *Merge      // Gather: how to combine
+	Out       *Out        // Gather: COPY TO, whose data of one shard follow those of another; replaces Merge
+	Stages    *Stages     // Staged: what comes first
+	Explained []Explained // Gather: EXPLAIN, whose answer is made of these lines; replaces Merge
+	Copy      *Copy       // Pull: where they are copied to, before SQL runs on Shard
 
 	// HasKey: exactly one shard key decides where the statement runs, and Key is
 	// its hash.

@@ -482,9 +482,19 @@ SELECT query_to_xml('select * from orders', true, false, '');
 -->   detail: It runs a query given as text, which would see the rows of one shard only.
 -->   hint: Run the query itself.
 EXPLAIN SELECT * FROM customers;
---> refused (unsupported): EXPLAIN of a statement on several shards is not supported
--->   detail: Each shard has a plan of its own.
--->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+--> gather on s1 s2 s3 s4
+--> Gather on 4 shards
+-->   Reason: customers has no key condition: all 4 owners; rows are merged from 4 shards
+-->   Sent: SELECT * FROM customers
+-->   ->  Shard s1
+--> asks s1 for EXPLAIN SELECT * FROM customers
+-->   ->  Shard s2
+--> asks s2 for EXPLAIN SELECT * FROM customers
+-->   ->  Shard s3
+--> asks s3 for EXPLAIN SELECT * FROM customers
+-->   ->  Shard s4
+--> asks s4 for EXPLAIN SELECT * FROM customers
+--> merge: concatenated
 EXPLAIN SELECT * FROM customers WHERE id = 42;
 --> one on s3
 EXPLAIN (ANALYZE, COSTS OFF) DELETE FROM customers WHERE id = 42;

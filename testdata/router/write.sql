@@ -629,18 +629,33 @@ WITH d AS (DELETE FROM countries RETURNING code) SELECT now() FROM d;
 -- Statements that hold a write of several shards are not that write.
 
 EXPLAIN UPDATE customers SET name = 'x';
---> refused (unsupported): EXPLAIN of a statement on several shards is not supported
--->   detail: Each shard has a plan of its own.
--->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+--> gather on s1 s2 s3 s4
+--> Split on 4 shards
+-->   Reason: customers has no key condition: all 4 owners; each of 4 shards writes its own rows
+-->   Sent: UPDATE customers SET name = 'x'
+-->   ->  Shard s1
+--> asks s1 for EXPLAIN UPDATE customers SET name = 'x'
+-->   ->  Shard s2
+--> asks s2 for EXPLAIN UPDATE customers SET name = 'x'
+-->   ->  Shard s3
+--> asks s3 for EXPLAIN UPDATE customers SET name = 'x'
+-->   ->  Shard s4
+--> asks s4 for EXPLAIN UPDATE customers SET name = 'x'
+--> merge: concatenated
 EXPLAIN ANALYZE DELETE FROM customers;
 --> writes
---> refused (unsupported): EXPLAIN of a statement on several shards is not supported
--->   detail: Each shard has a plan of its own.
--->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+--> refused (unsupported): EXPLAIN ANALYZE of this statement on several shards is not supported
+-->   detail: It is more than a read whose answers each shard computes for itself.
+-->   hint: Use EXPLAIN without ANALYZE.
 EXPLAIN INSERT INTO customers (id) VALUES (42), (43);
---> refused (unsupported): EXPLAIN of a statement on several shards is not supported
--->   detail: Each shard has a plan of its own.
--->   hint: EXPLAIN ROUTE shows what is sent to which shard.
+--> gather on 
+--> Split on 2 shards
+-->   Reason: each of its rows goes to the owner of its key: 2 shards
+-->   ->  Shard s3
+-->         Sent: INSERT INTO customers (id) VALUES (42)
+-->   ->  Shard s4
+-->         Sent: INSERT INTO customers (id) VALUES (43)
+--> merge: concatenated
 COPY (UPDATE customers SET name = 'x' RETURNING id) TO STDOUT;
 --> verb copy out, writes
 --> refused (unsupported): COPY of this statement over several shards is not supported
