@@ -63,5 +63,6 @@ func TestExplainOverShards(t *testing.T) {
 	refused(t, conn, "EXPLAIN (FORMAT json) SELECT name FROM users", "0A000")
 	refused(t, conn, "EXPLAIN ANALYZE UPDATE users SET age = 0", "0A000")
 	refused(t, conn, "EXPLAIN ANALYZE INSERT INTO users SELECT n + 100, body, n FROM notes", "0A000")
+	refused(t, conn, "COPY (INSERT INTO users SELECT n + 100, body, n FROM notes RETURNING id) TO STDOUT", "0A000")
 	wantValue(t, conn, "SELECT count(*) FROM users WHERE age > 0", "3")
 }

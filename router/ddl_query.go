@@ -61,7 +61,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 	a.adopt(st, &Refusal{Reason: Unsupported, Message: "EXPLAIN of a statement on several shards is not supported",
 		Detail: "Each shard has a plan of its own.", Hint: "EXPLAIN ROUTE shows what is sent to which shard."})
 	a.tables = inner.tables
-	a.st.row, a.st.stages = nil, nil // what EXPLAIN answers is not the answer to the INSERT, and nothing is run before
+	a.st.row = nil // what EXPLAIN answers is not the answer to the INSERT
 	a.explainSpread(s)
 	a.st.needsLiterals = st.needsLiterals
 }
@@ -190,11 +190,8 @@ func (a *analysis) copyQuery(s *pg.CopyStmt) {
 		a.copyOut(s, sel)
 		return
 	}
-	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
-		a.st.gather, a.st.pull, a.st.splits = nil, nil, false
-		a.st.spread = &Refusal{Reason: Unsupported, Message: "COPY of this statement over several shards is not supported",
-			Detail: "Its rows are on several shards.", Hint: "Give it a shard key, or use COPY of a query TO STDOUT."}
-	}
+	a.notSpread(&Refusal{Reason: Unsupported, Message: "COPY of this statement over several shards is not supported",
+		Detail: "Its rows are on several shards.", Hint: "Give it a shard key, or use COPY of a query TO STDOUT."})
 }
 
 // copyOut plans COPY (SELECT …) TO STDOUT over several shards: each answers for

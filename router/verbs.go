@@ -279,8 +279,14 @@ func (a *analysis) adopt(inner *Statement, spread *Refusal) {
 	if a.st.Verb == Declare && a.st.pull != nil {
 		return
 	}
-	if a.st.gather != nil || a.st.pull != nil || a.st.splits || a.st.spread != nil {
-		a.st.gather, a.st.pull, a.st.splits, a.st.spread = nil, nil, false, spread
+	a.notSpread(spread)
+}
+
+// notSpread refuses what the statement would do on several shards.
+func (a *analysis) notSpread(why *Refusal) {
+	st := a.st
+	if st.gather != nil || st.pull != nil || st.splits || st.spread != nil || st.stages != nil {
+		st.gather, st.pull, st.splits, st.stages, st.spread = nil, nil, false, nil, why
 	}
 }
 

@@ -628,6 +628,11 @@ WITH d AS (DELETE FROM countries RETURNING code) SELECT now() FROM d;
 
 -- Statements that hold a write of several shards are not that write.
 
+COPY (INSERT INTO customers (id) SELECT user_id FROM sessions RETURNING id) TO STDOUT;
+--> verb copy out, writes
+--> refused (missing key): INSERT needs a value for the shard key
+-->   detail: Table "customers" is sharded by "id", and the rows to insert come with keys of several shards.
+-->   hint: Give "id" a constant or a parameter in the INSERT.
 EXPLAIN UPDATE customers SET name = 'x';
 --> gather on s1 s2 s3 s4
 --> Split on 4 shards
