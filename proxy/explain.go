@@ -23,6 +23,9 @@ func (c *session) explain(ctx context.Context, g *gathering) error {
 		if err != nil {
 			return err
 		}
+		if line.Check {
+			continue
+		}
 		for i, text := range answer {
 			arrow := "            "
 			if i == 0 {

@@ -18,6 +18,7 @@ type Explained struct {
 	Line  string
 	Shard ring.ShardID // not empty: ask it for SQL
 	SQL   string
+	Check bool // what it answers is not shown, only its error
 }
 
 // explaining is an EXPLAIN whose statement may run on several shards. Each of
@@ -122,6 +123,9 @@ func (e *explaining) lines(snap *topology.Snapshot, v Values, plan *Plan) ([]Exp
 		kind += " on " + strconv.Itoa(n) + plural(n, " shard")
 	}
 	lines := []Explained{{Line: kind}, {Line: "  Reason: " + steps[0].Reason}}
+	if shard := plan.checking(); shard != "" {
+		lines = append(lines, Explained{Shard: shard, SQL: e.prefix + e.inner.text, Check: true})
+	}
 	same := !slices.ContainsFunc(steps, func(s Step) bool { return s.SQLSent != steps[0].SQLSent })
 	if same {
 		lines = append(lines, Explained{Line: "  Sent: " + oneLine(steps[0].SQLSent)})
@@ -140,12 +144,28 @@ func (e *explaining) lines(snap *topology.Snapshot, v Values, plan *Plan) ([]Exp
 		if !same {
 			lines = append(lines, Explained{Line: "        Sent: " + oneLine(step.SQLSent)})
 		}
-		rows := len(plan.Parts) > i && plan.Parts[i].division != nil // their plan says nothing, and they have not all parameters
-		if step.Shard != "" && !answers && !rows {
+		if step.Shard != "" && !answers && !plan.divided() {
 			lines = append(lines, Explained{Shard: step.Shard, SQL: e.prefix + step.SQLSent})
 		}
 	}
 	return lines, nil
+}
+
+// divided says whether the shards write rows given by VALUES: the plan of that says nothing, and has not all parameters.
+func (p *Plan) divided() bool {
+	return p.Kind == Split && len(p.Parts) > 0 && p.Parts[0].division != nil
+}
+
+// checking names a shard that is to look at the whole statement for errors,
+// where what the shards explain is not all of it.
+func (p *Plan) checking() ring.ShardID {
+	switch {
+	case p.Kind == Pull, p.Kind == Staged:
+		return p.Shard
+	case p.divided():
+		return p.Parts[0].Shard
+	}
+	return ""
 }
 
 // leaveOut writes the texts of the shards that have rows to leave out.

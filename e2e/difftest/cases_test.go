@@ -32,6 +32,8 @@ type step struct {
 	line   int
 	expect expectation
 	within string
+
+	explain bool // EXPLAIN of it comes first
 }
 
 func (c *testCase) place() string { return fmt.Sprintf("%s:%d", c.file, c.line) }

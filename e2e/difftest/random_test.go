@@ -86,6 +86,7 @@ func newAttempt(seed uint64) *attempt {
 		q := g.read()
 		a.steps, a.wholes = append(a.steps, q.tree), append(a.wholes, q.whole)
 	}
+	a.explain = count == 1 && g.chance(15)
 	return a
 }
 

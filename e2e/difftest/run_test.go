@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,6 +39,11 @@ func (l *lab) runCase(c testCase, m mode) []judgement {
 }
 
 func (l *lab) runStep(s step, m mode) judgement {
+	if s.explain {
+		if j := l.judgeExplain(s.statement, m); j.verdict == wrong {
+			return j
+		}
+	}
 	want := l.plain.ask(m, s.statement)
 	if l.hasty && want.code == "57014" {
 		return judgement{verdict: loose, reason: "it takes long"}
@@ -67,6 +73,19 @@ func (l *lab) runStep(s step, m mode) judgement {
 		}
 	}
 	return judge(s.text, e, want, mirror, got)
+}
+
+// judgeExplain compares what EXPLAIN ends with; the plans are each server's own. What it has written, the statement after it shows.
+func (l *lab) judgeExplain(s statement, m mode) judgement {
+	s.text = "EXPLAIN (COSTS off) " + s.text
+	want, mirror, got := l.plain.ask(m, s), l.mirror.ask(m, s), l.through.ask(m, s)
+	if got.code != want.code {
+		return judgeError(want, mirror, got)
+	}
+	if want.code == "" && got.last().tag != want.last().tag {
+		return judgement{verdict: wrong, reason: fmt.Sprintf("the tag of EXPLAIN is %q, want %q", got.last().tag, want.last().tag)}
+	}
+	return judgement{verdict: equal}
 }
 
 var defines = regexp.MustCompile(`(?i)^\s*(create|alter)\b`)

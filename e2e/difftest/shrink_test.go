@@ -12,6 +12,7 @@ type attempt struct {
 	mode     mode
 	bindSeed uint64 // decides which literals become parameters
 	begun    bool   // the steps run in a transaction block
+	explain  bool   // EXPLAIN of the only step comes first
 }
 
 // session writes an attempt as a case.
@@ -26,7 +27,7 @@ func (a *attempt) session() testCase {
 		c.steps = append(c.steps, step{statement: statement{text: "SET pgring.cross_shard = '2pc'"}}, step{statement: statement{text: "BEGIN"}})
 	}
 	for i, t := range a.steps {
-		s := step{statement: t.statement(asParam)}
+		s := step{statement: t.statement(asParam), explain: a.explain}
 		if whole := a.wholes[i]; whole != nil {
 			s.within, s.params = whole.String(), nil
 			s.text = t.String()

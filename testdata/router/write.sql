@@ -653,9 +653,10 @@ EXPLAIN ANALYZE DELETE FROM customers;
 -->   detail: It is more than a read whose answers each shard computes for itself.
 -->   hint: Use EXPLAIN without ANALYZE.
 EXPLAIN INSERT INTO customers (id) VALUES (42), (43);
---> gather on 
+--> gather on s3
 --> Split on 2 shards
 -->   Reason: each of its rows goes to the owner of its key: 2 shards
+--> asks s3 for EXPLAIN INSERT INTO customers (id) VALUES (42), (43)
 -->   ->  Shard s3
 -->         Sent: INSERT INTO customers (id) VALUES (42)
 -->   ->  Shard s4
