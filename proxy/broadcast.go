@@ -258,7 +258,7 @@ func (c *session) runOn(p *participant, s *spread, part router.Part, shown bool)
 
 // placed takes the position out of an error that does not concern the client's text.
 func (s *spread) placed(err error) error {
-	if !s.rewritten && !s.filled { // positions mean something to the client
+	if !s.rewritten && !s.filled && len(s.plan.Hidden) == 0 { // positions mean something to the client
 		return err
 	}
 	return unplaced(err)

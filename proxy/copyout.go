@@ -9,8 +9,8 @@ import (
 
 // copyOut runs COPY … TO STDOUT on several shards and puts their data behind each other, frame by frame.
 func (c *session) copyOut(ctx context.Context, g *gathering) error {
-	if len(g.plan.Hidden) > 0 {
-		return c.reject(errUnsupported("COPY of a table whose slots move is not supported", "Wait for the move: SHOW REBALANCE on the console."))
+	if err := g.hide(); err != nil {
+		return c.reject(err)
 	}
 	sources, err := c.startGather(ctx, g)
 	if err != nil {
@@ -19,7 +19,7 @@ func (c *session) copyOut(ctx context.Context, g *gathering) error {
 	c.awaitAnswers(ctx, sources)
 	if err = c.streamCopies(g, sources); err != nil {
 		c.abortGather(ctx, sources)
-		return c.failGather(sources, err)
+		return c.failGather(g, sources, err)
 	}
 	rows := int64(0)
 	for _, s := range sources {

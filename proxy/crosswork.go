@@ -160,6 +160,9 @@ func (c *session) compensation(p *participant, w *writing, sql string) (saga.Sta
 		values = w.bind
 	}
 	plan, err := stmt.Plan(c.snap, values)
+	if err == nil && len(plan.Hidden) > 0 {
+		err = errMovingUndo()
+	}
 	if err != nil {
 		return saga.Statement{}, inCompensation(err)
 	}

@@ -31,6 +31,9 @@ func (c *session) coverAll(ctx context.Context, s *spread, parts []router.Part) 
 	if err := first.divisible(len(parts)); err != nil {
 		return nil, err
 	}
+	if kind := first.undo.Kind; len(s.plan.Hidden) > 0 && (kind == router.UndoStatement || kind == router.UndoRetriable) {
+		return nil, errMovingUndo()
+	}
 	works := make([]*work, 0, len(parts))
 	for _, part := range parts {
 		w := &writing{stmt: s.stmt, plan: &router.Plan{Kind: router.One, Shard: part.Shard, SQL: part.SQL}, text: s.text, bind: s.bind,
@@ -58,6 +61,14 @@ func (w *writing) divisible(parts int) error {
 			Detail: "It runs on each of them, for the rows there.", Hint: "Write rows=same or rows=any."}
 	}
 	return nil
+}
+
+// errMovingUndo refuses a step of a saga for which a statement on several shards would be run later. Which rows it must leave out will
+// be others then.
+func errMovingUndo() error {
+	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "compensation on several shards is not supported while slots move",
+		Detail: "Rows of its tables are on two shards meanwhile.",
+		Hint:   "Use /* compensate: auto */ or mode 2pc, or wait for the move: SHOW REBALANCE on the console."}
 }
 
 // returnKeys has a new row return its primary key, behind the client's columns.

@@ -72,6 +72,7 @@ var refusalCodes = map[router.Reason]string{
 	router.InvalidDefinition:  "42P16",
 	router.NotOnShards:        codeFeatureNotSupported,
 	router.TooComplex:         "54001",
+	router.SlotsMoving:        codeFeatureNotSupported,
 }
 
 // toWire turns any error into what the client is told. It never shows addresses, passwords or Go types.

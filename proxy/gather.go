@@ -63,15 +63,19 @@ func (c *session) gather(ctx context.Context, g *gathering) error {
 		c.out = pgwire.AppendText(c.out[:0], pgwire.CommandComplete, "SELECT "+strconv.FormatInt(rows, 10))
 		return c.write(c.out)
 	}
-	return c.failGather(sources, err)
+	return c.failGather(g, sources, err)
 }
 
 // failGather tells why a statement that has begun failed.
-func (c *session) failGather(sources []*shardRows, err error) error {
+func (c *session) failGather(g *gathering, sources []*shardRows, err error) error {
 	if client := clientError(err); client != nil {
 		return client
 	}
-	return c.reject(firstFailure(sources, err))
+	told := firstFailure(sources, err)
+	if g.hidden != nil { // positions are in another text than the client's
+		told = unplaced(told)
+	}
+	return c.reject(told)
 }
 
 // fitsMerge asks a shard for the types of the columns and reports whether rows can be merged by them.
@@ -133,6 +137,9 @@ func (c *session) planPull(text string, bind *bindMessage) (*router.Statement, *
 		values = bind
 	}
 	plan, err := stmt.Plan(c.snap, values)
+	if err == nil && len(c.snap.Moves) > 0 {
+		plan, err = c.planWhileMoving(stmt, values, plan)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,11 +150,12 @@ func (c *session) planPull(text string, bind *bindMessage) (*router.Statement, *
 	return stmt, &plan, nil
 }
 
-// planWide plans a read as a pull from all shards if what refused it is that the value of a shard key cannot be read: whichever rows
-// it means, they are on some of them.
+// planWide plans a read as a pull if what refused it is that the value of a shard key cannot be read: whichever rows it means, they are
+// on some of the shards. Or that hidden rows cannot be left out of its own text.
 func (c *session) planWide(stmt *router.Statement, text string, bind *bindMessage, cause error) (*router.Statement, *router.Plan, error) {
 	var refusal *router.Refusal
-	if !errors.As(cause, &refusal) || refusal.Reason != router.KeyNotUnderstood || stmt.Access != router.Read || stmt.Verb != router.Plain || c.policy.RefuseScatter {
+	pulls := errors.As(cause, &refusal) && (refusal.Reason == router.KeyNotUnderstood || refusal.Reason == router.SlotsMoving)
+	if !pulls || stmt.Access != router.Read || stmt.Verb != router.Plain || c.policy.RefuseScatter {
 		return nil, nil, cause
 	}
 	c.takeTime()

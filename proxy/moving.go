@@ -152,6 +152,26 @@ func (g *gathering) hide() error {
 	return nil
 }
 
+// hide gives the shards that have rows to leave out a text of their own.
+func (s *spread) hide() error {
+	if len(s.plan.Hidden) == 0 {
+		return nil
+	}
+	parts := slices.Clone(s.parts())
+	for i := range s.plan.Hidden {
+		h := &s.plan.Hidden[i]
+		at := slices.IndexFunc(parts, func(part router.Part) bool { return part.Shard == h.Shard })
+		var err error
+		if parts[at].SQL, err = s.stmt.HiddenText(s.sql(parts[at]), h); err != nil {
+			return err
+		}
+	}
+	plan := *s.plan
+	plan.Parts = parts
+	s.plan = &plan
+	return nil
+}
+
 // textFor is what one shard gets.
 func (g *gathering) textFor(shard ring.ShardID) string {
 	if text, ok := g.hidden[shard]; ok {

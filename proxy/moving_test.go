@@ -202,3 +202,76 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 		}
 	}
 }
+
+// TestStatementsOverShardsAnswerAsPostgresWhileSlotsMove has rows on the shard where they do not count that must not be seen, changed
+// or deleted: before the switch on the target, afterwards on the source.
+func TestStatementsOverShardsAnswerAsPostgresWhileSlotsMove(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 4}, server: []pgtest.Option{pgtest.Locale("C")}})
+	m, from, to := newMover(t, w)
+	key, other, hidden := w.keyOn(from), w.keyOn(to), w.servers[to]
+	const stale = "INSERT INTO users VALUES (%[1]d, 'stale', 2); INSERT INTO notes SELECT %[1]d, n, 'stale' FROM generate_series(3, 9) n"
+	w.behind = func() { hidden.Exec(t, fmt.Sprintf(stale, key)) }
+	await := func(states ...topology.MoveState) {
+		m.advance(states...)
+		waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	}
+	check := func(t *testing.T) {
+		for _, script := range movingScripts() {
+			w.same(t, script)
+			left := "SELECT (SELECT string_agg(u::text, '') FROM users u WHERE id = $1) || (SELECT count(*) FROM notes WHERE user_id = $1 AND body = 'stale')"
+			if got := pgtest.One[string](t, hidden, left, key); got != fmt.Sprintf("(%d,stale,2)7", key) {
+				t.Fatalf("%s\nhas changed hidden rows: %s", script, got)
+			}
+		}
+	}
+	await(topology.MovePreparing, topology.MoveCopying)
+	t.Run("copying", check)
+	saga := w.connect()
+	run(t, saga, "SET pgring.cross_shard = saga")
+	for _, undo := range []string{"compensate: UPDATE users SET age = age - 1 WHERE id > 0", "retriable"} {
+		tx, err := saga.Begin(background)
+		must(t, err)
+		if _, err = tx.Exec(background, "/* "+undo+" */ UPDATE users SET age = age + 1 WHERE id > 0"); err == nil || !strings.Contains(err.Error(), "while slots move") {
+			t.Errorf("%s: %v", undo, err)
+		}
+		must(t, tx.Rollback(background))
+	}
+	await(topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing, topology.MoveSwitched, topology.MoveReversible)
+	hidden = w.servers[from]
+	w.behind = func() { // there are rows of two keys now where those of one were before
+		hidden.Exec(t, fmt.Sprintf("TRUNCATE users, notes; "+stale, key))
+		w.servers[to].Exec(t, "TRUNCATE users, notes"+w.rows(slices.Index(w.keys3, key))+w.rows(slices.Index(w.keys3, other)))
+	}
+	t.Run("reversible", check)
+}
+
+// movingScripts read and write the rows of all shards in every way.
+func movingScripts() []string {
+	const copied = "Q COPY users FROM STDIN | d {a}	x	1 | d 101	x	1 | d 102	y	2 | d 103	z	3 | c | Q SELECT count(*), sum(age) FROM users"
+	return []string{
+		"Q SELECT count(*), sum(age), min(name) FROM users | Q SELECT body FROM notes ORDER BY n DESC, user_id LIMIT 4",
+		"Q DELETE FROM users WHERE id = {a} | " + copied,
+		"Q " + "BEGIN | Q DELETE FROM users WHERE id = {a} | Q COMMIT | Q COPY users (age, id, name) FROM STDIN CSV | d 9,{a},again | d 9,104,more | c | Q COPY users FROM STDIN | d 105	x	wrong | c | Q SELECT sum(age) FROM users",
+		copied, // a key that is there
+		"Q UPDATE users SET age = age + 10 | Q UPDATE users u SET name = name || 'x' WHERE age > 11 OR name = 'stale' | Q SELECT sum(age) FROM users",
+		"P . UPDATE users SET age = age + $1 WHERE age >= $2 | B . . 5,2 | DP . | E . | S | Q SELECT sum(age) FROM users",
+		"Q UPDATE users SET age = 1 / (age - 2) | Q SELECT sum(age) FROM users",
+		"Q UPDATE users SET age = n FROM notes WHERE user_id = id AND n >= 5 | Q SELECT sum(age) FROM users",
+		"Q DELETE FROM notes WHERE n > 3 | Q SELECT count(*), sum(n) FROM notes | Q DELETE FROM notes USING users WHERE id = user_id AND age = 2 | Q DELETE FROM users",
+		"Q BEGIN | Q SET LOCAL pgring.cross_shard = '2pc' | Q UPDATE users SET age = 7 | Q DELETE FROM notes WHERE n = 3 | Q SELECT sum(age) FROM users | Q COMMIT",
+		"Q BEGIN | Q SET LOCAL pgring.cross_shard = 'saga' | Q SET LOCAL pgring.compensation = 'auto' | Q UPDATE users SET age = 7 | Q DELETE FROM notes WHERE n >= 3 | Q COMMIT | Q SELECT sum(age) FROM users",
+		"Q MERGE INTO users u USING notes x ON u.id = x.user_id AND x.n = 4 WHEN MATCHED THEN UPDATE SET age = age + x.n | Q SELECT sum(age) FROM users",
+		"Q INSERT INTO notes SELECT id, 50 + age, name FROM users WHERE age > 0 | Q SELECT sum(n) FROM notes | Q INSERT INTO notes SELECT user_id, n, 'again' FROM notes ON CONFLICT DO NOTHING",
+		"Q UPDATE users SET age = (SELECT max(n) FROM notes) | Q INSERT INTO things SELECT 10 + count(*), min(name) FROM users | Q SELECT sum(age) FROM users",
+		"Q SELECT avg(age), count(DISTINCT name) FROM users | Q SELECT n, count(*), avg(user_id) FROM notes GROUP BY n ORDER BY n | Q SELECT DISTINCT n FROM notes ORDER BY n",
+		"Q SELECT u.name, o.name FROM users u FULL JOIN users o ON o.age = u.age + 1 ORDER BY 1, 2 | Q SELECT y, name FROM things LEFT JOIN users ON age = x ORDER BY x",
+		"Q SELECT name FROM users u WHERE age >= (SELECT avg(age) FROM users) ORDER BY 1 | Q SELECT name FROM users UNION SELECT body FROM notes ORDER BY 1",
+		"Q SELECT * FROM (users u JOIN notes x ON id = user_id) AS j ORDER BY id, n | Q SELECT sum(c) FROM users AS u (a, b, c)",
+		"P q SELECT name, sum(age) OVER (ORDER BY age) FROM users WHERE age > $1 ORDER BY age | DS q | B . q 0 | DP . | E . | S | B . q 1 | E . 1 | E . 1 | S",
+		"Q BEGIN READ ONLY | Q SELECT avg(age), count(DISTINCT name) FROM users | Q COMMIT | Q BEGIN | Q DECLARE c CURSOR FOR SELECT lower(name) FROM users ORDER BY age | Q FETCH 2 FROM c | Q FETCH 2 FROM c | Q COMMIT",
+		"Q COPY (SELECT name, age FROM users ORDER BY age) TO STDOUT | Q COPY (SELECT n, count(*) FROM notes GROUP BY n ORDER BY n) TO STDOUT CSV HEADER | Q COPY (SELECT 1 FROM users) TO STDOUT CSV HEADER",
+		"Q COPY (SELECT 'x' FROM notes WHERE n >= 3) TO STDOUT | Q CREATE TABLE made AS SELECT name, age FROM users | Q SELECT * FROM made ORDER BY age | Q DROP TABLE made",
+		"Q DELETE FROM users WHERE id <> {a} | Q COPY users TO STDOUT (FORMAT binary) | Q COPY users (name) TO STDOUT CSV HEADER | Q COPY notes (n) TO STDOUT (FORCE_QUOTE (n), FORMAT csv)",
+	}
+}

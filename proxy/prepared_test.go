@@ -263,6 +263,7 @@ type twin struct {
 	plain  *pgtest.Server
 	keys3  []int64
 	direct []*pgx.Conn // to the shards of keys3, to the home shard, and to plain
+	behind func()      // what else is done to the rows of the cluster; nil: nothing
 }
 
 func startTwin(t testing.TB, o options) *twin {
@@ -280,17 +281,21 @@ func startTwin(t testing.TB, o options) *twin {
 	return w
 }
 
+// rows puts those of a key into tables.
+func (w *twin) rows(i int) string {
+	const of = "; INSERT INTO users VALUES (%[1]d, '%[2]s', %[3]d); INSERT INTO notes SELECT %[1]d, n, 'note ' || n FROM generate_series(1, 5) n"
+	return fmt.Sprintf(of, w.keys3[i], []string{"ann", "bob", "cid"}[i], i+1)
+}
+
 // reset gives both sides the same three rows.
 func (w *twin) reset(t testing.TB) {
 	t.Helper()
 	const empty = "TRUNCATE users, notes, countries; INSERT INTO countries VALUES ('de', 'Germany')"
 	const things = "; TRUNCATE things; INSERT INTO things VALUES (1, 'one'), (2, 'two')"
 	all := empty
-	for i, key := range w.keys3 {
-		row := fmt.Sprintf("; INSERT INTO users VALUES (%[1]d, '%[2]s', %[3]d); INSERT INTO notes SELECT %[1]d, n, 'note ' || n FROM generate_series(1, 5) n",
-			key, []string{"ann", "bob", "cid"}[i], i+1)
-		run(t, w.direct[i], empty+row)
-		all += row
+	for i := range w.keys3 {
+		run(t, w.direct[i], empty+w.rows(i))
+		all += w.rows(i)
 	}
 	run(t, w.direct[len(w.keys3)], things[2:])
 	run(t, w.direct[len(w.keys3)+1], all+things)
@@ -308,6 +313,9 @@ func (w *twin) keyed(script string) string {
 func (w *twin) same(t *testing.T, script string) {
 	t.Helper()
 	w.reset(t)
+	if w.behind != nil {
+		w.behind()
+	}
 	script = w.keyed(script)
 	want, got := play(t, w.plain.DSN("postgres", "postgres"), script), play(t, w.dsn(), script)
 	if got != want {

@@ -20,6 +20,9 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 	if s.write != nil {
 		return c.splitAlone(ctx, s)
 	}
+	if err := s.hide(); err != nil {
+		return "", c.reject(err)
+	}
 	if s.batch != nil {
 		if tag, alone, err := c.batch(ctx, s, s.batch); !alone {
 			return tag, err

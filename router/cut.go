@@ -128,6 +128,13 @@ func cutCopy(text []byte) (start, end int) {
 	}
 }
 
+// cutCopyTarget returns what stands behind the table or query of COPY … TO, from
+// TO on.
+func cutCopyTarget(text []byte) string {
+	c := cutter{sql.Scanner{Text: text}}
+	return "TO " + string(c.after("to"))
+}
+
 // cutTableAs finds the query of CREATE TABLE AS: between AS and WITH DATA or WITH
 // NO DATA, if that is said.
 func cutTableAs(text []byte, noData bool) (start, end int) {

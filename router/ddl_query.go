@@ -147,6 +147,7 @@ func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), column: keyName(t)})
 	if a.st.Verb == CopyOut {
 		a.st.out = outOf(s.Options)
+		a.copiedColumns(s, t)
 		return
 	}
 	what, hint := "COPY of a sharded table into a server's file is not supported", "Use COPY … TO STDOUT."
@@ -155,6 +156,20 @@ func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 	}
 	a.onlyAlone(&Refusal{Reason: Unsupported, Message: what,
 		Detail: "The rows of " + quoteIdent(whole(t)) + " are on several shards.", Hint: hint})
+}
+
+// copiedColumns notes what a query must select to give what COPY of a table does.
+func (a *analysis) copiedColumns(s *pg.CopyStmt, t *topology.Table) {
+	if t.RelKind != 'r' || !t.Exists {
+		return
+	}
+	names, _ := words(s.Attlist)
+	for i := range t.Columns {
+		if len(s.Attlist) == 0 && !t.Columns[i].Generated {
+			names = append(names, t.Columns[i].Name)
+		}
+	}
+	a.st.copied, a.st.anchor = names, anchor{table: s.Relation.Relname, column: keyName(t)}
 }
 
 // outOf reads the options of COPY TO that matter where data are put together.

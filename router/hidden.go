@@ -18,9 +18,9 @@ type Hidden struct {
 	KeyType ring.KeyType
 }
 
-// anchor names a sharded table's key in the FROM list of a gathered SELECT, so
-// that a condition can be put on it: every row of the result has one of its
-// rows. The zero value: there is no such name.
+// anchor names a sharded table's key in a statement on several shards, so that
+// a condition can be put on it: every row that the statement returns or changes
+// has one of its rows. The zero value: there is no such name.
 type anchor struct {
 	table  string
 	column string
@@ -28,24 +28,27 @@ type anchor struct {
 
 // hide notes what the plan's shards must leave out. A plan that reads or writes
 // the rows of some keys on one shard needs nothing: the map says where those
-// that count are.
+// that count are. The texts of a pull have it in them.
 func (p *planner) hide() *Refusal {
 	switch p.plan.Kind {
-	case One, Home, Reference:
+	case One, Home, Reference, Pull, Staged:
 		return nil
 	case Gather:
-		return p.hideRows(p.plan.At.Group) // gathered tables are of one group
+		return p.hideRows()
+	case Split:
+		if p.byOwner() {
+			return nil
+		}
+		if len(p.plan.Parts) == 0 {
+			return p.hideRows()
+		}
 	case Broadcast:
 		if p.s.Access == Define && p.anyMove() {
 			return &Refusal{Reason: Unsupported, Message: "the schema cannot be changed while slots move",
 				Detail: "A move copies rows between tables that must stay alike.",
 				Hint:   "Wait for the move or cancel it: SHOW REBALANCE on the console."}
 		}
-	case Split:
-		if len(p.plan.Parts) > 0 && !slices.ContainsFunc(p.plan.Parts, func(part Part) bool { return part.division == nil }) {
-			return nil // each row goes to the owner of its key
-		}
-	case Pull, KindUnset:
+	case KindUnset:
 	}
 	refs := append([]SlotRef{p.plan.At}, p.plan.Also...)
 	if p.movingTables() || slices.ContainsFunc(refs, func(ref SlotRef) bool { return p.snap.Moving(ref.Group) }) {
@@ -54,17 +57,25 @@ func (p *planner) hide() *Refusal {
 	return nil
 }
 
+// byOwner says whether a write only adds rows, each on the shard that owns its key.
+func (p *planner) byOwner() bool {
+	return p.s.copying != nil ||
+		len(p.plan.Parts) > 0 && !slices.ContainsFunc(p.plan.Parts, func(part Part) bool { return part.division == nil })
+}
+
 func (p *planner) anyMove() bool {
 	return slices.ContainsFunc(p.snap.Groups(), func(g *topology.Group) bool { return p.snap.Moving(g.Name) })
 }
 
-func (p *planner) hideRows(group string) *Refusal {
+// hideRows notes what is hidden of a statement's tables, which are of one group.
+func (p *planner) hideRows() *Refusal {
+	group := p.s.needs[0].group
 	for _, shard := range p.plan.Shards {
 		slots := p.snap.Hidden(group, shard)
 		if slots.Empty() {
 			continue
 		}
-		if p.s.gather == nil || p.s.gather.anchor == (anchor{}) {
+		if p.s.anchored() == (anchor{}) {
 			return moving()
 		}
 		p.plan.Hidden = append(p.plan.Hidden, Hidden{Shard: shard, Slots: slots, KeyType: p.snap.Group(group).KeyType})
@@ -74,48 +85,113 @@ func (p *planner) hideRows(group string) *Refusal {
 
 func moving() *Refusal {
 	return &Refusal{
-		Reason: Unsupported, Message: "statement cannot run on several shards while slots move",
+		Reason: SlotsMoving, Message: "statement cannot run on several shards while slots move",
 		Detail: "Rows of its tables are on two shards meanwhile, and pgring cannot tell them apart in a statement of this form.",
 		Hint:   "Give it a shard key, or wait for the move: SHOW REBALANCE on the console.",
 	}
 }
 
-// HiddenText returns the text of a gathered statement for one shard: text,
-// which is the plan's or the client's, without the rows that are hidden there.
-// The error is a *Refusal.
+// anchored is the key that tells which rows the statement is about.
+func (s *Statement) anchored() anchor {
+	if s.gather != nil {
+		return s.gather.anchor
+	}
+	return s.anchor
+}
+
+// counting is the SQL condition that a row is not hidden. A row without a key
+// counts where it is.
+func (h *Hidden) counting(column string) string {
+	return h.Slots.InSQL(h.KeyType, column) + " IS NOT TRUE"
+}
+
+// counting is the condition that a row of a fetch is not hidden on a shard; empty: none is.
+func (p *planner) counting(f *fetch, shard ring.ShardID) string {
+	if f.shard != "" {
+		return ""
+	}
+	slots := p.snap.Hidden(f.need.group, shard)
+	if slots.Empty() {
+		return ""
+	}
+	h := Hidden{Shard: shard, Slots: slots, KeyType: p.snap.Group(f.need.group).KeyType}
+	return h.counting(f.alias + "." + quoteIdent(f.need.column))
+}
+
+// HiddenText returns the text of a statement on several shards for one of them:
+// text, which is the plan's or the client's, without the rows that are hidden
+// there. The error is a *Refusal.
 func (s *Statement) HiddenText(text string, h *Hidden) (string, error) {
-	a := s.gather.anchor
+	a := s.anchored()
 	tree, err := pg.Parse(text)
-	if err != nil || len(tree.Stmts) != 1 || tree.Stmts[0].Stmt.GetSelectStmt() == nil {
+	if err != nil || len(tree.Stmts) != 1 {
 		return "", hiddenUnsure()
 	}
-	column := quoteIdent(a.table) + "." + quoteIdent(a.column)
-	// A row without a key counts where it is.
-	condition, err := pg.Parse("SELECT 1 WHERE " + h.Slots.InSQL(h.KeyType, column) + " IS NOT TRUE")
+	condition, err := pg.Parse("SELECT 1 WHERE " + h.counting(quoteIdent(a.table)+"."+quoteIdent(a.column)))
 	if err != nil {
 		return "", hiddenUnsure()
 	}
-	where := condition.Stmts[0].Stmt.GetSelectStmt().WhereClause
-	stmt := tree.Stmts[0].Stmt.GetSelectStmt()
-	if stmt.WhereClause != nil {
-		where = and(stmt.WhereClause, where)
+	node, before, after := tree.Stmts[0].Stmt, "", ""
+	if copied := node.GetCopyStmt(); copied != nil {
+		before, after = "COPY (", ") "+cutCopyTarget([]byte(text))
+		if node = copied.Query; node == nil {
+			node = queryOf(copied, s.copied)
+		}
 	}
-	stmt.WhereClause = where
-	hidden, ok := deparse(stmt)
+	clause := rowsClause(node)
+	if clause == nil {
+		return "", hiddenUnsure()
+	}
+	*clause = and(*clause, condition.Stmts[0].Stmt.GetSelectStmt().WhereClause)
+	hidden, ok := deparseNode(node)
 	if !ok {
 		return "", hiddenUnsure()
 	}
-	return hidden, nil
+	return before + hidden + after, nil
+}
+
+// rowsClause is the condition that chooses the rows of a statement; nil: it has none.
+func rowsClause(node *pg.Node) **pg.Node {
+	switch n := node.GetNode().(type) {
+	case *pg.Node_SelectStmt:
+		return &n.SelectStmt.WhereClause
+	case *pg.Node_InsertStmt: // INSERT … SELECT
+		if n.InsertStmt.SelectStmt.GetSelectStmt() != nil {
+			return &n.InsertStmt.SelectStmt.GetSelectStmt().WhereClause
+		}
+	case *pg.Node_UpdateStmt:
+		return &n.UpdateStmt.WhereClause
+	case *pg.Node_DeleteStmt:
+		return &n.DeleteStmt.WhereClause
+	case *pg.Node_MergeStmt: // it inserts nothing: a row that is not matched is left alone
+		return &n.MergeStmt.JoinCondition
+	}
+	return nil
+}
+
+// queryOf is the query that COPY table TO stands for.
+func queryOf(s *pg.CopyStmt, columns []string) *pg.Node {
+	from := clone(s.Relation)
+	from.Inh = false // COPY leaves out what inherits from the table
+	q := &pg.SelectStmt{FromClause: []*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: from}}},
+		LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
+	for _, name := range columns {
+		q.TargetList = append(q.TargetList, resTarget("", columnNode(from.Relname, name)))
+	}
+	return &pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: q}}
 }
 
 func hiddenUnsure() *Refusal {
-	return &Refusal{Reason: Unsupported, Message: "statement cannot run on several shards while slots move",
+	return &Refusal{Reason: SlotsMoving, Message: "statement cannot run on several shards while slots move",
 		Detail: "Its text for the shards could not be written with certainty.",
 		Hint:   "Write the statement in a simpler form, or wait for the move: SHOW REBALANCE on the console."}
 }
 
-// and joins two conditions as the parser does: what is ANDed on the left becomes part of one list.
+// and joins two conditions as the parser does: what is ANDed on the left becomes part of one list. Left may be nil.
 func and(left, right *pg.Node) *pg.Node {
+	if left == nil {
+		return right
+	}
 	if b := left.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_AND_EXPR {
 		b.Args = append(b.Args, right)
 		return left

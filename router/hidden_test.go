@@ -51,6 +51,66 @@ func TestRowsThatMoveAreLeftOutWhereTheyDoNotCount(t *testing.T) {
 	}
 }
 
+// TestWritesAndCopiesLeaveOutRowsThatDoNotCount looks at the texts for s2, to which slots are moving.
+func TestWritesAndCopiesLeaveOutRowsThatDoNotCount(t *testing.T) {
+	snap := movingShop()
+	for text, condition := range map[string]string{
+		"UPDATE orders SET total = 1": `WHERE pg_catalog.get_bit(`,
+		"UPDATE public.orders AS o SET total = total + 1 WHERE id = 7 OR id = 8 RETURNING id":               `hashint8extended(o.user_id, 0)`,
+		"UPDATE orders SET total = i.qty FROM order_items i WHERE i.user_id = orders.user_id AND i.qty > 3": `hashint8extended(orders.user_id, 0)`,
+		"DELETE FROM orders WHERE total < 0":                                                                            `WHERE total < 0 AND pg_catalog.get_bit(`,
+		"DELETE FROM orders o USING order_items i WHERE i.user_id = o.user_id":                                          `hashint8extended(o.user_id, 0)`,
+		"WITH c AS (SELECT code FROM countries) DELETE FROM orders WHERE id IN (1, 2) AND EXISTS (SELECT FROM c)":       `hashint8extended(orders.user_id, 0)`,
+		"MERGE INTO orders o USING order_items i ON o.user_id = i.user_id WHEN MATCHED THEN UPDATE SET total = 0":       `ON o.user_id = i.user_id AND pg_catalog.get_bit(`,
+		"INSERT INTO order_items (user_id, id) SELECT user_id, id FROM orders o WHERE total > 3 ON CONFLICT DO NOTHING": `hashint8extended(o.user_id, 0)`,
+		"COPY orders TO STDOUT": `ONLY orders WHERE pg_catalog.get_bit(`,
+		"COPY public.orders (id, total) TO STDOUT (FORMAT csv, HEADER)": `COPY (SELECT orders.id, orders.total FROM ONLY public.orders WHERE pg_catalog.get_bit(`,
+		"COPY (SELECT id FROM orders o WHERE id > 3) TO STDOUT":         `hashint8extended(o.user_id, 0)`,
+	} {
+		stmt, p, err := plan(t, New(Config{}), snap, testEnv(), text)
+		if err != nil || p.Kind != Split && p.Out == nil || len(p.Hidden) != 1 || p.Hidden[0].Shard != "s2" {
+			t.Errorf("%s: plan %v, hidden %v, %v", text, p.Kind, p.Hidden, err)
+			continue
+		}
+		hidden, err := stmt.HiddenText(text, &p.Hidden[0])
+		if err != nil || !strings.Contains(hidden, condition) || strings.Count(hidden, "IS NOT TRUE") != 1 {
+			t.Errorf("%s: %v\n%s", text, err, hidden)
+		}
+	}
+}
+
+// TestPullsLeaveOutRowsThatDoNotCount looks at all texts of a pull: those for s2 leave rows out of each relation, others do not.
+func TestPullsLeaveOutRowsThatDoNotCount(t *testing.T) {
+	snap := movingShop()
+	for text, relations := range map[string]int{
+		"SELECT avg(total) FROM orders": 1,
+		"SELECT status, count(*), sum(total) FROM orders WHERE id > 3 GROUP BY status":                           1,
+		"SELECT DISTINCT total FROM orders o ORDER BY 1":                                                         1,
+		"SELECT * FROM orders o JOIN order_items i ON o.id = i.id":                                               2,
+		"SELECT id FROM orders UNION SELECT id FROM order_items":                                                 2,
+		"SELECT id FROM orders WHERE total > (SELECT avg(total) FROM orders)":                                    1,
+		"WITH x AS (SELECT id, rank() OVER (ORDER BY total) AS r FROM orders) SELECT * FROM x, docs WHERE r = 1": 1,
+		"DECLARE c CURSOR FOR SELECT id FROM orders":                                                             1,
+		"COPY (SELECT id FROM orders ORDER BY total) TO STDOUT":                                                  1,
+	} {
+		_, p, err := plan(t, New(Config{}), snap, testEnv(), text)
+		if err != nil || p.Kind != Pull {
+			t.Errorf("%s: plan %v, %v", text, p.Kind, err)
+			continue
+		}
+		texts := map[ring.ShardID]string{p.Shard: p.SQL}
+		for _, part := range p.Parts {
+			texts[part.Shard] += part.SQL
+		}
+		for shard, sent := range texts {
+			hidden := strings.Count(sent, "IS NOT TRUE")
+			if want := shard == "s2"; want && hidden < relations || !want && hidden > 0 {
+				t.Errorf("%s: %s is sent %d conditions\n%s", text, shard, hidden, sent)
+			}
+		}
+	}
+}
+
 func TestStatementsThatCannotLeaveRowsOutAreRefusedWhileTheyMove(t *testing.T) {
 	snap := movingShop()
 	for _, text := range []string{

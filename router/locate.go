@@ -39,6 +39,8 @@ type core struct {
 	pull      *pull
 	stages    *Stages         // how it may run where it has no plan as it is
 	splits    bool            // a write that may run on several shards, each writing its own rows
+	anchor    anchor          // of a write that splits, or COPY of a table TO; gather has its own
+	copied    []string        // COPY of a table TO: the columns
 	insertion *insertion      // an INSERT whose rows say where it runs; replaces needs
 	rows      *sql.Rows       // of insertion, where they are not the message's
 	row       *insertedRow    // the row of an INSERT that does nothing else

@@ -119,8 +119,9 @@ func sqlName(n topology.Name) string { return quoteIdent(n.Schema) + "." + quote
 
 // wanted is what one execution asks for of a fetch.
 type wanted struct {
-	keys  string // a condition on the shard key; empty: none
-	plain bool   // the fetch's conditions are left out
+	keys     string // a condition on the shard key; empty: none
+	counting string // the condition that a row is not hidden on the shard; empty: none is
+	plain    bool   // the fetch's conditions are left out
 }
 
 // rows is what a shard is asked for: the place where the text of every read of
@@ -136,8 +137,10 @@ func (f *fetch) rows(columns string, w wanted) string {
 	if f.where != "" && (f.combined || !w.plain) {
 		conditions = append(conditions, "("+f.where+")")
 	}
-	if w.keys != "" {
-		conditions = append(conditions, w.keys)
+	for _, condition := range []string{w.keys, w.counting} {
+		if condition != "" {
+			conditions = append(conditions, condition)
+		}
 	}
 	if len(conditions) > 0 || f.combined {
 		b.WriteString(" AS " + f.alias)
@@ -213,11 +216,17 @@ func (p *pull) createParts() string {
 	return "CREATE TEMPORARY TABLE " + pullTable + " ON COMMIT DROP AS " + f.rows(columns, wanted{}) + " WITH NO DATA"
 }
 
+// held says where the rows of a fetch are.
+type held struct {
+	here, copied bool   // on the final shard, on others
+	counting     string // wanted.counting of the final shard
+}
+
 // relation is the text that stands for a relation in the final statement: its
 // rows there, those copied, or both. from is what has those copied.
-func (p *pull) relation(i int, here, copied bool, from string) string {
+func (p *pull) relation(i int, rows held, from string) string {
 	f := &p.fetches[i]
-	if !copied && !f.combined {
+	if !rows.copied && !f.combined && rows.counting == "" {
 		if f.only {
 			return "ONLY " + f.table
 		}
@@ -240,9 +249,12 @@ func (p *pull) relation(i int, here, copied bool, from string) string {
 	if len(f.columns) == 0 {
 		own, theirs = []string{"1 AS pgring_row"}, []string{"1 AS pgring_row"}
 	}
-	text := "SELECT " + strings.Join(theirs, ", ") + " FROM " + from
-	if here {
-		text = f.rows(strings.Join(own, ", "), wanted{plain: true}) + " UNION ALL " + text
+	var texts []string
+	if rows.here {
+		texts = append(texts, f.rows(strings.Join(own, ", "), wanted{plain: true, counting: rows.counting}))
 	}
-	return "(" + text + ")"
+	if rows.copied || f.combined {
+		texts = append(texts, "SELECT "+strings.Join(theirs, ", ")+" FROM "+from)
+	}
+	return "(" + strings.Join(texts, " UNION ALL ") + ")"
 }

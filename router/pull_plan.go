@@ -19,8 +19,8 @@ type Copy struct {
 	Check  bool   // SQL must be described as the client's text is
 	Look   string // what to ask for errors first, as PostgreSQL looks at it only when it runs; empty: the client's text
 
-	pull        *pull
-	here, there []bool // of each fetch: the final shard has rows, others have
+	pull *pull
+	held []held // of each fetch
 }
 
 // pull plans the statement by copying rows to one shard.
@@ -34,8 +34,7 @@ func (p *planner) pull() *Refusal {
 		final = p.shards[h.Sum32()%uint32(len(p.shards))]
 	}
 	want := p.wanted()
-	here := make([]bool, len(pl.fetches))
-	there := make([]bool, len(pl.fetches))
+	rows := make([]held, len(pl.fetches))
 	asked := map[ring.ShardID][]int{}
 	for i := range pl.fetches {
 		shards, refusal := p.holders(&pl.fetches[i])
@@ -44,20 +43,23 @@ func (p *planner) pull() *Refusal {
 		}
 		for _, shard := range shards {
 			if shard == final {
-				here[i] = true
+				rows[i].here, rows[i].counting = true, p.counting(&pl.fetches[i], final)
 				continue
 			}
-			there[i] = true
+			rows[i].copied = true
 			asked[shard] = append(asked[shard], i)
 		}
 	}
 	copied := &Copy{Create: pl.create(), Into: "COPY pg_temp." + pullTable + " FROM STDIN (FORMAT binary)", Drop: "DROP TABLE pg_temp." + pullTable,
-		Look: pl.around.look, Check: pl.combined, pull: pl, here: here, there: there}
+		Look: pl.around.look, Check: pl.combined, pull: pl, held: rows}
 	p.plan.Kind, p.plan.Shard, p.plan.Copy = Pull, final, copied
 	p.plan.SQL = copied.statement(func(fetch int) string {
 		return "pg_temp." + pullTable + " WHERE k OPERATOR(pg_catalog.=) " + strconv.Itoa(fetch)
 	})
 	for shard, list := range asked {
+		for _, i := range list {
+			want[i].counting = p.counting(&pl.fetches[i], shard)
+		}
 		p.plan.Parts = append(p.plan.Parts, Part{Shard: shard, SQL: pl.source(list, want)})
 	}
 	slices.SortFunc(p.plan.Parts, func(a, b Part) int { return strings.Compare(string(a.Shard), string(b.Shard)) })
@@ -68,7 +70,7 @@ func (p *planner) pull() *Refusal {
 func (c *Copy) statement(from func(fetch int) string) string {
 	text := c.pull.text
 	for _, m := range c.pull.marks {
-		text = strings.Replace(text, m.name, c.pull.relation(m.fetch, c.here[m.fetch], c.there[m.fetch], from(m.fetch)), 1)
+		text = strings.Replace(text, m.name, c.pull.relation(m.fetch, c.held[m.fetch], from(m.fetch)), 1)
 	}
 	return c.pull.around.before + text + c.pull.around.after
 }

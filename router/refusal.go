@@ -24,6 +24,7 @@ const (
 	InvalidDefinition         // 42P16: DDL that would break sharding
 	NotOnShards               // 0A000: must be done on the servers (roles, databases, tablespaces)
 	TooComplex                // 54001: nesting deeper than the router follows
+	SlotsMoving               // 0A000: rows that are on two shards meanwhile cannot be told apart in it
 )
 
 var reasonNames = [...]string{
@@ -46,6 +47,7 @@ var reasonNames = [...]string{
 	InvalidDefinition:  "invalid definition",
 	NotOnShards:        "not on shards",
 	TooComplex:         "too complex",
+	SlotsMoving:        "slots moving",
 }
 
 // String returns the reason in words.

@@ -50,8 +50,20 @@ func (a *analysis) splitting(node *pg.Node, q *query) *Refusal {
 	}
 	if w.why != nil {
 		w.why.Message = a.verbWord() + " cannot be divided between shards"
+		return w.why
 	}
-	return w.why
+	a.st.anchor = w.writtenRows()
+	return nil
+}
+
+// writtenRows finds the key that tells which rows a write is about: the target's,
+// or that of the rows read by INSERT … SELECT.
+func (w *gathering) writtenRows() anchor {
+	target := w.a.written[0].rel
+	if target.inserted {
+		return w.anchor()
+	}
+	return anchor{table: target.name, column: keyName(target.table)}
 }
 
 // writesRows refuses writes that are not one write to one sharded table.
