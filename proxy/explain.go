@@ -61,7 +61,7 @@ func (c *session) askPlan(ctx context.Context, g *gathering, line router.Explain
 		return nil, stop
 	}
 	if err != nil {
-		return nil, c.failGather(sources, err)
+		return nil, c.failGather(one, sources, err)
 	}
 	return lines, nil
 }
