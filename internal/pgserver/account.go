@@ -57,8 +57,12 @@ func (a account) give(path string) error {
 
 // run runs a short program to its end; its output becomes part of the error.
 func (a account) run(name string, args ...string) error {
-	if out, err := a.command(name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("run %s: %w\n%s", name, err, out)
+	return finish(a.command(name, args...))
+}
+
+func finish(command *exec.Cmd) error {
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("run %s: %w\n%s", command.Path, err, out)
 	}
 	return nil
 }

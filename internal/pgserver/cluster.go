@@ -39,12 +39,12 @@ func (s *Server) createCluster(ctx context.Context) error {
 
 // copyTemplate copies the template while its lock is held for reading.
 func (s *Server) copyTemplate(ctx context.Context, target string) error {
-	version, err := s.binaries.version()
+	stamp, err := s.binaries.stamp()
 	if err != nil {
 		return err
 	}
 	args := s.initdbArgs()
-	sum := sha256.Sum256([]byte(string(s.binaries) + "\n" + version + "\n" + strings.Join(args, "\n")))
+	sum := sha256.Sum256([]byte(string(s.binaries) + "\n" + stamp + "\n" + strings.Join(args, "\n")))
 	dir := filepath.Join(tempDir(), fmt.Sprintf("pgring-template-%d-%x", s.account.uid, sum[:6]))
 	lock, err := lockFile(ctx, dir+".lock")
 	if err != nil {
@@ -91,5 +91,17 @@ func (s *Server) buildTemplate(dir string, args []string) error {
 	if err := s.account.run(s.binaries.Path("initdb"), append([]string{"-D", partial}, args...)...); err != nil {
 		return err
 	}
+	if s.cfg.Dir == "" {
+		if err := s.dropTemplate0(partial); err != nil {
+			return err
+		}
+	}
 	return os.Rename(partial, dir)
+}
+
+// dropTemplate0 leaves out what is a third of a new cluster and of use to none that is thrown away.
+func (s *Server) dropTemplate0(dir string) error {
+	command := s.account.command(s.binaries.Path("postgres"), "--single", "-D", dir, "template1")
+	command.Stdin = strings.NewReader("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'\nDROP DATABASE template0\n")
+	return finish(command)
 }

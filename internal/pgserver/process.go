@@ -54,7 +54,7 @@ func (p *process) signal(signal syscall.Signal) {
 
 // signalAll sends to the postmaster and all its children.
 func (p *process) signalAll(dir string, signal syscall.Signal) error {
-	pids, err := processesOf(p.pid(), dir)
+	pids, err := processesOf(dir)
 	if err != nil {
 		return err
 	}
@@ -74,14 +74,14 @@ func send(pids []int, signal syscall.Signal) error {
 func (p *process) freeze(dir string) ([]int, error) {
 	select {
 	case <-p.exited:
-		return processesOf(p.pid(), dir)
+		return processesOf(dir)
 	default:
 	}
 	p.signal(syscall.SIGSTOP)
 	if err := pollFor(vanishTimeout, func() bool { return halted(p.pid()) }); err != nil {
 		return nil, fmt.Errorf("freeze postmaster %d: %w", p.pid(), err)
 	}
-	pids, err := processesOf(p.pid(), dir)
+	pids, err := processesOf(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func sweep() {
 		}
 		dir := path[:len(path)-len(".lock")]
 		data := filepath.Join(dir, "data")
-		if pids, err := processesOf(0, data); err == nil {
+		if pids, err := processesOf(data); err == nil {
 			_ = send(pids, syscall.SIGKILL)
 		}
 		removeSegment(data)

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -148,8 +146,7 @@ func (s *Server) choosePort() error {
 	return nil
 }
 
-// boot starts the postmaster and waits until it answers on its own socket, so that a foreign server which took the port
-// is never mistaken for this one.
+// boot starts the postmaster and waits until it accepts connections.
 func (s *Server) boot(ctx context.Context) error {
 	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -172,14 +169,17 @@ func (s *Server) boot(ctx context.Context) error {
 	return nil
 }
 
+// awaitReady waits until the postmaster says in its own file that it accepts connections, which pg_ctl goes by, too. So a
+// foreign server that took the port is never mistaken for this one, and no attempt to connect costs a process.
 func (s *Server) awaitReady(ctx context.Context) error {
-	dsn := s.SocketDSN(superuser, "postgres")
 	return poll(ctx, s.process.exited, func() (bool, error) {
-		conn, err := pgconn.Connect(ctx, dsn)
+		text, err := os.ReadFile(filepath.Join(s.DataDir, "postmaster.pid"))
 		if err != nil {
-			return false, nil // refused, or still starting up; poll ends when the process or ctx does
+			return false, nil // not yet; poll ends when the process or ctx does
 		}
-		return true, conn.Close(ctx)
+		const pid, status = 0, 7 // a crash leaves the file of another process behind
+		lines := strings.Split(string(text), "\n")
+		return len(lines) > status && lines[pid] == strconv.Itoa(s.process.pid()) && strings.HasPrefix(lines[status], "ready"), nil
 	})
 }
 
@@ -216,7 +216,7 @@ func (s *Server) Processes() ([]int, error) {
 	if s.process == nil {
 		return nil, nil
 	}
-	return processesOf(s.process.pid(), s.DataDir)
+	return processesOf(s.DataDir)
 }
 
 // Kill9 kills the postmaster and every child with SIGKILL and returns when none of them exists any more: the server as

@@ -41,7 +41,7 @@ type Server struct {
 // Start starts n servers side by side and ends them with the test.
 func Start(t testing.TB, n int, options ...Option) []*Server {
 	t.Helper()
-	var cfg pgserver.Config
+	cfg := pgserver.Config{Settings: map[string]string{"jit": "off"}} // to compile takes longer than what a test asks for
 	for _, option := range options {
 		option(&cfg)
 	}

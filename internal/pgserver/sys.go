@@ -18,7 +18,7 @@ func attributes() *syscall.SysProcAttr {
 
 // processesOf finds the processes of one server by their working directory. PostgreSQL's children start sessions of their
 // own, and they outlive a killed postmaster, so neither process group nor parent names them all.
-func processesOf(_ int, dataDir string) ([]int, error) {
+func processesOf(dataDir string) ([]int, error) {
 	dir := dataDir
 	if real, err := filepath.EvalSymlinks(dataDir); err == nil {
 		dir = real
