@@ -49,11 +49,13 @@ func startLedger(t *testing.T, proxies ...*pgring) *ledger {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	l.stopped = cancel
-	for _, p := range proxies {
-		for range 3 {
+	for i, p := range proxies {
+		for range 2 {
 			// owner: the ledger, whose stop waits; ends when ctx does.
 			l.group.Go(func() { l.write(ctx, p) })
 		}
+		// owner: the ledger, whose stop waits; ends when ctx does.
+		l.group.Go(func() { l.writeWide(ctx, p, i) })
 		// owner: the ledger, whose stop waits; ends when ctx does.
 		l.group.Go(func() { l.count(ctx, p) })
 	}
@@ -133,6 +135,47 @@ func (l *ledger) write(ctx context.Context, p *pgring) {
 	})
 }
 
+// writeWide writes to all shards at once: orders by COPY, and the balances of customers that no other proxy adds to so, since nobody
+// would notice two sessions that wait for each other on two shards.
+func (l *ledger) writeWide(ctx context.Context, p *pgring, i int) {
+	const many, every = 15, ledgerCustomers / 15
+	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
+		first := l.next.Add(many) - many + 1
+		began := time.Now()
+		_, err := conn.CopyFrom(ctx, pgx.Identifier{"orders"}, []string{"id", "customer_id", "item"}, pgx.CopyFromSlice(many, func(i int) ([]any, error) {
+			return []any{first + int64(i), (first+int64(i)*every)%ledgerCustomers + 1, "copied"}, nil
+		}))
+		l.keep(err, time.Since(began), func(unknown bool) {
+			for id := first; id < first+many; id++ {
+				if unknown {
+					l.unknown[id] = true
+				} else {
+					l.acked[id] = 0
+				}
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("copy: %w", err)
+		}
+		began = time.Now()
+		tag, err := conn.Exec(ctx, "UPDATE customers SET balance = balance + 1 WHERE id % $1 = $2", every, i)
+		if err == nil && tag.RowsAffected() != many {
+			err = fmt.Errorf("%d customers were found", tag.RowsAffected())
+		}
+		l.keep(err, time.Since(began), func(unknown bool) {
+			if unknown {
+				l.doubtful += many
+			} else {
+				l.balance += many
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("balances: %w", err)
+		}
+		return nil
+	})
+}
+
 // keep records one write.
 func (l *ledger) keep(err error, took time.Duration, do func(unknown bool)) {
 	l.mu.Lock()
@@ -141,18 +184,26 @@ func (l *ledger) keep(err error, took time.Duration, do func(unknown bool)) {
 	do(err != nil)
 }
 
-// count reads all shards at once: the number of customers never changes.
+// count reads all shards at once in every way: the number of customers never changes.
 func (l *ledger) count(ctx context.Context, p *pgring) {
+	ways := []string{"SELECT count(*) FROM customers", // merged
+		"SELECT (avg(id) * 2)::int - 1 FROM customers",                                      // combined
+		"SELECT count(DISTINCT id) FROM customers",                                          // pulled
+		"SELECT count(*) FROM (SELECT id FROM customers UNION ALL SELECT 0) c WHERE id > 0", // a subquery of it
+	}
+	i := 0
 	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
 		var n int
-		if err := conn.QueryRow(ctx, "SELECT count(*) FROM customers").Scan(&n); err != nil {
-			return fmt.Errorf("count: %w", err)
+		way := ways[i%len(ways)]
+		i++
+		if err := conn.QueryRow(ctx, way).Scan(&n); err != nil {
+			return fmt.Errorf("%s: %w", way, err)
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.counts++
 		if n != ledgerCustomers {
-			l.errors = append(l.errors, fmt.Sprintf("%d customers are seen", n))
+			l.errors = append(l.errors, fmt.Sprintf("%s: %d customers are seen", way, n))
 		}
 		return nil
 	})
@@ -167,7 +218,13 @@ func (l *ledger) check(t *testing.T, c *cluster) {
 	}
 	found := map[int64]int{}
 	var balance int64
-	for _, s := range c.servers {
+	for i, s := range c.servers {
+		eventually(t, patience, "what was prepared by the killed is committed", func(context.Context) error {
+			if n := c.count(t, i, "SELECT count(*) FROM pg_prepared_xacts"); n > 0 {
+				return fmt.Errorf("%d transactions are not", n)
+			}
+			return nil
+		})
 		conn := s.ConnectAs(t, pgtest.Superuser, database)
 		rows, err := conn.Query(t.Context(), "SELECT id FROM orders")
 		must(t, err)
