@@ -140,7 +140,7 @@ func (c *Console) startMoves(ctx context.Context, by rebalance.By, nothing strin
 		return nil, topologyError(err)
 	}
 	return &outcome{notices: notice(summary(planned)+" are under way",
-		"SHOW REBALANCE tells how far they are. Until they are done the schema cannot be changed.")}, nil
+		"SHOW REBALANCE tells how far they are. Until they are done the schema cannot be changed, and their tables cannot be truncated.")}, nil
 }
 
 // summary is a plan in one line.

@@ -17,6 +17,7 @@ type listed struct {
 func (a *analysis) listStatement(n *pg.Node) bool {
 	switch s := n.Node.(type) {
 	case *pg.Node_TruncateStmt:
+		a.st.truncates = true
 		a.st.Access = Write
 		list := a.ranges(s.TruncateStmt.Relations)
 		if s.TruncateStmt.RestartSeqs {

@@ -48,6 +48,7 @@ type core struct {
 	copying   *copying        // COPY … FROM STDIN into a table that is on several shards
 	out       *Out            // COPY … TO STDOUT that every shard answers for itself
 	explained *explaining     // EXPLAIN: what to answer where the statement needs several shards
+	truncates bool            // broadcast: it is TRUNCATE
 	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
 	needsLiterals bool // keys are literals, and fixed is nil
