@@ -46,10 +46,13 @@ func checkKey(t *testing.T, k Key, err error) {
 		return
 	}
 	fromText, textErr := ParseKey(k.Type(), []byte(k.String()))
-	fromBinary, binaryErr := DecodeKey(k.Type(), encode(k))
 	if textErr != nil || fromText.Compare(k) != 0 || fromText.Hash() != k.Hash() {
 		t.Fatalf("printed as %q, which is %v (%v)", k, fromText, textErr)
 	}
+	if k.Type().isTuple() {
+		return // it has no binary format here
+	}
+	fromBinary, binaryErr := DecodeKey(k.Type(), encode(k))
 	if binaryErr != nil || fromBinary.Compare(k) != 0 || fromBinary.Hash() != k.Hash() {
 		t.Fatalf("%q: binary %x is %v (%v)", k, encode(k), fromBinary, binaryErr)
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 )
 
 // SlotCount is the number of equal arcs into which the 64-bit hash space is cut. It never changes: maps, guards and
@@ -20,9 +21,10 @@ type Slot uint16
 type ShardID string
 
 // KeyType says how the values of a shard key are read, ordered and hashed.
-type KeyType uint8
+type KeyType uint32
 
-// The key types. Columns of the same key type may share a colocation group, since equal values hash alike.
+// The key types of one column; TupleType gives those of several. Columns of the same key type may share a colocation group,
+// since equal values hash alike.
 const (
 	KeyUnset       KeyType = iota // no type: every parse is refused
 	KeyInt                        // int2, int4, int8
@@ -51,9 +53,15 @@ func (t KeyType) String() string {
 		return "numeric"
 	case KeyBytea:
 		return "bytea"
-	default:
+	}
+	if !t.isTuple() {
 		return "unset"
 	}
+	names := make([]string, 0, MaxKeyColumns)
+	for _, column := range t.Columns() {
+		names = append(names, column.String())
+	}
+	return strings.Join(names, "+")
 }
 
 // ParseKeyType is the inverse of KeyType.String for the types a key can have; false for any other name.
@@ -63,7 +71,18 @@ func ParseKeyType(name string) (KeyType, bool) {
 			return t, true
 		}
 	}
-	return KeyUnset, false
+	first, rest, several := strings.Cut(name, "+")
+	if !several {
+		return KeyUnset, false
+	}
+	var columns []KeyType
+	for ; several; first, rest, several = strings.Cut(rest, "+") {
+		t, _ := ParseKeyType(first)
+		columns = append(columns, t)
+	}
+	t, _ := ParseKeyType(first)
+	t = TupleType(append(columns, t)...)
+	return t, t != KeyUnset
 }
 
 // KeyTypeOf returns the key type of a column by the oid of its type in pg_type; false for a type that cannot be a key.
@@ -92,8 +111,8 @@ func KeyTypeOf(oid uint32) (KeyType, bool) {
 // change, and Clone makes it last. The zero Key has no type and equals only itself.
 type Key struct {
 	typ    KeyType
-	hi, lo uint64 // int, timestamps: lo is the value; uuid: its halves; numeric: hi is its class, lo its weight
-	data   []byte // text, bytea: the bytes; numeric: the base-10000 digits as PostgreSQL keeps them, zeros stripped
+	hi, lo uint64 // int, timestamps: lo is the value; uuid: its halves; numeric: hi is its class, lo its weight; tuple: lo is the hash
+	data   []byte // text, bytea: the bytes; numeric: the base-10000 digits as PostgreSQL keeps them, zeros stripped; tuple: its text
 }
 
 // The classes of numeric values, in PostgreSQL's order.
@@ -122,7 +141,7 @@ func (k Key) Slot() Slot { return SlotOfHash(k.Hash()) }
 func SlotOfHash(hash uint64) Slot { return Slot(hash >> (64 - slotBits)) }
 
 // Hash returns PostgreSQL's extended hash of the key, seed 0, bit for bit (src/backend/access/hash/hashfunc.c and the
-// types' own hash functions); bytea hashes as the text of its hex digits. The zero Key hashes to 0.
+// types' own hash functions), of a tuple that of the row; bytea hashes as the text of its hex digits. The zero Key hashes to 0.
 func (k Key) Hash() uint64 { return k.hash() }
 
 func (k *Key) hash() uint64 {
@@ -139,9 +158,11 @@ func (k *Key) hash() uint64 {
 		return k.hashNumeric()
 	case KeyBytea:
 		return hashHex(k.data)
-	default:
-		return 0
 	}
+	if k.typ.isTuple() {
+		return k.lo
+	}
+	return 0
 }
 
 // isNumber reports whether lo is all there is to the key, as a signed number.
@@ -173,7 +194,7 @@ func (k *Key) hashNumeric() uint64 {
 }
 
 // Compare orders keys as PostgreSQL orders their type, text in byte order (collation "C"): -1, 0 or +1. Keys of
-// different types are ordered by type, which means nothing but lets them be sorted.
+// different types are ordered by type, and tuples by their texts, which means nothing but lets them be sorted.
 func (k Key) Compare(o Key) int { return compare(&k, &o) }
 
 func compare(k, o *Key) int {
@@ -191,7 +212,7 @@ func compare(k, o *Key) int {
 	case KeyNumeric:
 		return compareNumeric(k, o)
 	default:
-		return 0
+		return bytes.Compare(k.data, o.data)
 	}
 }
 

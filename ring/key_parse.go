@@ -26,9 +26,11 @@ func ParseKey(t KeyType, text []byte) (Key, error) {
 		return parseNumeric(text)
 	case KeyBytea:
 		return parseBytea(text)
-	default:
-		return notUnderstood(t, "the type of the key is not known")
 	}
+	if t.isTuple() {
+		return parseTuple(t, text)
+	}
+	return notUnderstood(t, "the type of the key is not known")
 }
 
 func textKey(b []byte) (Key, error) {

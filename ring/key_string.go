@@ -21,7 +21,7 @@ func (k Key) String() string {
 	case KeyBytea:
 		return `\x` + hex.EncodeToString(k.data)
 	default:
-		return ""
+		return string(k.data)
 	}
 }
 

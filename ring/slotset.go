@@ -276,11 +276,11 @@ func parseRanges(text string) (*SlotSet, error) {
 	return s, nil
 }
 
-// InSQL is the SQL condition that a column of key type t is in the set: true, false, or NULL for a NULL key. Like [SlotExpr], of which
-// it is made, it is IMMUTABLE and depends on nothing but the column. Its cost grows with the single keys, not with the slots: it looks
+// InSQL is the SQL condition that a key of type t is in the set: true, false, or NULL for a NULL key. Like [SlotExpr], of which
+// it is made, it is IMMUTABLE and depends on nothing but the key's columns. Its cost grows with the single keys, not with the slots: it looks
 // up one bit (PostgreSQL manual, "Binary String Functions and Operators": get_bit counts from the lowest bit of a byte).
-func (s *SlotSet) InSQL(t KeyType, column string) string {
-	return s.inSQL(SlotExpr(t, column), func(keys []Key) string { return keysInSQL(t, column, keys) })
+func (s *SlotSet) InSQL(t KeyType, columns ...string) string {
+	return s.inSQL(SlotExpr(t, columns...), func(keys []Key) string { return keysInSQL(t, columns, keys) })
 }
 
 // InHashSQL is InSQL for rows that have, in columns of their own, the hash of a key and its text as [Key.String] writes it.
