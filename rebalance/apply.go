@@ -148,7 +148,7 @@ func (r *relation) is(row *pglogrepl.TupleData, p *params) string {
 		name := r.columns[i].Name
 		switch {
 		case r.full && len(r.table.primary) > 0 && !slices.Contains(r.table.primary, name), !r.full && r.columns[i].Flags&1 == 0:
-		case r.full && len(r.table.primary) == 0 && quote(name) != r.table.key:
+		case r.full && len(r.table.primary) == 0 && !slices.Contains(r.table.key, quote(name)):
 			all = append(all, quote(name)+"::text IS NOT DISTINCT FROM "+p.add(c)+"::text") // not every type has equality
 		default:
 			all = append(all, quote(name)+" = "+p.add(c))

@@ -148,19 +148,19 @@ func (s *shardCheck) table(ctx context.Context, name topology.Name) error {
 	if !bySlots {
 		return nil // ranges and lists do not move
 	}
-	sql, key := pgx.Identifier{t.Schema, t.Table}.Sanitize(), quote(t.Key[0])
+	sql, key := pgx.Identifier{t.Schema, t.Table}.Sanitize(), keySQL(t)
 	var there bool
 	if err := s.conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", sql).Scan(&there); err != nil || !there {
 		return err
 	}
 	hidden := snap.Hidden(t.Group.Name, s.shard.ID)
 	part := placed.Part(s.shard.ID)
-	belongs, excused := part.InSQL(t.KeyType, key), hidden.InSQL(t.KeyType, key)
+	belongs, excused := part.InSQL(t.KeyType, key...), hidden.InSQL(t.KeyType, key...)
 	var rows, strays int64
 	var texts []string
 	err := s.conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE belongs), count(*) FILTER (WHERE belongs IS NOT TRUE AND excused IS NOT TRUE),
 	coalesce((array_agg(DISTINCT key) FILTER (WHERE belongs IS NOT TRUE AND excused IS NOT TRUE AND key IS NOT NULL))[1:`+fmt.Sprint(strayShown)+`], '{}')
-FROM (SELECT `+key+`::text AS key, `+belongs+` AS belongs, `+excused+` AS excused FROM `+sql+`) r`).Scan(&rows, &strays, &texts)
+FROM (SELECT `+keyText(key)+` AS key, `+belongs+` AS belongs, `+excused+` AS excused FROM `+sql+`) r`).Scan(&rows, &strays, &texts)
 	if err != nil {
 		return err
 	}
@@ -182,6 +182,14 @@ FROM (SELECT `+key+`::text AS key, `+belongs+` AS belongs, `+excused+` AS excuse
 	s.findings = append(s.findings, Finding{Problem: "stray", Table: name.String(), Shard: s.shard.ID, Rows: strays, Detail: detail})
 	s.strays = append(s.strays, found)
 	return nil
+}
+
+// keyText is the text of a key in SQL, as ring.ParseKey reads it; NULL where a column is.
+func keyText(key []string) string {
+	if len(key) == 1 {
+		return key[0] + "::text"
+	}
+	return "CASE WHEN " + strings.Join(key, " IS NOT NULL AND ") + " IS NOT NULL THEN ROW(" + strings.Join(key, ", ") + ")::text END"
 }
 
 // leftovers lists what moves make on a shard, of moves that are not there any longer.
@@ -222,7 +230,7 @@ func (c *Controller) doubled(ctx context.Context, checks []*shardCheck) ([]Findi
 				}
 				var rows int64
 				sql := "SELECT count(*) FROM " + pgx.Identifier{stray.table.Schema, stray.table.Table}.Sanitize() + " WHERE " +
-					(&ring.SlotSet{}).With(keys...).InSQL(stray.table.KeyType, quote(stray.table.Key[0]))
+					(&ring.SlotSet{}).With(keys...).InSQL(stray.table.KeyType, keySQL(stray.table)...)
 				if err := owner.conn.QueryRow(ctx, sql).Scan(&rows); err != nil {
 					return nil, fmt.Errorf("shard %s: table %s: %w", owner.shard.ID, stray.table.Name, err)
 				}

@@ -148,19 +148,23 @@ func checkIdentity(ctx context.Context, conn *pgx.Conn, t *table) ([]string, err
 	return texts(ctx, conn, `
 SELECT CASE WHEN relreplident = 'f' THEN NULL
 	WHEN identity IS NULL THEN 'has neither a primary key nor another replica identity: ALTER TABLE ' || $1 || ' REPLICA IDENTITY FULL'
-	WHEN NOT (SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = $2) = ANY (identity::int2[])
+	WHEN NOT (SELECT array_agg(attnum) FROM pg_attribute WHERE attrelid = c.oid AND attname = ANY ($2::text[])) <@ identity::int2[]
 		THEN 'lacks its shard key in the replica identity: add it to the primary key, or ALTER TABLE ' || $1 || ' REPLICA IDENTITY FULL' END
 FROM (SELECT oid, relreplident, (SELECT indkey FROM pg_index WHERE indrelid = pg_class.oid AND
 	CASE relreplident WHEN 'i' THEN indisreplident WHEN 'd' THEN indisprimary END LIMIT 1) identity
 	FROM pg_class WHERE oid = $1::text::regclass) c
-WHERE relreplident <> 'f' AND (identity IS NULL OR NOT (SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = $2) = ANY (identity::int2[]))
+WHERE relreplident <> 'f' AND (identity IS NULL OR NOT (SELECT array_agg(attnum) FROM pg_attribute WHERE attrelid = c.oid AND attname = ANY ($2::text[])) <@ identity::int2[])
 UNION ALL SELECT 'is partitioned and has no primary key' FROM pg_class WHERE oid = $1::text::regclass AND relkind = 'p'
-	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)`, t.sql, unquoted(t.key))
+	AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary)`, t.sql, unquoted(t.key...))
 }
 
-// unquoted is the column's name as the catalog has it.
-func unquoted(identifier string) string {
-	return strings.ReplaceAll(strings.Trim(identifier, `"`), `""`, `"`)
+// unquoted are the columns' names as the catalog has them.
+func unquoted(identifiers ...string) []string {
+	names := make([]string, len(identifiers))
+	for i, identifier := range identifiers {
+		names[i] = strings.ReplaceAll(strings.Trim(identifier, `"`), `""`, `"`)
+	}
+	return names
 }
 
 // checkColumns compares the tables' columns between source and target: rows must fit. Foreign keys that leave the group would not

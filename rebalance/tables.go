@@ -17,7 +17,7 @@ type table struct {
 	name    topology.Name
 	sql     string // quoted
 	columns []string
-	key     string // quoted
+	key     []string // quoted
 	primary []string
 	moving  string // condition on a row that its slot is one of the move's
 	slot    string // expression of a row's slot
@@ -48,9 +48,9 @@ func tablesOf(snap *topology.Snapshot, m *topology.Move) ([]*table, error) {
 }
 
 func newTable(t *topology.Table, slots *ring.SlotSet) *table {
-	key := quote(t.Key[0])
+	key := keySQL(t)
 	n := &table{name: t.Name, sql: pgx.Identifier{t.Schema, t.Table}.Sanitize(), key: key, primary: t.Primary,
-		moving: slots.InSQL(t.KeyType, key), slot: ring.SlotExpr(t.KeyType, key), keyType: t.KeyType}
+		moving: slots.InSQL(t.KeyType, key...), slot: ring.SlotExpr(t.KeyType, key...), keyType: t.KeyType}
 	for _, c := range t.Columns {
 		if !c.Generated {
 			n.columns = append(n.columns, c.Name)
@@ -59,9 +59,18 @@ func newTable(t *topology.Table, slots *ring.SlotSet) *table {
 	return n
 }
 
+// keySQL quotes the columns of a table's shard key.
+func keySQL(t *topology.Table) []string {
+	key := make([]string, len(t.Key))
+	for i, name := range t.Key {
+		key[i] = quote(name)
+	}
+	return key
+}
+
 // requestsTable is the table of idempotent writes, of which the rows of the moving slots go along.
 func requestsTable(m *topology.Move) *table {
-	t := &table{name: topology.Name{Schema: "pgring", Table: "idempotency"}, sql: `"pgring"."idempotency"`, key: `"hash"`, group: m.Group,
+	t := &table{name: topology.Name{Schema: "pgring", Table: "idempotency"}, sql: `"pgring"."idempotency"`, key: []string{`"hash"`}, group: m.Group,
 		columns: []string{"placed", "hash", "shard_key", "scope", "key", "fingerprint", "tag", "result", "created_at", "expires_at"},
 		primary: []string{"placed", "hash", "shard_key", "scope", "key"}, slot: ring.SlotOfHashExpr("hash")}
 	t.moving = t.in(m.Slots, "")
@@ -71,7 +80,11 @@ func requestsTable(m *topology.Move) *table {
 // in is the condition that the slot of a row is one of these. The columns have the prefix: empty, or the row's name and a point.
 func (t *table) in(slots *ring.SlotSet, prefix string) string {
 	if t.group == "" {
-		return slots.InSQL(t.keyType, prefix+t.key)
+		key := make([]string, len(t.key))
+		for i, column := range t.key {
+			key[i] = prefix + column
+		}
+		return slots.InSQL(t.keyType, key...)
 	}
 	group := "'" + strings.ReplaceAll(t.group, "'", "''") + "'"
 	return "(" + prefix + "placed OPERATOR(pg_catalog.=) " + group + " AND " + slots.InHashSQL(prefix+"hash", prefix+"shard_key") + ")"

@@ -76,7 +76,7 @@ func (s *Snapshot) declaredAncestor(t *Table) *Table {
 
 // keyFromColumns finds the key among the columns. A type that cannot be a key leaves KeyType unset and states the Problem.
 func (t *Table) keyFromColumns() {
-	t.KeyColumn = -1
+	t.KeyColumns = nil
 	if t.Kind != Sharded || len(t.Key) == 0 {
 		return
 	}
@@ -86,12 +86,19 @@ func (t *Table) keyFromColumns() {
 		}
 		return
 	}
-	t.KeyColumn = t.Column(t.Key[0])
+	for _, name := range t.Key {
+		if i := t.Column(name); i >= 0 {
+			t.KeyColumns = append(t.KeyColumns, i)
+		}
+	}
+	if len(t.KeyColumns) < len(t.Key) {
+		t.KeyColumns = nil
+	}
 	if t.Problem != "" {
 		t.KeyType = ring.KeyUnset
 		return
 	}
-	t.KeyType, t.Problem = t.columnKeyType()
+	t.KeyType, t.Problem = t.columnsKeyType()
 	if t.Problem != "" || t.Group == nil {
 		return
 	}
@@ -102,23 +109,30 @@ func (t *Table) keyFromColumns() {
 	}
 }
 
-// columnKeyType gives the key type of the key column, or the sentence that says why there is none.
-func (t *Table) columnKeyType() (ring.KeyType, string) {
+// columnsKeyType gives the key type of the key columns, or the sentence that says why there is none.
+func (t *Table) columnsKeyType() (ring.KeyType, string) {
 	if t.RelKind != 0 && t.RelKind != 'r' && t.RelKind != 'p' {
 		return ring.KeyUnset, t.Name.String() + " is declared sharded, but it is not a table"
 	}
-	if t.KeyColumn < 0 {
-		return ring.KeyUnset, t.Name.String() + " has no column " + t.Key[0] + ", which is declared as its key"
+	types := make([]ring.KeyType, len(t.Key))
+	for i, name := range t.Key {
+		at := t.Column(name)
+		if at < 0 {
+			return ring.KeyUnset, t.Name.String() + " has no column " + name + ", which is declared as its key"
+		}
+		if t.Columns[at].Nondeterministic {
+			return ring.KeyUnset, "the key column " + name + " of " + t.Name.String() +
+				" has a nondeterministic collation: values that are equal would have different owners"
+		}
+		var supported bool
+		if types[i], supported = ring.KeyTypeOf(t.Columns[at].Type); !supported {
+			return ring.KeyUnset, "the type of the key column " + name + " of " + t.Name.String() +
+				" cannot be a key: use an integer type, text, varchar, uuid, timestamp, numeric or bytea"
+		}
 	}
-	column := t.Columns[t.KeyColumn]
-	if column.Nondeterministic {
-		return ring.KeyUnset, "the key column " + t.Key[0] + " of " + t.Name.String() +
-			" has a nondeterministic collation: values that are equal would have different owners"
-	}
-	keyType, supported := ring.KeyTypeOf(column.Type)
-	if !supported {
-		return ring.KeyUnset, "the type of the key column " + t.Key[0] + " of " + t.Name.String() +
-			" cannot be a key: use an integer type, text, varchar, uuid, timestamp, numeric or bytea"
+	keyType := ring.TupleType(types...)
+	if keyType == ring.KeyUnset {
+		return keyType, "the key columns of " + t.Name.String() + " cannot be a key together: one is of type bytea"
 	}
 	return keyType, ""
 }

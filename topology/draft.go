@@ -85,7 +85,7 @@ func (d *draft) strays(ctx context.Context, s sighting, g group) (map[ring.Shard
 	var strays map[ring.ShardID]int64
 	for id := range s.rows {
 		shard, _ := d.facts.shard(id)
-		n, err := d.survey.countStrays(ctx, shard, s.on[id], s.wish.Key[0], g)
+		n, err := d.survey.countStrays(ctx, shard, s.on[id], s.wish.Key, g)
 		if err != nil {
 			return nil, err
 		}
@@ -240,9 +240,9 @@ func (d *draft) noteUniqueKeys(s sighting) {
 		return
 	}
 	for _, columns := range r.table.Unique {
-		if !slices.Contains(columns, s.wish.Key[0]) {
+		if t := (&Table{Key: s.wish.Key}); !t.HasKey(columns) {
 			d.notice("table %s: unique key (%s) lacks the shard key %s, so it holds on each shard alone",
-				s.wish.Name, strings.Join(columns, ", "), s.wish.Key[0])
+				s.wish.Name, strings.Join(columns, ", "), strings.Join(s.wish.Key, ", "))
 		}
 	}
 }

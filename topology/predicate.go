@@ -4,23 +4,29 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgring/pgring/ring"
 )
 
 // predicate writes the SQL condition of the rows that a shard owns. Values travel as text parameters, cast to the key's type.
 type predicate struct {
-	column  string // quoted
+	columns []string // quoted
 	keyType ring.KeyType
-	format  string // the SQL type to cast values to: the widest of the key type, so that no value is rounded or cut
+	format  string // of a key of one column, the SQL type to cast values to: the widest of the key type, so that no value is rounded or cut
 	args    []any
 }
 
-func newPredicate(column string, keyType ring.KeyType) *predicate {
+func newPredicate(columns []string, keyType ring.KeyType) *predicate {
 	format := keyType.String() // uuid, text, … are the names of SQL types too
 	if keyType == ring.KeyInt {
 		format = "int8"
 	}
-	return &predicate{column: column, keyType: keyType, format: format}
+	quoted := make([]string, len(columns))
+	for i, name := range columns {
+		quoted[i] = pgx.Identifier{name}.Sanitize()
+	}
+	return &predicate{columns: quoted, keyType: keyType, format: format}
 }
 
 // owned is the condition on the key for the rows that a shard owns under the group's placement.
@@ -37,33 +43,21 @@ func (p *predicate) owned(g group, id ring.ShardID) string {
 
 // ownedSlots is: the slot is owned and the key not pinned away, or the key is pinned here.
 func (p *predicate) ownedSlots(m *ring.Map, id ring.ShardID) string {
-	slots := []int64{}
-	for _, s := range m.Slots(id) {
-		slots = append(slots, int64(s))
-	}
-	var here, away []string
+	owned := ring.NewSlotSet(m.Slots(id))
 	for _, pin := range m.Pins() {
-		if pin.Key.Type() != p.keyType {
-			continue
+		switch {
+		case pin.Key.Type() != p.keyType:
+		case pin.Shard == id:
+			owned = owned.With(pin.Key)
+		default:
+			owned = owned.WithoutKeys(pin.Key)
 		}
-		if pin.Shard == id {
-			here = append(here, pin.Key.String())
-		} else {
-			away = append(away, pin.Key.String())
-		}
 	}
-	where := ring.SlotExpr(p.keyType, p.column) + " = ANY (" + p.arg(slots) + "::bigint[])"
-	if len(away) > 0 {
-		where += " AND NOT " + p.in(away)
-	}
-	if len(here) > 0 {
-		where = "(" + where + ") OR " + p.in(here)
-	}
-	return where
+	return owned.InSQL(p.keyType, p.columns...)
 }
 
 func (p *predicate) ownedRanges(l Layout, id ring.ShardID) string {
-	column := p.column
+	column := p.columns[0]
 	if p.keyType == ring.KeyText {
 		column += ` COLLATE "C"` // the order of ring.Key
 	}
@@ -101,7 +95,7 @@ func (p *predicate) ownedLists(l Layout, id ring.ShardID) string {
 
 // in is the condition that the key is one of the values.
 func (p *predicate) in(values []string) string {
-	return p.column + " = ANY (" + p.arg(append([]string{}, values...)) + "::text[]::" + p.format + "[])"
+	return p.columns[0] + " = ANY (" + p.arg(append([]string{}, values...)) + "::text[]::" + p.format + "[])"
 }
 
 func (p *predicate) value(text string) string { return "(" + p.arg(text) + "::text)::" + p.format }

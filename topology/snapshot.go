@@ -51,7 +51,7 @@ type Snapshot struct {
 // NewSnapshot makes a snapshot. It is pure, and fills in what follows from the contents:
 //
 //   - a table without a kind is Home on the home shard; a Home table without a shard too;
-//   - KeyColumn, and KeyType from the column's type, else from the group;
+//   - KeyColumns, and KeyType from the columns' types, else from the group;
 //   - a partition or inheritance child of a declared table is placed like its parent, because that is where its rows are;
 //   - Reads, from Uses and Parents.
 func NewSnapshot(c Contents) *Snapshot {

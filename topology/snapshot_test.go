@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pgring/pgring/ring"
@@ -105,7 +106,7 @@ func TestResolveTakesTheFirstSchemaThatHasTheTable(t *testing.T) {
 
 func TestUndeclaredTablesAreHomeOnTheHomeShard(t *testing.T) {
 	table := topology.NewSnapshot(shop(t)).Table("public", "settings")
-	if table.Kind != topology.Home || table.Shard != "s1" || table.KeyColumn != -1 || table.Group != nil {
+	if table.Kind != topology.Home || table.Shard != "s1" || table.KeyColumns != nil || table.Group != nil {
 		t.Errorf("undeclared table: %+v", table)
 	}
 }
@@ -113,12 +114,12 @@ func TestUndeclaredTablesAreHomeOnTheHomeShard(t *testing.T) {
 func TestKeyComesFromTheColumnElseFromTheGroup(t *testing.T) {
 	snap := topology.NewSnapshot(shop(t))
 	orders := snap.Table("public", "orders")
-	if orders.KeyColumn != 1 || orders.KeyType != ring.KeyInt || orders.Problem != "" {
-		t.Errorf("existing table: column %d, type %v, problem %q", orders.KeyColumn, orders.KeyType, orders.Problem)
+	if !slices.Equal(orders.KeyColumns, []int{1}) || orders.KeyType != ring.KeyInt || orders.Problem != "" {
+		t.Errorf("existing table: column %d, type %v, problem %q", orders.KeyColumns, orders.KeyType, orders.Problem)
 	}
 	customers := snap.Table("public", "customers")
-	if customers.KeyColumn != -1 || customers.KeyType != ring.KeyInt {
-		t.Errorf("table to come: column %d, type %v", customers.KeyColumn, customers.KeyType)
+	if customers.KeyColumns != nil || customers.KeyType != ring.KeyInt {
+		t.Errorf("table to come: column %d, type %v", customers.KeyColumns, customers.KeyType)
 	}
 }
 
@@ -148,7 +149,7 @@ func TestKeyThatCannotBeUsedStatesTheProblem(t *testing.T) {
 func TestPartitionIsPlacedLikeItsDeclaredParent(t *testing.T) {
 	snap := topology.NewSnapshot(shop(t))
 	part, parent := snap.Table("public", "orders_2024"), snap.Table("public", "orders")
-	if part.Kind != topology.Sharded || part.Group != parent.Group || part.KeyColumn != 0 || part.Declared {
+	if part.Kind != topology.Sharded || part.Group != parent.Group || !slices.Equal(part.KeyColumns, []int{0}) || part.Declared {
 		t.Errorf("partition: %+v", part)
 	}
 	if len(parent.Reads) != 0 {

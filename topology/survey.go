@@ -110,16 +110,14 @@ func (s *surveyor) digest(ctx context.Context, shard Shard, name Name) (string, 
 }
 
 // countStrays counts the rows on a shard that the group's placement puts on another one, or nowhere: rows whose key is NULL too.
-func (s *surveyor) countStrays(ctx context.Context, shard Shard, r *relation, key string, g group) (int64, error) {
-	at := r.table.Column(key)
-	if at < 0 {
-		return 0, fmt.Errorf("table %s on shard %s has no column %s", r.table.Name, shard.ID, key)
+func (s *surveyor) countStrays(ctx context.Context, shard Shard, r *relation, key []string, g group) (int64, error) {
+	t := r.table
+	t.Key = key
+	keyType, problem := t.columnsKeyType()
+	if problem != "" {
+		return 0, fmt.Errorf("shard %s: %s", shard.ID, problem)
 	}
-	keyType, supported := ring.KeyTypeOf(r.table.Columns[at].Type)
-	if !supported {
-		return 0, fmt.Errorf("column %s of table %s on shard %s has type %s, which cannot be a key", key, r.table.Name, shard.ID, r.formats[at])
-	}
-	p := newPredicate(pgx.Identifier{key}.Sanitize(), keyType)
+	p := newPredicate(key, keyType)
 	where := p.owned(g, shard.ID)
 	var n int64
 	err := s.one(ctx, shard, &n, "SELECT count(*) FROM "+quoted(r.table.Name)+" WHERE ("+where+") IS NOT TRUE", p.args...)

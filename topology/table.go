@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pgring/pgring/ring"
@@ -128,11 +129,11 @@ type Table struct {
 	Declared bool // named in the control database; the others are Home on the home shard
 	Kind     Kind
 
-	Key       []string     // sharded: the names of the key columns (one, today)
-	KeyColumn int          // index of Key[0] in Columns; -1: not sharded, or the columns are not known
-	KeyType   ring.KeyType // KeyUnset: not sharded, not known yet, or not supported (see Problem)
-	Group     *Group       // sharded: its colocation group, never nil; otherwise nil
-	Shard     ring.ShardID // home: the shard that holds it; otherwise empty
+	Key        []string     // sharded: the names of the key columns, in the order in which they are hashed
+	KeyColumns []int        // where they are in Columns; nil: not sharded, or one is not there
+	KeyType    ring.KeyType // KeyUnset: not sharded, not known yet, or not supported (see Problem)
+	Group      *Group       // sharded: its colocation group, never nil; otherwise nil
+	Shard      ring.ShardID // home: the shard that holds it; otherwise empty
 
 	Exists  bool       // the home shard's catalog has it; for a home table declared on another shard this and the rest say nothing
 	RelKind byte       // pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign, S sequence; 0 until it exists
@@ -151,6 +152,11 @@ type Table struct {
 
 // View reports whether the relation is a view (not a materialized one).
 func (t *Table) View() bool { return t.RelKind == 'v' }
+
+// HasKey reports whether the columns contain all of the shard key.
+func (t *Table) HasKey(columns []string) bool {
+	return !slices.ContainsFunc(t.Key, func(name string) bool { return !slices.Contains(columns, name) })
+}
 
 // Column gives the index of the named column, or -1.
 func (t *Table) Column(name string) int {

@@ -44,7 +44,7 @@ func TestCatalogShowsRelationsColumnsAndFunctions(t *testing.T) {
 	snap := load(t, c.config(w)).Current()
 
 	orders := snap.Table("public", "orders")
-	if !orders.Exists || orders.RelKind != 'p' || orders.KeyColumn != 1 || orders.KeyType != ring.KeyInt || orders.Problem != "" {
+	if !orders.Exists || orders.RelKind != 'p' || !slices.Equal(orders.KeyColumns, []int{1}) || orders.KeyType != ring.KeyInt || orders.Problem != "" {
 		t.Errorf("orders: %+v", orders)
 	}
 	want := []topology.Column{

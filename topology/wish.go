@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pgring/pgring/ring"
 )
@@ -131,8 +132,16 @@ func (t TableWish) check() error {
 }
 
 func (t TableWish) checkSharded() error {
-	if len(t.Key) != 1 {
-		return fmt.Errorf("table %s needs one key column, not %d", t.Name, len(t.Key))
+	if n := len(t.Key); n < 1 || n > ring.MaxKeyColumns {
+		return fmt.Errorf("table %s needs 1 to %d key columns, not %d", t.Name, ring.MaxKeyColumns, n)
+	}
+	for i, name := range t.Key {
+		if slices.Contains(t.Key[:i], name) {
+			return fmt.Errorf("table %s has key column %s twice", t.Name, name)
+		}
+	}
+	if len(t.Key) > 1 && (t.Strategy == Range || t.Strategy == List) {
+		return fmt.Errorf("table %s has several key columns: they are hashed, so strategy %s cannot place them", t.Name, t.Strategy)
 	}
 	if t.Colocate != "" { // the group may have its layout from another table
 		return nil
