@@ -200,9 +200,11 @@ func (a *analysis) finish() {
 func (a *analysis) certainParams() {
 	for i := range a.st.needs {
 		for j := range a.st.needs[i].any {
-			if o := &a.st.needs[i].any[j]; o.kind == operandParam && o.shared {
-				o.shared = !a.onlyKeys(int32(o.index+1), o.keyType)
-			}
+			a.st.needs[i].any[j].each(func(o *operand) {
+				if o.kind == operandParam && o.shared {
+					o.shared = !a.onlyKeys(int32(o.index+1), o.keyType)
+				}
+			})
 		}
 	}
 }

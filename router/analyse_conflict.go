@@ -1,8 +1,6 @@
 package router
 
 import (
-	"slices"
-
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/topology"
@@ -16,7 +14,7 @@ func (a *analysis) onConflictKey(r *rel, c *pg.OnConflictClause) {
 	}
 	names, known := inferred(c.Infer)
 	switch {
-	case known && slices.Contains(names, keyName(r.table)):
+	case known && r.table.HasKey(names):
 	case !known && uniqueWithKey(r.table):
 	default:
 		a.onlyAlone(&Refusal{
@@ -47,7 +45,7 @@ func inferred(infer *pg.InferClause) ([]string, bool) {
 // shard key.
 func uniqueWithKey(t *topology.Table) bool {
 	for _, columns := range t.Unique {
-		if !slices.Contains(columns, keyName(t)) {
+		if !t.HasKey(columns) {
 			return false
 		}
 	}

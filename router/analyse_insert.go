@@ -28,7 +28,7 @@ func (a *analysis) insert(s *pg.InsertStmt, outer *cte) *query {
 		a.onConflictKey(r, s.OnConflictClause)
 	}
 	if names, known := inferred(s.OnConflictClause.GetInfer()); known && r.table != nil {
-		q.conflictKey = slices.Contains(names, keyName(r.table))
+		q.conflictKey = r.table.HasKey(names)
 	}
 	a.onConflict(q, r, s.OnConflictClause)
 	a.returning(q, s.ReturningList)
@@ -69,54 +69,50 @@ func excluded(target *item) *item {
 	return it
 }
 
-// keyName returns the name of a sharded table's key column.
-func keyName(t *topology.Table) string {
-	if len(t.Key) == 0 {
-		return ""
+// insertColumns returns the positions of the key's columns among the values of
+// an INSERT with this column list; nil: it does not have all of them.
+func insertColumns(t *topology.Table, cols []*pg.Node) ([]int, *Refusal) {
+	if len(cols) == 0 && len(t.Columns) == 0 {
+		return nil, insertWithoutKey(whole(t), keyName(t), "and its columns are not known yet, so the key's position is not.")
 	}
-	return t.Key[0]
-}
-
-// insertColumns returns the position of the key among the values of an INSERT
-// with this column list; -1: it has none.
-func insertColumns(t *topology.Table, cols []*pg.Node) (int, *Refusal) {
-	for i, n := range cols {
-		c := n.GetResTarget()
-		if c.GetName() == keyName(t) {
-			if len(c.Indirection) > 0 {
-				return -1, insertWithoutKey(whole(t), keyName(t), "and only a part of it is given.")
-			}
-			return i, nil
+	if len(cols) == 0 {
+		return t.KeyColumns, nil
+	}
+	positions := make([]int, len(t.Key))
+	for i, name := range t.Key {
+		at := slices.IndexFunc(cols, func(n *pg.Node) bool { return n.GetResTarget().GetName() == name })
+		if at < 0 {
+			return nil, nil
 		}
+		if len(cols[at].GetResTarget().GetIndirection()) > 0 {
+			return nil, insertWithoutKey(whole(t), keyName(t), "and only a part of it is given.")
+		}
+		positions[i] = at
 	}
-	if len(cols) > 0 {
-		return -1, nil
-	}
-	if len(t.Columns) == 0 {
-		return -1, insertWithoutKey(whole(t), keyName(t), "and its columns are not known yet, so the key's position is not.")
-	}
-	return t.KeyColumn, nil
+	return positions, nil
 }
 
 // insertKeys notes where the keys of the inserted rows are.
 func (a *analysis) insertKeys(r *rel, s *pg.InsertStmt, rows *query) {
 	t := r.table
-	if t.KeyColumn >= 0 && t.Columns[t.KeyColumn].Generated {
+	if slices.ContainsFunc(t.KeyColumns, func(i int) bool { return t.Columns[i].Generated }) {
 		a.rowsAnywhere(r, insertWithoutKey(whole(t), keyName(t), "which the server computes."))
 		return
 	}
-	position, refusal := insertColumns(t, s.Cols)
+	positions, refusal := insertColumns(t, s.Cols)
 	switch {
 	case refusal != nil:
 		a.rowsAnywhere(r, refusal)
-	case position < 0, rows == nil:
+	case positions == nil, rows == nil:
 		a.rowsAnywhere(r, insertWithoutKey(whole(t), keyName(t), "and the INSERT gives it no value."))
 	case len(rows.stmt.ValuesLists) > 0 && a.src.rows != nil:
-		a.insertShapes(r, rows, position)
+		a.insertShapes(r, rows, positions)
 	case len(rows.stmt.ValuesLists) > 0:
-		a.insertValues(r, rows, position)
+		a.insertValues(r, rows, positions)
+	case len(positions) > 1:
+		a.insertTuples(r, rows, positions)
 	default:
-		a.insertQuery(r, rows, position)
+		a.insertQuery(r, rows, positions[0])
 	}
 }
 
@@ -124,42 +120,51 @@ func (a *analysis) insertKeys(r *rel, s *pg.InsertStmt, rows *query) {
 // shard owns all.
 func (a *analysis) rowsAnywhere(r *rel, why *Refusal) {
 	a.onlyAlone(why)
-	a.st.needs = append(a.st.needs, requirement{group: r.table.Group.Name, table: whole(r.table), column: keyName(r.table)})
+	a.st.needs = append(a.st.needs, requirement{group: r.table.Group.Name, table: whole(r.table), key: r.table.Key})
 }
 
 // insertValues reads the keys of INSERT … VALUES.
-func (a *analysis) insertValues(r *rel, rows *query, position int) {
+func (a *analysis) insertValues(r *rel, rows *query, positions []int) {
 	n := a.writtenKeys(r)
+	columns := make([][]operand, len(positions))
 	for _, row := range rows.stmt.ValuesLists {
 		values := row.GetList().GetItems()
-		if position >= len(values) {
+		if slices.Max(positions) >= len(values) {
 			a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and a row of VALUES has no value for it."))
 			return
 		}
-		o, refusal := a.writtenValue(r, values[position])
-		if refusal != nil {
-			a.rowsAnywhere(r, refusal)
-			return
+		parts := make([]operand, len(positions))
+		for i, position := range positions {
+			o, refusal := a.writtenValue(r, i, values[position])
+			if refusal != nil {
+				a.rowsAnywhere(r, refusal)
+				return
+			}
+			parts[i], columns[i] = o, append(columns[i], o)
 		}
-		n.any = append(n.any, o)
+		n.any = append(n.any, tupleOf(r.table, parts))
 	}
 	a.st.needs = append(a.st.needs, n)
 	// What RETURNING gives has one of these keys.
-	r.quals = append(r.quals, &quals{values: []membership{{node{r, n.column}, n.any}}})
+	in := &quals{}
+	for i, values := range columns {
+		in.values = append(in.values, membership{node{r, r.table.Key[i]}, values})
+	}
+	r.quals = append(r.quals, in)
 }
 
 // writtenKeys begins the requirement of rows to be written.
 func (a *analysis) writtenKeys(r *rel) requirement {
-	return requirement{group: r.table.Group.Name, table: whole(r.table), column: keyName(r.table), written: true, any: []operand{}}
+	return requirement{group: r.table.Group.Name, table: whole(r.table), key: r.table.Key, written: true, any: []operand{}}
 }
 
-// writtenValue reads one value for the key of a row to be written.
-func (a *analysis) writtenValue(r *rel, n *pg.Node) (operand, *Refusal) {
+// writtenValue reads a value for the i-th column of the key of a row to be written.
+func (a *analysis) writtenValue(r *rel, i int, n *pg.Node) (operand, *Refusal) {
 	t := r.table
 	if n.GetSetToDefault() != nil {
 		return operand{}, insertWithoutKey(whole(t), keyName(t), "and DEFAULT is computed on the server.")
 	}
-	o, ok := a.operand(n, t.KeyType)
+	o, ok := a.operand(n, keyColumnType(t, i))
 	if !ok {
 		return operand{}, &Refusal{
 			Reason:  KeyNotUnderstood,
@@ -168,19 +173,8 @@ func (a *analysis) writtenValue(r *rel, n *pg.Node) (operand, *Refusal) {
 			Hint:    "Give the key as a constant or a parameter.",
 		}
 	}
-	o.stored, o.modifier = true, keyModifier(t)
+	o.stored, o.modifier = true, columnModifier(t, i)
 	return o, nil
-}
-
-// keyModifier returns the modifier of the key column's type.
-func keyModifier(t *topology.Table) int32 {
-	switch {
-	case t.KeyColumn < 0:
-		return 0
-	case t.Columns[t.KeyColumn].Type == oidText:
-		return -1
-	}
-	return t.Columns[t.KeyColumn].Modifier
 }
 
 // insertQuery reads the keys of INSERT … SELECT: a constant, or a column that a
@@ -212,27 +206,95 @@ type follow struct {
 // shard that n's row is on.
 func (a *analysis) keepsPlace(t *topology.Table, n node) bool {
 	from := n.rel.table
-	if from == nil || !n.isKey() || from.Group != t.Group || n.keyType() != t.KeyType || t.KeyColumn < 0 {
+	if from == nil || !n.isKey() || from.Group != t.Group || n.keyType() != t.KeyType || t.KeyColumns == nil {
 		return false
 	}
 	switch t.KeyType {
 	case ring.KeyInt, ring.KeyUUID, ring.KeyBytea:
 		return true
 	default: // the column written may cut or round
-		stored, read := &t.Columns[t.KeyColumn], from.Column(n.col)
-		return keyModifier(t) == -1 || read >= 0 && from.Columns[read].Type == stored.Type && from.Columns[read].Modifier == stored.Modifier
+		stored, read := &t.Columns[t.KeyColumns[0]], from.Column(n.col)
+		return columnModifier(t, 0) == -1 || read >= 0 && from.Columns[read].Type == stored.Type && from.Columns[read].Modifier == stored.Modifier
 	}
 }
 
 // insertTarget reads the key from the select list of INSERT … SELECT 42, ….
 func (a *analysis) insertTarget(r *rel, rows *query, position int) {
-	if position < len(rows.stmt.TargetList) && rows.stmt.Op == pg.SetOperation_SETOP_NONE && !hasStar(rows.stmt.TargetList[:position]) {
-		if val := rows.stmt.TargetList[position].GetResTarget().GetVal(); val != nil {
-			a.insertedValue(rows, r, val)
-			return
-		}
+	if val := constantTarget(rows, position); val != nil {
+		a.insertedValue(rows, r, val)
+		return
 	}
 	a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the INSERT's query computes it."))
+}
+
+// constantTarget is the expression at a position of a select list; nil: it is not known.
+func constantTarget(rows *query, position int) *pg.Node {
+	if position < len(rows.stmt.TargetList) && rows.stmt.Op == pg.SetOperation_SETOP_NONE && !hasStar(rows.stmt.TargetList[:position]) {
+		return rows.stmt.TargetList[position].GetResTarget().GetVal()
+	}
+	return nil
+}
+
+// insertTuples reads the keys of several columns of INSERT … SELECT.
+func (a *analysis) insertTuples(r *rel, rows *query, positions []int) {
+	if rows.outputs == nil || slices.Max(positions) >= len(rows.outputs) {
+		a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the columns of the INSERT's query are not known."))
+		return
+	}
+	a.insertedTuple(r, func(i int) (node, *pg.Node) {
+		source := rows.outputs[positions[i]].node
+		if source.rel != nil {
+			return source, nil
+		}
+		return source, constantTarget(rows, positions[i])
+	})
+}
+
+// insertedTuple notes a key of several columns that a query gives to rows of r:
+// each is a column read, which must be pinned, or an expression.
+func (a *analysis) insertedTuple(r *rel, given func(i int) (node, *pg.Node)) {
+	need := a.writtenKeys(r)
+	columns := make([][]operand, len(r.table.Key))
+	for i := range columns {
+		source, n := given(i)
+		if source.rel == nil && n == nil {
+			a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the INSERT's query computes it."))
+			return
+		}
+		if source.rel != nil {
+			need.written = false // a NULL here selects no row to insert
+			if columns[i] = pinnedTo(r.table, i, source); columns[i] == nil {
+				a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the rows to insert come with keys of several shards."))
+				return
+			}
+			continue
+		}
+		o, refusal := a.writtenValue(r, i, n)
+		if refusal != nil {
+			a.rowsAnywhere(r, refusal)
+			return
+		}
+		columns[i] = []operand{o}
+	}
+	var ok bool
+	if need.any, ok = tuples(r.table.KeyType, columns); !ok {
+		a.rowsAnywhere(r, insertWithoutKey(whole(r.table), keyName(r.table), "and the rows to insert may have too many keys."))
+		return
+	}
+	a.st.needs = append(a.st.needs, need)
+}
+
+// pinnedTo returns the values that a column read may have, which becomes the
+// i-th column of t's key; nil: they are not known, or may be stored otherwise.
+func pinnedTo(t *topology.Table, i int, source node) []operand {
+	if source.keyType() != keyColumnType(t, i) {
+		return nil
+	}
+	known := slices.Clone(source.operands())
+	for j := range known {
+		known[j].stored, known[j].modifier = true, columnModifier(t, i)
+	}
+	return known
 }
 
 func hasStar(targets []*pg.Node) bool {
@@ -251,7 +313,7 @@ func (a *analysis) insertedValue(q *query, r *rel, n *pg.Node) {
 		a.insertedColumn(r, q.column(ref))
 		return
 	}
-	o, refusal := a.writtenValue(r, n)
+	o, refusal := a.writtenValue(r, 0, n)
 	if refusal != nil {
 		a.rowsAnywhere(r, refusal)
 		return
@@ -265,11 +327,11 @@ func (a *analysis) insertedValue(q *query, r *rel, n *pg.Node) {
 // be pinned, and of the key's own type so that it is stored unchanged.
 func (a *analysis) insertedColumn(r *rel, source node) {
 	var known []operand
-	if source.rel != nil && source.keyType() == r.table.KeyType {
-		known = source.operands()
+	if source.rel != nil {
+		known = pinnedTo(r.table, 0, source)
 	}
 	if known == nil && source.rel != nil && a.keepsPlace(r.table, source) {
-		a.st.needs = append(a.st.needs, requirement{group: r.table.Group.Name, table: whole(r.table), column: keyName(r.table)})
+		a.st.needs = append(a.st.needs, requirement{group: r.table.Group.Name, table: whole(r.table), key: r.table.Key})
 		a.strays = insertWithoutKey(whole(r.table), keyName(r.table), "and the rows to insert come with keys of several shards.")
 		return
 	}
@@ -279,9 +341,6 @@ func (a *analysis) insertedColumn(r *rel, source node) {
 	}
 	need := a.writtenKeys(r)
 	need.written = false // a NULL here selects no row to insert
-	for _, o := range known {
-		o.stored, o.modifier = true, keyModifier(r.table)
-		need.any = append(need.any, o)
-	}
+	need.any = append(need.any, known...)
 	a.st.needs = append(a.st.needs, need)
 }

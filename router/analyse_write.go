@@ -69,7 +69,7 @@ func divisible(node *pg.Node) bool {
 func (a *analysis) writeSpread() *Refusal {
 	for i := range a.st.needs {
 		if n := &a.st.needs[i]; n.any == nil {
-			return missingKey(n.table, n.column, a.verbWord())
+			return missingKey(n.table, n.column(), a.verbWord())
 		}
 	}
 	if len(a.st.homes) > 0 || a.st.catalogs {
@@ -224,13 +224,23 @@ func (a *analysis) mergeWhen(q *query, r *rel, w *pg.MergeWhenClause) {
 	if r.table == nil || r.table.Kind != topology.Sharded {
 		return
 	}
-	target, refusal := insertColumns(r.table, w.TargetList)
-	if refusal == nil && (target < 0 || target >= len(w.Values)) {
+	targets, refusal := insertColumns(r.table, w.TargetList)
+	if refusal == nil && (targets == nil || slices.Max(targets) >= len(w.Values)) {
 		refusal = insertWithoutKey(whole(r.table), keyName(r.table), "and a WHEN NOT MATCHED clause gives it no value.")
 	}
 	if refusal != nil {
 		a.onlyAlone(refusal)
 		return
 	}
-	a.insertedValue(q, r, w.Values[target])
+	if len(targets) == 1 {
+		a.insertedValue(q, r, w.Values[targets[0]])
+		return
+	}
+	a.insertedTuple(r, func(i int) (node, *pg.Node) {
+		n := w.Values[targets[i]]
+		if ref := n.GetColumnRef(); ref != nil {
+			return q.column(ref), nil
+		}
+		return node{}, n
+	})
 }

@@ -58,11 +58,7 @@ func (a *analysis) need(r *rel) {
 }
 
 func requirementOf(r *rel) requirement {
-	n := requirement{group: r.table.Group.Name, table: whole(r.table), any: r.keyOperands()}
-	if len(r.table.Key) > 0 {
-		n.column = r.table.Key[0]
-	}
-	return n
+	return requirement{group: r.table.Group.Name, table: whole(r.table), key: r.table.Key, any: r.keyOperands()}
 }
 
 // same says whether two requirements ask for the same keys of the same group,

@@ -16,7 +16,7 @@ import (
 type copying struct {
 	options sql.CopyOptions
 	need    requirement // of a sharded table
-	key     operand
+	key     []operand   // by column
 	group   string
 	foreign bool // the data are not in the servers' encoding
 	all     bool // a reference table: every row goes to every shard
@@ -44,8 +44,10 @@ func (a *analysis) copyInto(s *pg.CopyStmt, t *topology.Table) {
 	}
 	a.st.route, a.st.splits = routeRows, true
 	c.group = t.Group.Name
-	c.need = requirement{group: c.group, table: whole(t), column: keyName(t)}
-	c.key = operand{kind: operandParam, keyType: t.KeyType, stored: true, modifier: keyModifier(t)}
+	c.need = requirement{group: c.group, table: whole(t), key: t.Key}
+	for i := range t.Key {
+		c.key = append(c.key, operand{kind: operandParam, keyType: keyColumnType(t, i), stored: true, modifier: columnModifier(t, i)})
+	}
 	a.st.needs = append(a.st.needs, c.need)
 	a.st.spread = a.alone
 }
@@ -79,8 +81,13 @@ func (a *analysis) copyOptions(s *pg.CopyStmt, t *topology.Table, c *copying) (w
 	o := &c.options
 	o.Format = sql.CopyText
 	if !c.all {
-		if o.Key, why = copyKey(t, s.Attlist); why != "" {
+		fields, why := copyKey(t, s.Attlist)
+		if why != "" {
 			return why
+		}
+		o.Key = fields[0]
+		for _, field := range fields[1:] {
+			o.More = append(o.More, sql.CopyKey{Field: field})
 		}
 	}
 	given := map[string]string{}
@@ -91,18 +98,32 @@ func (a *analysis) copyOptions(s *pg.CopyStmt, t *topology.Table, c *copying) (w
 			given[d.Defname] = optionText(d.Arg)
 		case "force_not_null", "force_null":
 			names, ok := words(d.Arg.GetList().GetItems())
-			has := slices.Contains(names, keyName(t)) || !ok
-			if d.Defname == "force_null" {
-				o.ForceNull = has
-			} else {
-				o.ForceNotNull = has
-			}
+			c.force(t, d.Defname == "force_null", names, !ok)
 		case "freeze", "force_quote", "log_verbosity":
 		default:
 			return "Option " + d.GetDefname() + " is not supported."
 		}
 	}
 	return c.formats(given)
+}
+
+// force notes which columns of the key are never NULL, or NULL even in quotes.
+func (c *copying) force(t *topology.Table, null bool, names []string, all bool) {
+	o := &c.options
+	for i, name := range t.Key {
+		to := &o.ForceNotNull
+		switch {
+		case i > len(o.More):
+			return // a reference table's
+		case i == 0 && null:
+			to = &o.ForceNull
+		case i > 0 && null:
+			to = &o.More[i-1].ForceNull
+		case i > 0:
+			to = &o.More[i-1].ForceNotNull
+		}
+		*to = all || slices.Contains(names, name)
+	}
 }
 
 // formats applies the options that say how the data are written.
@@ -165,25 +186,26 @@ func optionText(n *pg.Node) string {
 	return ""
 }
 
-// copyKey returns the position of the key among the columns of a COPY.
-func copyKey(t *topology.Table, list []*pg.Node) (int, string) {
+// copyKey returns the positions of the key's columns among those of a COPY.
+func copyKey(t *topology.Table, list []*pg.Node) ([]int, string) {
 	names, _ := words(list)
-	if i := slices.Index(names, keyName(t)); i >= 0 {
-		return i, ""
-	}
-	if len(names) > 0 {
-		return 0, "Its columns do not include the shard key " + quoteIdent(keyName(t)) + "."
-	}
-	position := 0
-	for i := range t.Columns {
-		if i == t.KeyColumn && !t.Columns[i].Generated {
-			return position, ""
+	if len(names) == 0 { // all that are in the data
+		for i := range t.Columns {
+			if !t.Columns[i].Generated {
+				names = append(names, t.Columns[i].Name)
+			}
 		}
-		if !t.Columns[i].Generated { // they are not in the data
-			position++
+		if len(names) == 0 {
+			return nil, "The position of the shard key " + quoteIdent(keyName(t)) + " is not known."
 		}
 	}
-	return 0, "The position of the shard key " + quoteIdent(keyName(t)) + " is not known."
+	fields := make([]int, len(t.Key))
+	for i, name := range t.Key {
+		if fields[i] = slices.Index(names, name); fields[i] < 0 {
+			return nil, "Its columns do not include the shard key " + quoteIdent(keyName(t)) + "."
+		}
+	}
+	return fields, ""
 }
 
 // CopyRows divides the data of one COPY … FROM STDIN between the shards of its
@@ -222,7 +244,6 @@ func (s *Statement) CopyRows(snap *topology.Snapshot, shards []ring.ShardID) *Co
 	c := &CopyRows{copying: s.copying, group: snap.Group(s.copying.group), shards: shards, first: -1}
 	c.scanner.CopyOptions = s.copying.options
 	c.in = input{params: &c.value, foreign: s.copying.foreign}
-	c.value.field.OID = ownOID(s.copying.key.keyType)
 	c.value.field.Binary = s.copying.options.Format == sql.CopyBinary
 	return c
 }
@@ -294,27 +315,59 @@ func (c *CopyRows) Next(last bool) (CopyPiece, bool) {
 // place returns the index of the shard that a row is for.
 func (c *CopyRows) place(r *sql.CopyRecord) (int, *Refusal) {
 	need := &c.copying.need
-	if r.Kind == sql.CopyRow && !r.Null {
-		c.value.field.Data = r.Value
-		key, got, refusal := c.in.key(&c.copying.key)
-		switch {
-		case refusal != nil:
-			return max(c.first, 0), refusal
-		case got == readKey:
-			at := c.group.Placement.Locate(key)
-			if i := slices.Index(c.shards, at.Shard); i >= 0 {
-				return i, nil
-			}
-			return max(c.first, 0), noShard(need)
+	key, got, refusal := c.key(r)
+	switch {
+	case refusal != nil:
+		return max(c.first, 0), refusal
+	case got == readKey:
+		at := c.group.Placement.Locate(key)
+		if i := slices.Index(c.shards, at.Shard); i >= 0 {
+			return i, nil
 		}
-	}
-	if r.Kind == sql.CopyRow && r.Null {
+		return max(c.first, 0), noShard(need)
+	case got == readNothing:
 		return max(c.first, 0), nullKey(need)
 	}
 	return max(c.first, 0), &Refusal{
 		Reason:  KeyNotUnderstood,
 		Message: "line " + strconv.Itoa(c.line) + " of the COPY cannot be placed with certainty",
-		Detail:  "The value of shard key " + quoteIdent(need.column) + " of table " + quoteIdent(need.table) + " was not found in it, or has a form that pgring does not read.",
+		Detail:  "The value of shard key " + quoteIdent(need.column()) + " of table " + quoteIdent(need.table) + " was not found in it, or has a form that pgring does not read.",
 		Hint:    "Write the key plainly.",
 	}
+}
+
+// key reads the key of a row.
+func (c *CopyRows) key(r *sql.CopyRecord) (ring.Key, reading, *Refusal) {
+	if r.Kind != sql.CopyRow {
+		return ring.Key{}, readUnknown, nil
+	}
+	if len(c.copying.key) == 1 {
+		return c.column(r, 0)
+	}
+	parts := make([]ring.Key, len(c.copying.key))
+	for i := range parts {
+		field, ok := *r, true
+		if i > 0 {
+			field, ok = c.scanner.More(r, i-1)
+		}
+		if !ok {
+			return ring.Key{}, readUnknown, nil
+		}
+		key, got, refusal := c.column(&field, i)
+		if got != readKey {
+			return key, got, refusal
+		}
+		parts[i] = key.Clone() // the next field is read into the same place
+	}
+	return ring.Tuple(parts...), readKey, nil
+}
+
+// column reads the value of the key's i-th column.
+func (c *CopyRows) column(field *sql.CopyRecord, i int) (ring.Key, reading, *Refusal) {
+	if field.Null {
+		return ring.Key{}, readNothing, nil
+	}
+	o := &c.copying.key[i]
+	c.value.field.Data, c.value.field.OID = field.Value, ownOID(o.keyType)
+	return c.in.key(o)
 }

@@ -31,8 +31,8 @@ func (d *definition) constraint(c *pg.Constraint, own []string) {
 	case pg.ConstrType_CONSTR_DEFAULT:
 		d.defaultValue(strings.Join(own, ""), c.RawExpr)
 	case pg.ConstrType_CONSTR_GENERATED:
-		if d.kind == topology.Sharded && slices.Contains(own, d.key) {
-			d.a.refuse(invalid("the shard key "+quoteIdent(d.key)+" cannot be a generated column",
+		if d.kind == topology.Sharded && slices.ContainsFunc(own, func(name string) bool { return slices.Contains(d.key, name) }) {
+			d.a.refuse(invalid("the shard key "+quoteIdent(keyText(d.key))+" cannot be a generated column",
 				"pgring places rows by the value that an INSERT gives.", "Make it a plain column."))
 		}
 	default:
@@ -41,12 +41,12 @@ func (d *definition) constraint(c *pg.Constraint, own []string) {
 
 // unique checks that a unique constraint of a sharded table contains the key.
 func (d *definition) unique(what string, columns []string) {
-	if d.kind != topology.Sharded || slices.Contains(columns, d.key) {
+	if d.kind != topology.Sharded || holdsKey(columns, d.key) {
 		return
 	}
 	d.a.refuse(invalid(what+" on sharded table "+quoteIdent(d.name)+" must contain the shard key",
-		"Each shard sees its own rows only, so without "+quoteIdent(d.key)+" the same values could be on two shards.",
-		"Add "+quoteIdent(d.key)+" to its columns."))
+		"Each shard sees its own rows only, so without "+quoteIdent(keyText(d.key))+" the same values could be on two shards.",
+		"Add "+quoteIdent(keyText(d.key))+" to its columns."))
 }
 
 // exclusion checks EXCLUDE: the key must be one of its columns, with =.
@@ -92,23 +92,28 @@ func (d *definition) foreignKey(c *pg.Constraint, own []string) {
 	case at.table.Group != d.group:
 		d.leaves(whole(at.table), "which is not in its colocation group.")
 	default:
-		d.keyToKey(from, to, keyName(at.table), at.table)
+		d.keyToKey(from, to, at.table.Key, at.table)
 	}
 }
 
 // keyToKey checks that a foreign key leads from shard key to shard key.
-func (d *definition) keyToKey(from, to []string, otherKey string, other *topology.Table) {
+func (d *definition) keyToKey(from, to, otherKey []string, other *topology.Table) {
 	if len(to) == 0 && other != nil {
 		to = other.Primary
 	}
+	paired := 0
 	for i := range from {
-		if from[i] == d.key && (len(to) == 0 && len(from) == 1 || i < len(to) && to[i] == otherKey) {
-			return
+		at := slices.Index(d.key, from[i])
+		if at >= 0 && at < len(otherKey) && (len(to) == 0 && len(from) == 1 || i < len(to) && to[i] == otherKey[at]) {
+			paired++
 		}
+	}
+	if paired == len(d.key) {
+		return
 	}
 	d.a.refuse(invalid("a foreign key of sharded table "+quoteIdent(d.name)+" must contain both shard keys",
 		"Otherwise the row referred to may be on another shard.",
-		"Reference "+quoteIdent(otherKey)+" with "+quoteIdent(d.key)+" among the columns."))
+		"Reference "+quoteIdent(keyText(otherKey))+" with "+quoteIdent(keyText(d.key))+" among the columns."))
 }
 
 func (d *definition) leaves(other, why string) {

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/topology"
@@ -105,7 +107,7 @@ func (a *analysis) rename(n *pg.Node, s *pg.RenameStmt) {
 		a.keepName(a.spotOf(s.Relation))
 	case pg.ObjectType_OBJECT_COLUMN:
 		at := a.spotOf(s.Relation)
-		if at.table != nil && at.table.Kind == topology.Sharded && s.Subname == keyName(at.table) {
+		if at.table != nil && at.table.Kind == topology.Sharded && slices.Contains(at.table.Key, s.Subname) {
 			a.keyStays(at.table, "renamed")
 		}
 		a.onSpot(at)

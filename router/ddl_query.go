@@ -144,7 +144,7 @@ func readsOf(t *topology.Table) []*topology.Table {
 // file.
 func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 	a.st.route = routeRows
-	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), column: keyName(t)})
+	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), key: t.Key})
 	if a.st.Verb == CopyOut {
 		a.st.out = outOf(s.Options)
 		a.copiedColumns(s, t)
@@ -169,7 +169,7 @@ func (a *analysis) copiedColumns(s *pg.CopyStmt, t *topology.Table) {
 			names = append(names, t.Columns[i].Name)
 		}
 	}
-	a.st.copied, a.st.anchor = names, anchor{table: s.Relation.Relname, column: keyName(t)}
+	a.st.copied, a.st.anchor = names, anchor{table: s.Relation.Relname, key: t.Key}
 }
 
 // outOf reads the options of COPY TO that matter where data are put together.

@@ -69,7 +69,7 @@ func (a *analysis) createIndex(s *pg.IndexStmt) {
 	for _, n := range s.IndexParams {
 		columns = append(columns, n.GetIndexElem().GetName())
 	}
-	d := &definition{a: a, name: whole(at.table), kind: topology.Sharded, key: keyName(at.table)}
+	d := &definition{a: a, name: whole(at.table), kind: topology.Sharded, key: at.table.Key}
 	d.unique("a unique index", columns)
 }
 
@@ -125,12 +125,12 @@ func (a *analysis) createTable(n *pg.Node, s *pg.CreateStmt) {
 	}
 	d := &definition{a: a, name: s.Relation.Relname, kind: topology.Home, relation: s.Relation}
 	if t != nil && t.Declared {
-		d.name, d.kind, d.key, d.group = whole(t), t.Kind, keyName(t), t.Group
+		d.name, d.kind, d.key, d.group = whole(t), t.Kind, t.Key, t.Group
 	}
 	parent := a.parentOf(s)
 	switch {
 	case parent != nil && (t == nil || !t.Declared):
-		d.kind, d.key, d.group = parent.Kind, keyName(parent.Table), parent.Group
+		d.kind, d.key, d.group = parent.Kind, parent.Key, parent.Group
 	case parent != nil && !parent.placedLike(t):
 		a.refuse(invalid("table "+quoteIdent(d.name)+" cannot be a partition or child of "+quoteIdent(whole(parent.Table)),
 			"The two are declared to live in different places.", "Leave the child undeclared: it lives with its parent."))
@@ -139,7 +139,7 @@ func (a *analysis) createTable(n *pg.Node, s *pg.CreateStmt) {
 	switch {
 	case d.kind == topology.Sharded, d.kind == topology.Reference:
 		if d.group != nil {
-			a.st.needs = append(a.st.needs, requirement{group: d.group.Name, table: d.name, column: d.key})
+			a.st.needs = append(a.st.needs, requirement{group: d.group.Name, table: d.name, key: d.key})
 		}
 		a.broadcast()
 		d.sent(n)
@@ -155,7 +155,7 @@ func (a *analysis) createTable(n *pg.Node, s *pg.CreateStmt) {
 type parent struct{ *topology.Table }
 
 func (p *parent) placedLike(t *topology.Table) bool {
-	return p.Kind == t.Kind && p.Group == t.Group && keyName(p.Table) == keyName(t)
+	return p.Kind == t.Kind && p.Group == t.Group && slices.Equal(p.Key, t.Key)
 }
 
 // parentOf returns the parent of a table to be created; nil for none.
@@ -196,7 +196,7 @@ func (a *analysis) alterTable(n *pg.Node, s *pg.AlterTableStmt) {
 	a.onSpot(at)
 	d := &definition{a: a, name: s.Relation.Relname, kind: topology.Home, relation: s.Relation}
 	if at.table != nil {
-		d.name, d.kind, d.key, d.group = whole(at.table), at.table.Kind, keyName(at.table), at.table.Group
+		d.name, d.kind, d.key, d.group = whole(at.table), at.table.Kind, at.table.Key, at.table.Group
 	}
 	for _, c := range s.Cmds {
 		d.command(c.GetAlterTableCmd(), at.table)
@@ -206,7 +206,7 @@ func (a *analysis) alterTable(n *pg.Node, s *pg.AlterTableStmt) {
 
 // command checks one command of ALTER TABLE.
 func (d *definition) command(c *pg.AlterTableCmd, t *topology.Table) {
-	key := d.kind == topology.Sharded && c.Name == d.key
+	key := d.kind == topology.Sharded && slices.Contains(d.key, c.Name)
 	switch c.Subtype {
 	case pg.AlterTableType_AT_AddColumn:
 		d.column(c.Def.GetColumnDef())
@@ -251,7 +251,7 @@ func (d *definition) partition(c *pg.AlterTableCmd) {
 }
 
 func (d *definition) keyStays(what string) {
-	d.a.refuse(invalid("the shard key "+quoteIdent(d.key)+" cannot be "+what,
+	d.a.refuse(invalid("the shard key "+quoteIdent(keyText(d.key))+" cannot be "+what,
 		"The rows of "+quoteIdent(d.name)+" are placed by it.", "Declare another table with the columns you need and copy the rows."))
 }
 
@@ -266,9 +266,9 @@ type definition struct {
 	name     string
 	relation *pg.RangeVar
 	kind     topology.Kind
-	key      string
+	key      []string
 	group    *topology.Group
-	hasKey   bool
+	has      []string // columns of the key that were met
 
 	rewritten bool // the statement's tree is not the client's any more: columns take their values from pgring.next_id()
 }
@@ -293,8 +293,8 @@ func (d *definition) columns(s *pg.CreateStmt) {
 			d.a.notUnderstood("an element of CREATE TABLE")
 		}
 	}
-	if d.kind == topology.Sharded && !d.hasKey && !elsewhere {
-		d.a.refuse(invalid("table "+quoteIdent(d.name)+" needs the column "+quoteIdent(d.key),
+	if d.kind == topology.Sharded && !holdsKey(d.has, d.key) && !elsewhere {
+		d.a.refuse(invalid("table "+quoteIdent(d.name)+" needs the column "+quoteIdent(keyText(d.key)),
 			"It is declared as sharded by that column.", "Add the column, or declare the table otherwise."))
 	}
 }
@@ -309,8 +309,8 @@ func (d *definition) column(c *pg.ColumnDef) {
 		}
 		return
 	}
-	if d.kind == topology.Sharded && c.Colname == d.key {
-		d.hasKey = true
+	if d.kind == topology.Sharded && slices.Contains(d.key, c.Colname) {
+		d.has = append(d.has, c.Colname)
 		d.keyType(c)
 	}
 	if name, _, _ := lastWord(c.TypeName.GetNames()); !d.makesIDs(c) && slices.Contains(serialTypes(), name) {
@@ -329,12 +329,12 @@ func (d *definition) keyType(c *pg.ColumnDef) {
 	}
 	switch name[len(name)-1] {
 	case "bool", "float4", "float8", "date", "time", "timetz", "interval", "json", "jsonb", "bpchar", "inet", "cidr", "xml", "money":
-		d.a.refuse(invalid("column "+quoteIdent(d.key)+" cannot be a shard key of type "+name[len(name)-1],
+		d.a.refuse(invalid("column "+quoteIdent(c.Colname)+" cannot be a shard key of type "+name[len(name)-1],
 			"Table "+quoteIdent(d.name)+" is declared as sharded by it.",
 			"Use an integer type, text, varchar, uuid, timestamp, numeric or bytea."))
 	}
 	if len(c.TypeName.GetArrayBounds()) > 0 {
-		d.a.refuse(invalid("column "+quoteIdent(d.key)+" cannot be a shard key of an array type", "", ""))
+		d.a.refuse(invalid("column "+quoteIdent(c.Colname)+" cannot be a shard key of an array type", "", ""))
 	}
 }
 

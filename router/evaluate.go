@@ -66,7 +66,7 @@ func (in *input) value(o *operand) (v Value, literal sql.Kind, err *Refusal) {
 		return v, 0, nil
 	case operandGiven:
 		return Value{Data: o.given}, sql.String, nil
-	case operandUnset:
+	case operandUnset, operandTuple:
 	}
 	return Value{}, sql.Error, nil
 }
@@ -77,6 +77,9 @@ func undefinedParameter(index int) *Refusal {
 
 // key reads an operand that is one value.
 func (in *input) key(o *operand) (ring.Key, reading, *Refusal) {
+	if o.kind == operandTuple {
+		return in.tuple(o)
+	}
 	v, literal, err := in.value(o)
 	switch {
 	case err != nil:
@@ -329,6 +332,9 @@ func ascii(data []byte) bool {
 // elements reads an operand that is an array and calls add with each of its
 // keys. NULL elements select nothing.
 func (in *input) elements(o *operand, add func(ring.Key)) (reading, *Refusal) {
+	if o.kind == operandTuple {
+		return in.tupleArrays(o, add)
+	}
 	v, literal, refusal := in.value(o)
 	switch {
 	case refusal != nil:

@@ -24,7 +24,7 @@ func (s *Statement) why(snap *topology.Snapshot, v Values, plan *Plan) (keys, re
 		list := in.explain(n, group)
 		for _, key := range list {
 			found = append(found, key.text)
-			said = append(said, n.table+"."+n.column+" = "+key.text+" → slot "+strconv.Itoa(int(key.at.Slot))+" → "+string(key.at.Shard))
+			said = append(said, n.table+"."+n.column()+" = "+key.text+" → slot "+strconv.Itoa(int(key.at.Slot))+" → "+string(key.at.Shard))
 		}
 		if len(list) == 0 {
 			said = append(said, s.noKey(n, group))

@@ -28,10 +28,20 @@ const maxSearch = 1024
 // keyOperands returns what the key of a sharded relation must equal for the
 // rows that matter; nil when nothing is known. The shortest list wins.
 func (r *rel) keyOperands() []operand {
-	if len(r.table.Key) != 1 {
+	columns := make([][]operand, len(r.table.Key))
+	for i, name := range r.table.Key {
+		if columns[i] = (node{r, name}).operands(); columns[i] == nil {
+			return nil
+		}
+	}
+	if len(columns) == 0 {
 		return nil
 	}
-	return node{r, r.table.Key[0]}.operands()
+	list, ok := tuples(r.table.KeyType, columns)
+	if !ok {
+		return nil
+	}
+	return list
 }
 
 // operands searches all columns equal to n for values.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -15,14 +16,23 @@ import (
 // filling says where an INSERT lacks keys that the session can make; nil: it does not.
 func (a *analysis) filling(n *pg.InsertStmt) *sql.Filling {
 	t := a.written[0].rel.table
-	if n == nil || t.Kind != topology.Sharded || t.KeyColumn < 0 || !t.Columns[t.KeyColumn].NextID || n.WithClause != nil {
+	if n == nil || t.Kind != topology.Sharded || n.WithClause != nil {
 		return nil
 	}
-	position, refusal := insertColumns(t, n.Cols)
+	key := slices.IndexFunc(t.KeyColumns, func(i int) bool { return t.Columns[i].NextID })
+	if key < 0 {
+		return nil
+	}
+	only := &topology.Table{Name: t.Name, Key: t.Key[key : key+1], Columns: t.Columns, KeyColumns: t.KeyColumns[key : key+1]}
+	positions, refusal := insertColumns(only, n.Cols)
 	if refusal != nil {
 		return nil
 	}
-	f := &sql.Filling{Column: quoteIdent(keyName(t)), Listed: len(n.Cols) > 0, Position: position}
+	position := -1
+	if positions != nil {
+		position = positions[0]
+	}
+	f := &sql.Filling{Column: quoteIdent(only.Key[0]), Listed: len(n.Cols) > 0, Position: position}
 	s := n.SelectStmt.GetSelectStmt()
 	if s == nil {
 		return f

@@ -91,15 +91,28 @@ func (w *gathering) meet(left, right side) {
 // whenever rows of both matter.
 func meets(from, to side) bool {
 	for _, r := range from.sharded {
-		found := false
-		node{r, keyName(r.table)}.reach(func(n node) {
-			found = found || n.rel != r && n.isKey() && slices.Contains(to.sharded, n.rel)
-		})
-		if found {
-			return true
+		for _, other := range to.sharded {
+			if other != r && other.table.Group == r.table.Group && keysMeet(r, other) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// keysMeet says whether each column of r's key equals that of other's, whenever rows of both matter.
+func keysMeet(r, other *rel) bool {
+	if len(r.table.Key) != len(other.table.Key) {
+		return false
+	}
+	for i, name := range r.table.Key {
+		found := false
+		node{r, name}.reach(func(n node) { found = found || n == node{other, other.table.Key[i]} })
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *gathering) apart(left, right side) {

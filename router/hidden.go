@@ -22,8 +22,20 @@ type Hidden struct {
 // a condition can be put on it: every row that the statement returns or changes
 // has one of its rows. The zero value: there is no such name.
 type anchor struct {
-	table  string
-	column string
+	table string
+	key   []string
+}
+
+// none says whether there is no such name.
+func (a *anchor) none() bool { return len(a.key) == 0 }
+
+// columns are the key's as SQL.
+func (a *anchor) columns() []string {
+	columns := make([]string, len(a.key))
+	for i, name := range a.key {
+		columns[i] = quoteIdent(a.table) + "." + quoteIdent(name)
+	}
+	return columns
 }
 
 // hide notes what the plan's shards must leave out. A plan that reads or writes
@@ -78,7 +90,7 @@ func (p *planner) hideRows() *Refusal {
 		if slots.Empty() {
 			continue
 		}
-		if p.s.anchored() == (anchor{}) {
+		if a := p.s.anchored(); a.none() {
 			return moving()
 		}
 		p.plan.Hidden = append(p.plan.Hidden, Hidden{Shard: shard, Slots: slots, KeyType: p.snap.Group(group).KeyType})
@@ -104,8 +116,8 @@ func (s *Statement) anchored() anchor {
 
 // counting is the SQL condition that a row is not hidden. A row without a key
 // counts where it is.
-func (h *Hidden) counting(column string) string {
-	return h.Slots.InSQL(h.KeyType, column) + " IS NOT TRUE"
+func (h *Hidden) counting(columns []string) string {
+	return h.Slots.InSQL(h.KeyType, columns...) + " IS NOT TRUE"
 }
 
 // counting is the condition that a row of a fetch is not hidden on a shard; empty: none is.
@@ -118,7 +130,7 @@ func (p *planner) counting(f *fetch, shard ring.ShardID) string {
 		return ""
 	}
 	h := Hidden{Shard: shard, Slots: slots, KeyType: p.snap.Group(f.need.group).KeyType}
-	return h.counting(f.alias + "." + quoteIdent(f.need.column))
+	return h.counting(f.keyColumns())
 }
 
 // HiddenText returns the text of a statement on several shards for one of them:
@@ -130,7 +142,7 @@ func (s *Statement) HiddenText(text string, h *Hidden) (string, error) {
 	if err != nil || len(tree.Stmts) != 1 {
 		return "", hiddenUnsure()
 	}
-	condition, err := pg.Parse("SELECT 1 WHERE " + h.counting(quoteIdent(a.table)+"."+quoteIdent(a.column)))
+	condition, err := pg.Parse("SELECT 1 WHERE " + h.counting(a.columns()))
 	if err != nil {
 		return "", hiddenUnsure()
 	}
@@ -214,7 +226,7 @@ func (w *gathering) anchor() anchor {
 		if r.table == nil || len(r.cols) > 0 || w.doubled(r) {
 			continue
 		}
-		return anchor{table: r.name, column: keyName(r.table)}
+		return anchor{table: r.name, key: r.table.Key}
 	}
 	return anchor{}
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router/internal/sql"
@@ -64,18 +65,19 @@ type core struct {
 type requirement struct {
 	group   string
 	table   string // for people
-	column  string
+	key     []string
 	any     []operand // the key equals one of these; nil: not known, all owners
 	written bool      // rows are written with these keys: each must be one
 }
 
+// column names the key for people.
+func (n *requirement) column() string { return strings.Join(n.key, ", ") }
+
 // usesLiterals says whether planning looks at literals.
 func (s *Statement) usesLiterals() bool {
 	for i := range s.needs {
-		for j := range s.needs[i].any {
-			if s.needs[i].any[j].kind == operandLiteral {
-				return true
-			}
+		if slices.ContainsFunc(s.needs[i].any, func(o operand) bool { return o.has(operandLiteral) }) {
+			return true
 		}
 	}
 	return s.gather != nil && (s.gather.limit.kind == operandLiteral || s.gather.offset.kind == operandLiteral)

@@ -16,6 +16,7 @@ const (
 	operandLiteral             // the index-th literal of the text
 	operandParam               // $(index+1)
 	operandGiven               // by a directive
+	operandTuple               // of parts
 )
 
 // castKind is an explicit cast around an operand, as far as it matters.
@@ -42,6 +43,7 @@ type operand struct {
 	lit      sql.Kind
 	keyType  ring.KeyType
 	given    []byte
+	parts    []operand // of a tuple, in the order of the key's columns
 }
 
 // operand reads a constant expression that a key of the given type is compared

@@ -141,7 +141,16 @@ func (p *planner) keyCondition(f *fetch) string {
 	if !sure || len(keys) == 0 || len(keys) > maxPullKeys {
 		return ""
 	}
-	return f.alias + "." + quoteIdent(f.need.column) + " OPERATOR(pg_catalog.=) ANY ('{" + strings.Join(keys, ",") + "}'::pg_catalog.int8[])"
+	return f.keyColumns()[0] + " OPERATOR(pg_catalog.=) ANY ('{" + strings.Join(keys, ",") + "}'::pg_catalog.int8[])"
+}
+
+// keyColumns are the key's as SQL.
+func (f *fetch) keyColumns() []string {
+	columns := make([]string, len(f.need.key))
+	for i, name := range f.need.key {
+		columns[i] = f.alias + "." + quoteIdent(name)
+	}
+	return columns
 }
 
 // holders lists the shards that have rows of a fetch.

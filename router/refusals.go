@@ -29,16 +29,16 @@ func insertWithoutKey(table, column, why string) *Refusal {
 func nullKey(n *requirement) *Refusal {
 	return &Refusal{
 		Reason:  NullKey,
-		Message: "null value in shard key " + quoteIdent(n.column) + " of table " + quoteIdent(n.table),
+		Message: "null value in shard key " + quoteIdent(n.column()) + " of table " + quoteIdent(n.table),
 		Detail:  "A row without a key has no shard.",
-		Hint:    "Give " + quoteIdent(n.column) + " a value.",
+		Hint:    "Give " + quoteIdent(n.column()) + " a value.",
 	}
 }
 
 func noShard(n *requirement) *Refusal {
 	return &Refusal{
 		Reason: Unsupported, Message: "no shard takes this key",
-		Detail: "The placement of " + quoteIdent(n.table) + " has no shard for the value of " + quoteIdent(n.column) + ".",
+		Detail: "The placement of " + quoteIdent(n.table) + " has no shard for the value of " + quoteIdent(n.column()) + ".",
 		Hint:   "Give the value a shard, or the placement a default one.",
 	}
 }
@@ -55,7 +55,7 @@ func changesKey(table, column string) *Refusal {
 func keyNotUnderstood(n *requirement, o *operand, params Values) *Refusal {
 	r := &Refusal{
 		Reason:  KeyNotUnderstood,
-		Message: "the value of shard key " + quoteIdent(n.column) + " is not understood",
+		Message: "the value of shard key " + quoteIdent(n.column()) + " is not understood",
 		Detail:  "A value for table " + quoteIdent(n.table) + " has a form that pgring cannot place with certainty.",
 		Hint:    "Write the value as a plain constant of the key's type, or bind it as a parameter of that type.",
 	}
@@ -95,8 +95,8 @@ func whole(t *topology.Table) string {
 // pinHint says how to pin the statement to one shard.
 func (a *analysis) pinHint() string {
 	for i := range a.st.needs {
-		if n := &a.st.needs[i]; n.column != "" {
-			return "Add a condition on the shard key, such as " + n.table + "." + n.column + " = …, or query less at once."
+		if n := &a.st.needs[i]; len(n.key) == 1 {
+			return "Add a condition on the shard key, such as " + n.table + "." + n.key[0] + " = …, or query less at once."
 		}
 	}
 	return "Add conditions on the shard keys."

@@ -32,7 +32,7 @@ type Request struct {
 type insertedRow struct {
 	table  topology.Name
 	group  string
-	key    string // the name of the shard key
+	key    []string // the columns of the shard key
 	values []insertedValue
 }
 
@@ -78,7 +78,7 @@ func (a *analysis) insertRow(n *pg.InsertStmt) {
 	if len(values) > len(names) || slices.ContainsFunc(n.Cols, func(c *pg.Node) bool { return len(c.GetResTarget().Indirection) > 0 }) {
 		return
 	}
-	row := &insertedRow{table: t.Name, group: t.Group.Name, key: keyName(t)}
+	row := &insertedRow{table: t.Name, group: t.Group.Name, key: t.Key}
 	for i, value := range values {
 		if value.GetSetToDefault() == nil {
 			row.values = append(row.values, insertedValue{names[i], a.storedKey(t, names[i], value)})
@@ -141,10 +141,15 @@ func (s *Statement) Request(column string, v Values, text []byte) (*Request, err
 	if err != nil {
 		return nil, err
 	}
-	shardKey, err := s.row.read(&in, s.row.key, "shard key")
-	if err != nil {
-		return nil, err
+	parts := make([]ring.Key, len(s.row.key))
+	for i, name := range s.row.key {
+		part, err := s.row.read(&in, name, "shard key")
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = part.Clone()
 	}
+	shardKey := ring.Tuple(parts...)
 	return &Request{Table: s.row.table, Group: s.row.group, Hash: shardKey.Hash(), ShardKey: shardKey.String(), Key: key.String()}, nil
 }
 

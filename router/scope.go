@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgring/pgring/ring"
@@ -378,8 +380,8 @@ func (n node) keyType() ring.KeyType {
 	}
 	i := t.Column(n.col)
 	if i < 0 {
-		if !t.Exists && n.isKey() {
-			return t.KeyType
+		if at := slices.Index(t.Key, n.col); !t.Exists && at >= 0 {
+			return keyColumnType(t, at)
 		}
 		return ring.KeyUnset
 	}
@@ -397,7 +399,7 @@ func (o output) keyType() ring.KeyType {
 	return o.typ
 }
 
-// isKey says whether the node is the shard key of a sharded table.
+// isKey says whether the node is all of the shard key of a sharded table.
 func (n node) isKey() bool {
 	t := n.rel.table
 	return t != nil && t.Kind == topology.Sharded && len(t.Key) == 1 && t.Key[0] == n.col

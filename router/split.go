@@ -63,7 +63,7 @@ func (w *gathering) writtenRows() anchor {
 	if target.inserted {
 		return w.anchor()
 	}
-	return anchor{table: target.name, column: keyName(target.table)}
+	return anchor{table: target.name, key: target.table.Key}
 }
 
 // writesRows refuses writes that are not one write to one sharded table.

@@ -20,15 +20,13 @@ import (
 
 // insertion says where the keys of an INSERT's rows are, by shape.
 type insertion struct {
-	need     requirement // without its keys
-	position int         // of the key among a row's values
-	shapes   []rowKey
+	need      requirement // without its keys
+	positions []int       // of the key's columns among a row's values
+	shapes    []rowKey
 }
 
-// rowKey is how the key of the rows of one shape is read.
-type rowKey struct {
-	key operand
-}
+// rowKey is how the key of the rows of one shape is read: by column.
+type rowKey []operand
 
 // rowSource is a Values of a statement with the rows of its text.
 type rowSource interface {
@@ -75,17 +73,20 @@ func startsInsert(text []byte) bool {
 
 // insertShapes notes the keys of the rows, of which the statement has one of
 // each shape.
-func (a *analysis) insertShapes(r *rel, rows *query, position int) {
-	in := &insertion{need: a.writtenKeys(r), position: position}
+func (a *analysis) insertShapes(r *rel, rows *query, positions []int) {
+	in := &insertion{need: a.writtenKeys(r), positions: positions}
 	in.need.any = nil
 	for _, row := range rows.stmt.ValuesLists {
 		values := row.GetList().GetItems()
-		if position >= len(values) {
+		if slices.Max(positions) >= len(values) {
 			return
 		}
-		key, refusal := a.rowKey(r, values[position])
-		if refusal != nil {
-			return
+		key := make(rowKey, len(positions))
+		for i, position := range positions {
+			var refusal *Refusal
+			if key[i], refusal = a.rowKey(r, i, values[position]); refusal != nil {
+				return
+			}
 		}
 		in.shapes = append(in.shapes, key)
 	}
@@ -109,15 +110,13 @@ func (a *analysis) insertionByRows(node *pg.Node) {
 	}
 }
 
-// rowKey reads the value of the key in a row of its shape.
-func (a *analysis) rowKey(r *rel, n *pg.Node) (rowKey, *Refusal) {
+// rowKey reads the value of the key's i-th column in a row of its shape.
+func (a *analysis) rowKey(r *rel, i int, n *pg.Node) (operand, *Refusal) {
 	switch n.GetNode().(type) {
 	case *pg.Node_AConst, *pg.Node_ParamRef:
-		o := operand{keyType: r.table.KeyType, stored: true, modifier: keyModifier(r.table)}
-		return rowKey{key: o}, nil
+		return operand{keyType: keyColumnType(r.table, i), stored: true, modifier: columnModifier(r.table, i)}, nil
 	}
-	o, refusal := a.writtenValue(r, n)
-	return rowKey{key: o}, refusal
+	return a.writtenValue(r, i, n)
 }
 
 // withRows returns a copy of s that has the rows with it.
@@ -239,7 +238,7 @@ func (r *rowReader) location(group *topology.Group, i int) (ring.Location, *Refu
 	case got != readKey:
 		return ring.Location{}, &Refusal{
 			Reason:  KeyNotUnderstood,
-			Message: "the value of shard key " + quoteIdent(need.column) + " is not understood",
+			Message: "the value of shard key " + quoteIdent(need.column()) + " is not understood",
 			Detail:  "Row " + strconv.Itoa(i+1) + " for table " + quoteIdent(need.table) + " has a value that pgring cannot place with certainty.",
 			Hint:    "Write the value as a plain constant of the key's type, or bind it as a parameter of that type.",
 		}
@@ -254,9 +253,24 @@ func (r *rowReader) location(group *topology.Group, i int) (ring.Location, *Refu
 // key reads the key of the i-th row.
 func (r *rowReader) key(i int) (ring.Key, reading, *Refusal) {
 	row := &r.rows.List[i]
-	shape := &r.insertion.shapes[row.Shape]
-	value := r.rows.Value(row, r.insertion.position)
-	o := shape.key
+	if len(r.insertion.positions) == 1 {
+		return r.column(row, 0)
+	}
+	parts := make([]ring.Key, len(r.insertion.positions))
+	for j := range parts {
+		key, got, refusal := r.column(row, j)
+		if got != readKey {
+			return key, got, refusal
+		}
+		parts[j] = key.Clone() // the next literal is read into the same place
+	}
+	return ring.Tuple(parts...), readKey, nil
+}
+
+// column reads the value of the key's i-th column in a row.
+func (r *rowReader) column(row *sql.Row, i int) (ring.Key, reading, *Refusal) {
+	value := r.rows.Value(row, r.insertion.positions[i])
+	o := r.insertion.shapes[row.Shape][i]
 	switch value.Kind {
 	case sql.EOF:
 		return ring.Key{}, readUnknown, nil

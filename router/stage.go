@@ -30,14 +30,10 @@ type StageQuery struct {
 	SQL string
 
 	form    stageForm
-	marks   []string // formValue: one for each column
-	strings []bool   // formRows: columns that are constants without a type
-	key     int      // the column that becomes the shard key; -1: none does; everyColumn
-	keyType ring.KeyType
+	marks   []string             // formValue: one for each column
+	strings []bool               // formRows: columns that are constants without a type
+	keys    map[int]ring.KeyType // columns that become columns of the shard key, and of which type
 }
-
-// everyColumn: each of the values becomes a shard key.
-const everyColumn = -2
 
 // stageForm is what a result becomes.
 type stageForm uint8
@@ -175,9 +171,12 @@ func (w *staging) rows(n *pg.InsertStmt, s *pg.SelectStmt) {
 	if n.WithClause != nil {
 		s.WithClause, n.WithClause = n.WithClause, nil
 	}
-	q := StageQuery{form: formRows, strings: untyped, key: -1}
-	if position, refusal := insertColumns(w.own, n.Cols); refusal == nil && w.own.Kind == topology.Sharded {
-		q.key, q.keyType = position, w.own.KeyType
+	q := StageQuery{form: formRows, strings: untyped}
+	if positions, refusal := insertColumns(w.own, n.Cols); refusal == nil && w.own.Kind == topology.Sharded {
+		q.keys = map[int]ring.KeyType{}
+		for i, position := range positions {
+			q.keys[position] = keyColumnType(w.own, i)
+		}
 	}
 	if !w.query(&q, s, 1) {
 		return
@@ -193,24 +192,28 @@ func (w *staging) computedKeys(n *pg.InsertStmt, s *pg.SelectStmt) {
 	if w.own.Kind != topology.Sharded {
 		return
 	}
-	position, refusal := insertColumns(w.own, n.Cols)
-	if refusal != nil || position < 0 {
+	positions, refusal := insertColumns(w.own, n.Cols)
+	if refusal != nil || positions == nil {
 		return
 	}
 	list := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
 	var keys []*pg.Node
+	q := StageQuery{form: formValue, keys: map[int]ring.KeyType{}}
 	for _, row := range s.ValuesLists {
 		items := row.GetList().GetItems()
-		if position >= len(items) {
-			return
+		for i, position := range positions {
+			if position >= len(items) {
+				return
+			}
+			typ := keyColumnType(w.own, i)
+			if !w.computed(items[position], typ) {
+				continue
+			}
+			q.keys[len(keys)] = typ
+			keys = append(keys, items[position])
+			list.TargetList = append(list.TargetList, resTarget("", clone(items[position])))
 		}
-		if !w.computed(items[position]) {
-			continue
-		}
-		keys = append(keys, items[position])
-		list.TargetList = append(list.TargetList, resTarget("", clone(items[position])))
 	}
-	q := StageQuery{form: formValue, key: everyColumn, keyType: w.own.KeyType}
 	if len(keys) == 0 || !w.query(&q, list, len(keys)) {
 		return
 	}
@@ -219,13 +222,13 @@ func (w *staging) computedKeys(n *pg.InsertStmt, s *pg.SelectStmt) {
 	}
 }
 
-// computed says whether a key is an expression of functions and operators on
+// computed says whether a value for a key's column is an expression of functions and operators on
 // constants. The time of day is none: other columns may have it, too.
-func (w *staging) computed(n *pg.Node) bool {
+func (w *staging) computed(n *pg.Node, keyType ring.KeyType) bool {
 	if n.GetFuncCall() == nil && n.GetAExpr() == nil && n.GetTypeCast() == nil && n.GetCoalesceExpr() == nil {
 		return false
 	}
-	if _, ok := w.a.operand(n, w.own.KeyType); ok {
+	if _, ok := w.a.operand(n, keyType); ok {
 		return false
 	}
 	var found survey
@@ -289,7 +292,7 @@ func (w *staging) sublink(n *pg.Node, s *pg.SubLink) {
 	}
 	switch s.SubLinkType {
 	case pg.SubLinkType_EXPR_SUBLINK, pg.SubLinkType_EXISTS_SUBLINK, pg.SubLinkType_ARRAY_SUBLINK:
-		q := StageQuery{form: formValue, key: -1}
+		q := StageQuery{form: formValue}
 		whole := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
 			TargetList: []*pg.Node{resTarget("", &pg.Node{Node: &pg.Node_SubLink{SubLink: s}})}}
 		if w.query(&q, whole, 1) {
@@ -307,7 +310,7 @@ func (w *staging) sublink(n *pg.Node, s *pg.SubLink) {
 		if len(operator) == 0 {
 			operator = []*pg.Node{pg.MakeStrNode("=")}
 		}
-		q := StageQuery{form: formArray, key: -1}
+		q := StageQuery{form: formArray}
 		if w.query(&q, sub, 1) {
 			n.Node = &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: kind, Name: operator, Lexpr: s.Testexpr, Rexpr: columnNode(q.marks[0])}}
 		}

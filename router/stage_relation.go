@@ -42,7 +42,7 @@ func (w *staging) relation(n *pg.Node, where *pg.Node) {
 	}
 	s := plainSelect(resTarget("", starNode()))
 	s.FromClause, s.WhereClause = []*pg.Node{clone(n)}, conditionsOn(name, where)
-	q := StageQuery{form: formTable, key: -1}
+	q := StageQuery{form: formTable}
 	if !w.namedPlainly(t, name) || !w.query(&q, s, 1) {
 		w.bad = true
 		return
@@ -158,7 +158,7 @@ func (w *staging) aside(n *pg.InsertStmt) bool {
 // named takes a whole query, and returns the one that stands for it: its rows
 // under the names of its columns.
 func (w *staging) named(s *pg.SelectStmt) *pg.Node {
-	q := StageQuery{form: formNamed, key: -1}
+	q := StageQuery{form: formNamed}
 	if s == nil || !w.query(&q, s, 1) {
 		w.bad = true
 		return nil

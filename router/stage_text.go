@@ -47,11 +47,9 @@ func (r *StageResult) names() string {
 
 // isKey says whether a column becomes the shard key and is of its family of types: then it needs no type, and can be placed.
 func (q *StageQuery) isKey(column int, r *StageResult) bool {
-	if column != q.key && q.key != everyColumn {
-		return false
-	}
+	keyType, is := q.keys[column]
 	family, ok := ring.KeyTypeOf(r.OIDs[column])
-	return ok && family == q.keyType
+	return is && ok && family == keyType
 }
 
 // untyped lists the columns of rows whose values are written without a type.

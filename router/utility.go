@@ -58,7 +58,7 @@ func (a *analysis) group(t *topology.Table) {
 			return
 		}
 	}
-	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), column: keyName(t)})
+	a.st.needs = append(a.st.needs, requirement{group: t.Group.Name, table: whole(t), key: t.Key})
 }
 
 // onSpot runs the statement where one relation is.

@@ -23,9 +23,17 @@ type CopyOptions struct {
 	Escape       byte   // CSV
 	Null         string // what stands for NULL
 	Header       bool
-	Key          int  // the field to be read, from 0
-	ForceNotNull bool // CSV: of that field
-	ForceNull    bool // CSV: of that field
+	Key          int       // the field to be read, from 0
+	ForceNotNull bool      // CSV: of that field
+	ForceNull    bool      // CSV: of that field
+	More         []CopyKey // further fields to be read, see CopyScanner.More
+}
+
+// CopyKey is a further field to be read.
+type CopyKey struct {
+	Field        int // from 0
+	ForceNotNull bool
+	ForceNull    bool
 }
 
 // CopyKind is what a row of COPY data is.
@@ -49,6 +57,8 @@ type CopyRecord struct {
 	Null  bool
 	Lines int // how many lines PostgreSQL counts for it
 	First int // how many it counts if it is the first row of some data
+
+	line []byte // without its end; not of binary data
 }
 
 // CopyScanner cuts COPY data into rows as PostgreSQL does (copyfromparse.c): text
@@ -116,6 +126,7 @@ func (s *CopyScanner) Next(last bool) (CopyRecord, bool) {
 	s.seen, s.quoted, s.escaped = 0, false, false
 	r := CopyRecord{Kind: CopyRow, Data: rest[:end], Lines: 1, First: 1}
 	line := rest[:end-eol]
+	r.line = line
 	if open {
 		r.Kind = CopyBad
 		return r, true
@@ -284,6 +295,23 @@ func (s *CopyScanner) strangeCSV(line []byte) bool {
 		}
 	}
 	return false
+}
+
+// More reads the i-th of the further fields of a row. The result's Value is valid until the next call of any method. False: the
+// row does not have it.
+func (s *CopyScanner) More(row *CopyRecord, i int) (CopyRecord, bool) {
+	key := s.CopyOptions.More[i]
+	one := CopyScanner{CopyOptions: s.CopyOptions, buf: s.buf}
+	one.Key, one.ForceNotNull, one.ForceNull = key.Field, key.ForceNotNull, key.ForceNull
+	r := CopyRecord{Kind: row.Kind, Data: row.Data}
+	ok := true
+	if s.Format == CopyBinary {
+		one.binaryField(&r)
+	} else {
+		ok = one.field(&r, row.line)
+	}
+	s.buf = one.buf
+	return r, ok
 }
 
 // field reads the key out of a line; false: it is not there.

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // nextBinary cuts off the header, a tuple, or the trailer.
@@ -64,7 +65,7 @@ func (s *CopyScanner) tuple(data []byte) (int, CopyKind) {
 	if fields == -1 {
 		return 2, CopyEnd
 	}
-	if fields <= s.Key {
+	if fields <= s.Key || slices.ContainsFunc(s.CopyOptions.More, func(k CopyKey) bool { return fields <= k.Field }) {
 		return 0, CopyBad
 	}
 	at := 2
