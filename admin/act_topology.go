@@ -188,7 +188,7 @@ func groupOf(snap *topology.Snapshot, word token) (string, error) {
 	return t.Group.Name, nil
 }
 
-// readShardTable reads table BY column [STRATEGY strategy] [COLOCATE WITH table], the options in any order.
+// readShardTable reads table BY column [, …] [STRATEGY strategy] [COLOCATE WITH table], the options in any order.
 func readShardTable(t *tokens) (topology.TableWish, error) {
 	var w topology.TableWish
 	word, err := t.word("a table")
@@ -201,15 +201,17 @@ func readShardTable(t *tokens) (topology.TableWish, error) {
 	if err := t.expect("BY"); err != nil {
 		return w, err
 	}
-	column, err := t.word("a column")
-	if err != nil {
-		return w, err
+	for more := true; more; more = t.comma() {
+		column, err := t.word("a column")
+		if err != nil {
+			return w, err
+		}
+		name := column.identifiers()
+		if len(name) != 1 || name[0] == "" {
+			return w, expected("a column", column)
+		}
+		w.Key = append(w.Key, name[0])
 	}
-	key := column.identifiers()
-	if len(key) != 1 || key[0] == "" {
-		return w, expected("a column", column)
-	}
-	w.Key = key
 	for t.peek().kind != tokenEnd {
 		if err := readTableOption(t, &w); err != nil {
 			return w, err

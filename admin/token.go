@@ -202,6 +202,15 @@ func (t *tokens) accept(keyword string) bool {
 	return true
 }
 
+// comma skips a comma if it comes next.
+func (t *tokens) comma() bool {
+	if !t.peek().symbol(",") {
+		return false
+	}
+	t.next()
+	return true
+}
+
 // expect skips the keyword, which must come next.
 func (t *tokens) expect(keyword string) error {
 	if !t.accept(keyword) {

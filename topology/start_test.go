@@ -171,7 +171,7 @@ func TestNewNamesEveryMistakeInTheWish(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, word := range []string{"s1 is named twice", "s1 has no host", "s7", "public.a needs one key", "public.b has no kind", "public.c is reference"} {
+	for _, word := range []string{"s1 is named twice", "s1 has no host", "s7", "public.a needs 1 to 4 key columns", "public.b has no kind", "public.c is reference"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is not in: %v", word, err)
 		}

@@ -74,7 +74,7 @@ type Report struct {
 func (r *reporter) summarize(t config.Table, copies []copyOf, missing []string, findings int) {
 	s := TableReport{Table: t.Name.String(), Kind: string(t.Strategy), On: []string{}, Missing: []string{}, Findings: findings}
 	if len(t.ShardKey) > 0 {
-		s.Key = t.ShardKey[0].String()
+		s.Key = strings.Join(keyColumns(t), ", ")
 	}
 	for _, c := range copies {
 		s.On = append(s.On, c.shard)

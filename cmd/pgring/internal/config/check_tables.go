@@ -3,7 +3,10 @@ package config
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
+
+	"github.com/pgring/pgring/ring"
 )
 
 func (c *checker) tables() {
@@ -42,9 +45,9 @@ func (c *checker) rateKey(path string, t Table) {
 	if per == "" || !c.sound(path) || !c.sound(parentPath(parentPath(path))+".shard_key") {
 		return
 	}
-	if len(t.ShardKey) == 0 || t.ShardKey[0] != per {
+	if len(t.ShardKey) != 1 || t.ShardKey[0] != per {
 		hint := "leave it out for one rate of the whole table"
-		if len(t.ShardKey) > 0 {
+		if len(t.ShardKey) == 1 {
 			hint = fmt.Sprintf("write per: %s, or %s", t.ShardKey[0], hint)
 		}
 		c.fault(path, fmt.Sprintf("per must name the shard key of table %s", t.Name), hint)
@@ -91,8 +94,17 @@ func (c *checker) shardKey(path string, t Table) {
 	case !t.Strategy.Sharded() || !c.sound(key):
 	case n == 0:
 		c.fault(key, fmt.Sprintf("table %s has no shard_key", t.Name), fmt.Sprintf("strategy %s needs one: shard_key: [column]", t.Strategy))
-	case n > 1:
-		c.fault(fmt.Sprintf("%s[1]", key), fmt.Sprintf("table %s has a shard_key of %d columns", t.Name, n), "this version shards by exactly one column")
+	case n > ring.MaxKeyColumns:
+		c.fault(fmt.Sprintf("%s[%d]", key, ring.MaxKeyColumns), fmt.Sprintf("table %s has a shard_key of %d columns", t.Name, n),
+			fmt.Sprintf("a shard key has at most %d", ring.MaxKeyColumns))
+	case n > 1 && (t.Strategy == StrategyRange || t.Strategy == StrategyList):
+		c.fault(fmt.Sprintf("%s[1]", key), fmt.Sprintf("strategy %s needs a shard_key of one column", t.Strategy), "several columns are hashed together: use strategy consistent or hash")
+	default:
+		for i := range t.ShardKey {
+			if slices.Contains(t.ShardKey[:i], t.ShardKey[i]) {
+				c.fault(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("column %s is in the shard_key twice", t.ShardKey[i]), "remove it")
+			}
+		}
 	}
 }
 
@@ -195,6 +207,10 @@ func (c *checker) groups() {
 			c.conflict(m.path+".strategy", fmt.Sprintf("tables %s and %s are in group %q but have strategies %s and %s", leader.Name, m.Name, m.group, leader.Strategy, m.Strategy),
 				"tables of one group share one placement", leader.path+".strategy", fmt.Sprintf("%s stands here", leader.Name))
 			continue
+		}
+		if a, b := len(leader.ShardKey), len(m.ShardKey); a != b && a > 0 && b > 0 {
+			c.conflict(m.path+".shard_key", fmt.Sprintf("tables %s and %s are in group %q but have shard keys of %d and %d columns", leader.Name, m.Name, m.group, a, b),
+				"equal keys of one group live together", leader.path+".shard_key", fmt.Sprintf("that of %s stands here", leader.Name))
 		}
 		if before := firstOf(ranges, m, len(m.Ranges) > 0); len(m.Ranges) > 0 && describe(before.Ranges) != describe(m.Ranges) {
 			c.disagree(before, m, "ranges")

@@ -161,11 +161,20 @@ func refuseMove(c *Change, path string, t Table) {
 	}
 }
 
+// joinColumns writes the shard key as in SQL.
+func joinColumns(t Table) string {
+	names := make([]string, len(t.ShardKey))
+	for i, name := range t.ShardKey {
+		names[i] = name.String()
+	}
+	return strings.Join(names, ", ")
+}
+
 func columnList(t Table) string {
 	if len(t.ShardKey) == 0 {
 		return "column"
 	}
-	return t.ShardKey[0].String()
+	return joinColumns(t)
 }
 
 // removal says what becomes of an entry that next does not have.

@@ -26,7 +26,7 @@ func (s Strategy) Sharded() bool {
 // Table is one entry of tables.
 type Table struct {
 	Name     Name        `yaml:"name" required:"true" doc:"Schema and table, written as in SQL; without a schema it is public."`
-	ShardKey []Ident     `yaml:"shard_key" doc:"The column whose value decides the shard: a list of exactly one, written as in SQL. For sharded tables only."`
+	ShardKey []Ident     `yaml:"shard_key" doc:"The column whose value decides the shard, or up to four of which all together do: a list, written as in SQL. For sharded tables only."`
 	Strategy Strategy    `yaml:"strategy" default:"consistent" enum:"consistent|hash|range|list|reference|home" doc:"consistent, hash, range and list spread rows by shard_key; reference keeps a full copy on every shard; home keeps the table whole on one shard."`
 	Colocate string      `yaml:"colocate" shown:"a group of its own" doc:"Another table, or a name that several tables share: same group and same key means same shard, so joins and transactions stay local."`
 	Ranges   []Range     `yaml:"ranges" doc:"For strategy range: ascending lower bounds. One table of a group says them for all."`
