@@ -214,7 +214,7 @@ func (g *generator) read() generated {
 
 // recursiveQuery climbs from people to those they are the bosses of, and joins what it finds.
 func (g *generator) recursiveQuery(depth int) generated {
-	first := scope{{"p", "id", someIDs, cols("id:i age:i boss:i")}}
+	first := scope{{alias: "p", key: "id", keys: someIDs, columns: cols("id:i age:i boss:i")}}
 	s := g.source(nil, depth)
 	w := visible{alias: "w", columns: cols("id:i d:i")}
 	s.scope = s.scope.with(w)

@@ -40,6 +40,8 @@ type table struct {
 	name    string
 	key     string
 	keys    []string // literals of keys that lie on the shards with rows, some of them with rows of their own
+	second  string   // the second column of the key, if it has two; keys are of the first then
+	seconds []string
 	primary string
 	columns []column
 }
@@ -59,29 +61,33 @@ func cols(list string) []column {
 }
 
 var (
-	someIDs   = strings.Fields("1 3 4 6 8 9 10 13 14 15 17 20 21 24 33 39 41")
-	someUUIDs = []string{"'00000000-0000-4000-8000-000000000002'", "'00000000-0000-4000-8000-000000000003'", "'00000000-0000-4000-8000-000000000005'", "'00000000-0000-4000-8000-000000000012'", "'00000000-0000-4000-8000-000000000028'"}
-	someTexts = []string{"'Ada'", "'ada'", "'zoe'", "'Zebra'", "'a b'", "'ab'", "'a-b'", "'émile'", "'x'"}
+	someIDs    = strings.Fields("1 3 4 6 8 9 10 13 14 15 17 20 21 24 33 39 41")
+	someUUIDs  = []string{"'00000000-0000-4000-8000-000000000002'", "'00000000-0000-4000-8000-000000000003'", "'00000000-0000-4000-8000-000000000005'", "'00000000-0000-4000-8000-000000000012'", "'00000000-0000-4000-8000-000000000028'"}
+	someHalls  = strings.Fields("1 2 3 4")
+	somePlaces = []string{"'A1'", "'A2'", "'B1'", "'B2'", "'C 3'"}
+	someTexts  = []string{"'Ada'", "'ada'", "'zoe'", "'Zebra'", "'a b'", "'ab'", "'a-b'", "'émile'", "'x'"}
 )
 
 // theTables are the relations that random statements use; the first ones come more often.
 func theTables() []table {
 	return []table{
-		{"people", "id", someIDs, "id", cols("id:i name:t nick:c code:t email:t age:i grade:i height:f balance:d active:b born:y seen:m joined:m tag:u pic:x nums:a mood:e stars:i addr:n boss:i")},
-		{"orders", "person_id", someIDs, "person_id, id", cols("person_id:i id:i item:t qty:i status:e placed:m note:t sku:i")},
-		{"lines", "person_id", someIDs, "person_id, order_id, no", cols("person_id:i order_id:i no:i sku:i amount:d weight:f")},
-		{"bag", "k", someIDs, "", cols("k:i v:t n:i f:f")},
-		{"accounts", "login", someTexts, "login", cols("login:t owner:i credit:d level:i opened:y note:t")},
-		{"devices", "id", someUUIDs, "id", cols("id:u owner:i label:t seen:m")},
-		{"ledger", "account_id", strings.Fields("1 5 7 999 1000 1500 1999"), "account_id, no", cols("account_id:i no:i memo:t")},
-		{"invoices", "country", []string{"'DE'", "'FR'"}, "country, no", cols("country:t no:i total:d paid:b")},
-		{"hollow", "id", someIDs, "id", cols("id:i v:t n:i")},
-		{"countries", "code", nil, "code", cols("code:t name:t people:i area:f")},
-		{"products", "sku", nil, "sku", cols("sku:i name:t kind:e parent:i")},
-		{"notes", "id", nil, "id", cols("id:i person_id:i body:t written:y")},
-		{"adults", "id", someIDs, view, cols("id:i name:t age:i mood:e born:y")},
-		{"spending", "person_id", someIDs, view, cols("person_id:i orders:i items:i")},
-		{"noted", "id", someIDs, view, cols("id:i name:t body:t written:y")},
+		{name: "people", key: "id", keys: someIDs, primary: "id", columns: cols("id:i name:t nick:c code:t email:t age:i grade:i height:f balance:d active:b born:y seen:m joined:m tag:u pic:x nums:a mood:e stars:i addr:n boss:i")},
+		{name: "orders", key: "person_id", keys: someIDs, primary: "person_id, id", columns: cols("person_id:i id:i item:t qty:i status:e placed:m note:t sku:i")},
+		{name: "lines", key: "person_id", keys: someIDs, primary: "person_id, order_id, no", columns: cols("person_id:i order_id:i no:i sku:i amount:d weight:f")},
+		{name: "bag", key: "k", keys: someIDs, primary: "", columns: cols("k:i v:t n:i f:f")},
+		{name: "accounts", key: "login", keys: someTexts, primary: "login", columns: cols("login:t owner:i credit:d level:i opened:y note:t")},
+		{name: "devices", key: "id", keys: someUUIDs, primary: "id", columns: cols("id:u owner:i label:t seen:m")},
+		{name: "ledger", key: "account_id", keys: strings.Fields("1 5 7 999 1000 1500 1999"), primary: "account_id, no", columns: cols("account_id:i no:i memo:t")},
+		{name: "invoices", key: "country", keys: []string{"'DE'", "'FR'"}, primary: "country, no", columns: cols("country:t no:i total:d paid:b")},
+		{name: "hollow", key: "id", keys: someIDs, primary: "id", columns: cols("id:i v:t n:i")},
+		{name: "seats", key: "hall", keys: someHalls, second: "place", seconds: somePlaces, primary: "hall, place", columns: cols("hall:i place:t price:d taken:b holder:i since:y")},
+		{name: "tickets", key: "hall", keys: someHalls, second: "place", seconds: somePlaces, primary: "place, hall, no", columns: cols("hall:i place:t no:i label:t paid:d")},
+		{name: "countries", key: "code", keys: nil, primary: "code", columns: cols("code:t name:t people:i area:f")},
+		{name: "products", key: "sku", keys: nil, primary: "sku", columns: cols("sku:i name:t kind:e parent:i")},
+		{name: "notes", key: "id", keys: nil, primary: "id", columns: cols("id:i person_id:i body:t written:y")},
+		{name: "adults", key: "id", keys: someIDs, primary: view, columns: cols("id:i name:t age:i mood:e born:y")},
+		{name: "spending", key: "person_id", keys: someIDs, primary: view, columns: cols("person_id:i orders:i items:i")},
+		{name: "noted", key: "id", keys: someIDs, primary: view, columns: cols("id:i name:t body:t written:y")},
 	}
 }
 
@@ -115,6 +121,8 @@ type visible struct {
 	alias   string
 	key     string
 	keys    []string
+	second  string
+	seconds []string
 	columns []column
 }
 
@@ -303,6 +311,19 @@ func (g *generator) comparison(s scope, depth int) *tree {
 
 // keyCondition compares a shard key with constants or with another key.
 func (g *generator) keyCondition(s scope) *tree {
+	v, first := g.keyColumnCondition(s)
+	if v.second == "" || g.chance(15) {
+		return first
+	}
+	key := v.alias + "." + v.second
+	if g.chance(30) {
+		return of(sortCondition, "%s%s", first, of("", " AND %s IN (%s, %s)", key, pick(g, v.seconds...), pick(g, v.seconds...)).maybe())
+	}
+	return of(sortCondition, "%s%s", first, of("", " AND %s = %s", key, g.key(visible{keys: v.seconds})).maybe())
+}
+
+// keyColumnCondition is one on the first column of a key.
+func (g *generator) keyColumnCondition(s scope) (visible, *tree) {
 	var keyed []visible
 	for _, v := range s {
 		if len(v.keys) > 0 {
@@ -310,24 +331,24 @@ func (g *generator) keyCondition(s scope) *tree {
 		}
 	}
 	if len(keyed) == 0 {
-		return nil
+		return visible{}, nil
 	}
 	v := pick(g, keyed...)
 	key := v.alias + "." + v.key
 	switch g.IntN(6) {
 	case 0:
-		return of(sortCondition, "%s IN (%s, %s)", key, g.key(v), g.key(v)).or("true")
+		return v, of(sortCondition, "%s IN (%s, %s)", key, g.key(v), g.key(v)).or("true")
 	case 1:
-		return of(sortCondition, "%s = ANY (ARRAY[%s, %s])", key, g.key(v), g.key(v)).or("true")
+		return v, of(sortCondition, "%s = ANY (ARRAY[%s, %s])", key, g.key(v), g.key(v)).or("true")
 	case 2:
 		other := pick(g, keyed...)
 		if strings.HasPrefix(other.keys[0], "'") == strings.HasPrefix(v.keys[0], "'") && other.keys[0] == v.keys[0] {
-			return of(sortCondition, "%s = %s.%s", key, other.alias, other.key).or("true")
+			return v, of(sortCondition, "%s = %s.%s", key, other.alias, other.key).or("true")
 		}
 	case 3:
-		return of(sortCondition, "%s > %s", key, g.key(v)).or("true")
+		return v, of(sortCondition, "%s > %s", key, g.key(v)).or("true")
 	}
-	return of(sortCondition, "%s = %s", key, g.key(v)).or("true")
+	return v, of(sortCondition, "%s = %s", key, g.key(v)).or("true")
 }
 
 // key is a constant for a shard key.
@@ -361,7 +382,7 @@ func (g *generator) subquery(outer scope, depth int) source {
 	link := of(sortCondition, "%s = %s", g.leaf(q.own, integer), g.leaf(outer, integer)).or("true")
 	in, out := pick(g, q.own...), pick(g, outer...)
 	if len(in.keys) > 0 && len(out.keys) > 0 && in.keys[0] == out.keys[0] && g.chance(75) {
-		link = of(sortCondition, "%s.%s = %s.%s", in.alias, in.key, out.alias, out.key).or("true")
+		link = g.sameKey(in, out)
 	}
 	if len(q.where.parts) == 0 {
 		q.where = of("", " WHERE %s", link)
@@ -383,6 +404,15 @@ func (g *generator) source(outer scope, depth int) source {
 		}
 	}
 	return q
+}
+
+// sameKey joins two relations by their keys.
+func (g *generator) sameKey(a, b visible) *tree {
+	first := of(sortCondition, "%s.%s = %s.%s", a.alias, a.key, b.alias, b.key).or("true")
+	if a.second == "" || b.second == "" || g.chance(15) {
+		return first
+	}
+	return of(sortCondition, "%s%s", first, of("", " AND %s.%s = %s.%s", a.alias, a.second, b.alias, b.second).maybe())
 }
 
 const sortFrom = "from"
@@ -416,7 +446,7 @@ func (g *generator) on(s scope, n visible, plain bool) *tree {
 	other := pick(g, s...)
 	link := of(sortCondition, "%s = %s", g.joined(n), g.joined(other)).or("true")
 	if len(n.keys) > 0 && len(other.keys) > 0 && n.keys[0] == other.keys[0] && g.chance(75) {
-		link = of(sortCondition, "%s.%s = %s.%s", n.alias, n.key, other.alias, other.key).or("true")
+		link = g.sameKey(n, other)
 	}
 	if plain || g.chance(65) {
 		return link
@@ -443,7 +473,7 @@ func (g *generator) relation(depth int) (*tree, visible) {
 		return of(sortFrom, "generate_series(1, 4) %s(g)", alias), visible{alias: alias, columns: cols("g:i")}
 	}
 	t := g.table()
-	return of(sortFrom, t.name+" "+alias), visible{alias, t.key, t.keys, t.columns}
+	return of(sortFrom, t.name+" "+alias), visible{alias, t.key, t.keys, t.second, t.seconds, t.columns}
 }
 
 // aggregate of a class.

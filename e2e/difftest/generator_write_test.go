@@ -50,7 +50,9 @@ func (g *generator) written() target {
 	return t
 }
 
-func (t target) visible() visible { return visible{t.alias, t.key, t.keys, t.columns} }
+func (t target) visible() visible {
+	return visible{t.alias, t.key, t.keys, t.second, t.seconds, t.columns}
+}
 
 // keyColumns are those that an INSERT has to fill, the shard key first.
 func (t target) keyColumns() []string {
@@ -68,6 +70,8 @@ func (g *generator) keyValue(t target, name string) *literal {
 	switch {
 	case name == t.key && len(t.keys) > 0:
 		return g.key(t.visible())
+	case name == t.second && len(t.seconds) > 0:
+		return g.key(visible{keys: t.seconds})
 	case name == "code":
 		return pick(g, &literal{"'DE'", 25, "DE"}, &literal{"'IT'", 25, "IT"})
 	}

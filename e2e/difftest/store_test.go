@@ -27,7 +27,7 @@ type relation struct {
 	name string
 	kind kind
 	key  string
-	by   string // how keys find their shard: int, text, uuid, ledger, invoices
+	by   string // how keys find their shard: int, text, uuid, tuple, ledger, invoices
 }
 
 // relations are in an order in which foreign keys lead back.
@@ -35,7 +35,7 @@ func relations() []relation {
 	return []relation{
 		{"people", sharded, "id", "int"}, {"orders", sharded, "person_id", "int"}, {"lines", sharded, "person_id", "int"},
 		{"accounts", sharded, "login", "text"}, {"devices", sharded, "id", "uuid"}, {"bag", sharded, "k", "int"},
-		{"hollow", sharded, "id", "int"}, {"ledger", sharded, "account_id", "ledger"}, {"invoices", sharded, "country", "invoices"},
+		{"hollow", sharded, "id", "int"}, {"seats", sharded, "ROW(hall, place)", "tuple"}, {"tickets", sharded, "ROW(hall, place)", "tuple"}, {"ledger", sharded, "account_id", "ledger"}, {"invoices", sharded, "country", "invoices"},
 		{"countries", reference, "code", ""}, {"products", reference, "sku", ""}, {"notes", home, "id", ""}, {"settings", home, "k", ""},
 	}
 }
@@ -256,7 +256,7 @@ func (p *placement) find(t testing.TB, by, key string) string {
 		}
 		return "s3"
 	}
-	parsed, err := ring.ParseKey(map[string]ring.KeyType{"int": ring.KeyInt, "text": ring.KeyText, "uuid": ring.KeyUUID}[by], []byte(key))
+	parsed, err := ring.ParseKey(map[string]ring.KeyType{"int": ring.KeyInt, "text": ring.KeyText, "uuid": ring.KeyUUID, "tuple": ring.TupleType(ring.KeyInt, ring.KeyText)}[by], []byte(key))
 	must(t, err)
 	return string(p.m.Locate(parsed).Shard)
 }

@@ -21,6 +21,10 @@ CREATE TABLE accounts (login text PRIMARY KEY, owner bigint, credit numeric(10,2
 CREATE TABLE devices (id uuid PRIMARY KEY, owner bigint, label text, seen timestamptz, metrics double precision[]);
 CREATE TABLE bag (k int NOT NULL, v text, n int, f double precision);
 CREATE TABLE hollow (id bigint PRIMARY KEY, v text, n int);
+-- Sharded by two columns, two tables side by side.
+CREATE TABLE seats (hall bigint NOT NULL, place text NOT NULL, price numeric(8,2), taken boolean, holder bigint, since date, PRIMARY KEY (hall, place));
+CREATE TABLE tickets (
+  hall bigint NOT NULL, place text NOT NULL, no int NOT NULL, label text, paid numeric(8,2), PRIMARY KEY (place, hall, no));
 -- Placed by ranges and by values.
 CREATE TABLE ledger (account_id bigint NOT NULL, no int NOT NULL, amount numeric, memo text, PRIMARY KEY (account_id, no));
 CREATE TABLE invoices (country text NOT NULL, no int NOT NULL, total numeric(10,2), paid boolean, PRIMARY KEY (country, no));
