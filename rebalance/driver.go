@@ -114,7 +114,7 @@ func (d *driver) adopt(ctx context.Context) error {
 	if d.tables, err = tablesOf(snap, &d.move); err != nil {
 		return err
 	}
-	d.tables = append(d.tables, requestsTable(&d.move))
+	d.tables = append(d.tables, ownTables(&d.move)...)
 	if d.move.State == topology.MoveReversible {
 		if err := d.checkReturn(ctx); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (d *driver) adopt(ctx context.Context) error {
 		if err := d.fence(ctx, side); err != nil {
 			return err
 		}
-		if err := topology.EnsureRequests(ctx, side.conn); err != nil {
+		if err := errors.Join(topology.EnsureRequests(ctx, side.conn), topology.EnsureAsync(ctx, side.conn)); err != nil {
 			return fmt.Errorf("shard %s: %w", side.id, err)
 		}
 	}

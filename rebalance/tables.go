@@ -22,7 +22,7 @@ type table struct {
 	moving  string // condition on a row that its slot is one of the move's
 	slot    string // expression of a row's slot
 	keyType ring.KeyType
-	group   string // of the table of idempotent writes: the group whose rows move; empty for all others
+	group   string // of a table of pgring's own: the group whose rows move; empty for all others
 }
 
 // quote writes an identifier.
@@ -68,12 +68,27 @@ func keySQL(t *topology.Table) []string {
 	return key
 }
 
-// requestsTable is the table of idempotent writes, of which the rows of the moving slots go along.
-func requestsTable(m *topology.Move) *table {
-	t := &table{name: topology.Name{Schema: "pgring", Table: "idempotency"}, sql: `"pgring"."idempotency"`, key: []string{`"hash"`}, group: m.Group,
-		columns: []string{"placed", "hash", "shard_key", "scope", "key", "fingerprint", "tag", "result", "created_at", "expires_at"},
-		primary: []string{"placed", "hash", "shard_key", "scope", "key"}, slot: ring.SlotOfHashExpr("hash")}
+// ownTables are the tables of pgring's own of which the rows of the moving slots go along: idempotent writes, how far asynchronous
+// ones were applied, and those that a shard has refused.
+func ownTables(m *topology.Move) []*table {
+	return []*table{
+		ownTable(m, "idempotency", "placed", "hash", "shard_key", "scope", "key", "fingerprint", "tag", "result", "created_at", "expires_at").keyedBy(5),
+		ownTable(m, "applied", "placed", "hash", "shard_key", "source", "off", "previous").keyedBy(4),
+		ownTable(m, "dead_letter", "placed", "hash", "shard_key", "id", "relation", "login", "statement", "record", "sqlstate", "message", "detail",
+			"attempts", "queued_at", "failed_at").keyedBy(4),
+	}
+}
+
+func ownTable(m *topology.Move, name string, columns ...string) *table {
+	t := &table{name: topology.Name{Schema: "pgring", Table: name}, sql: pgx.Identifier{"pgring", name}.Sanitize(), key: []string{`"hash"`}, group: m.Group,
+		columns: columns, slot: ring.SlotOfHashExpr("hash")}
 	t.moving = t.in(m.Slots, "")
+	return t
+}
+
+// keyedBy says that the first n columns are the primary key.
+func (t *table) keyedBy(n int) *table {
+	t.primary = t.columns[:n]
 	return t
 }
 

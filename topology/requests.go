@@ -90,25 +90,29 @@ BEGIN
 END $body$;
 `
 
-// requestsTries is how often the definitions are tried: others of pgring's parts may make schema pgring at the same moment.
+// requestsTries is how often definitions are tried: others of pgring's parts may make schema pgring at the same moment.
 const requestsTries = 3
 
 // EnsureRequests makes the table of idempotent writes on a shard, with its functions, or brings it up to this version.
 func EnsureRequests(ctx context.Context, conn *pgx.Conn) error {
+	if err := ensure(ctx, conn, "pgring.idempotency", requestsVersion, requestsSQL); err != nil {
+		return fmt.Errorf("make the table of idempotent writes: %w", err)
+	}
+	return nil
+}
+
+// ensure runs the definitions unless the table's comment says that it is of this version.
+func ensure(ctx context.Context, conn *pgx.Conn, table, version, definitions string) error {
 	var same bool
-	err := conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.obj_description(pg_catalog.to_regclass('pgring.idempotency'), 'pg_class') = $1, false)",
-		requestsVersion).Scan(&same)
+	err := conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.obj_description(pg_catalog.to_regclass($1), 'pg_class') = $2, false)", table, version).Scan(&same)
 	for try := 0; err == nil && !same && try < requestsTries; try++ {
 		failure := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, requestsSQL, pgx.QueryExecModeSimpleProtocol)
+			_, err := tx.Exec(ctx, definitions, pgx.QueryExecModeSimpleProtocol)
 			return err
 		})
 		if same = failure == nil; try+1 == requestsTries || ctx.Err() != nil {
 			err = failure
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("make the table of idempotent writes: %w", err)
-	}
-	return nil
+	return err
 }

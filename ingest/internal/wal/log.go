@@ -230,6 +230,16 @@ func (l *Log) Last() uint64 {
 	return l.last
 }
 
+// First is the index of the first record that is kept; of an empty log it is that of the first to come.
+func (l *Log) First() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) == 0 {
+		return l.last + 1
+	}
+	return l.segments[0].first
+}
+
 // Wait returns when there are records after index, or with the reason why there will be none.
 func (l *Log) Wait(ctx context.Context, index uint64) error {
 	for {

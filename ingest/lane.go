@@ -1,0 +1,311 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgring/pgring/ingest/internal/wal"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
+)
+
+const (
+	laneRows     = 512     // records of one transaction
+	laneBytes    = 1 << 20 // and their bytes
+	laneTimeout  = time.Minute
+	laneShortest = 20 * time.Millisecond // pause after a failure; it doubles
+	laneLongest  = 2 * time.Second
+)
+
+// lane applies the records of a queue whose keys one shard owns, in the order of the log: so the order of each key is kept. Every
+// transaction says how far it has come with each of its keys:
+//
+//	collect ▶ apply ─done──────────────────────────────▶ collect
+//	            ├─ some were applied before ▶ without them, again
+//	            ├─ the shard refuses one ▶ those before it, then it alone ─refused▶ dead letter
+//	            └─ the shard is away, or the keys are on their way ▶ wait, again
+//
+// What a crash leaves unknown is seen by the next try: the shard refuses what it has.
+type lane struct {
+	queue  *Queue
+	log    *wal.Log
+	shard  ring.ShardID
+	group  *topology.Group
+	stop   context.CancelCauseFunc // ends the generation
+	logger *slog.Logger
+
+	reader *wal.Reader
+	held   *Record // was read, and begins the next transaction
+	use    *topology.Use
+	conns  conns
+
+	// Guarded by Queue.watched.
+	next    uint64    // every record of the lane before it is done
+	at      time.Time // when the oldest record that is not done was accepted; zero: there is none, as far as is known
+	problem string    // why it does not get on; empty: it does
+}
+
+// run applies records until ctx ends.
+func (l *lane) run(ctx context.Context) {
+	l.use = l.queue.cfg.Topology.NewUse()
+	defer l.use.Close()
+	l.reader = l.log.Reader(l.next)
+	l.conns.lane = l
+	defer l.conns.close(ctx)
+	for ctx.Err() == nil {
+		batch, next, err := l.collect(ctx)
+		if err == nil {
+			err = l.apply(ctx, batch)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errPlacement):
+			l.stop(errPlacement)
+			return
+		case err != nil: // the log itself: nothing more is certain
+			l.stop(fmt.Errorf("lane of shard %s: %w", l.shard, err))
+			return
+		}
+		l.passed(next)
+	}
+}
+
+// passed tells that every record of the lane before next is done.
+func (l *lane) passed(next uint64) {
+	q := l.queue
+	q.watched.Lock()
+	defer q.watched.Unlock()
+	l.next, l.problem, l.at = next, "", time.Time{}
+	if l.held != nil {
+		l.at = l.held.At
+	}
+	q.signal()
+}
+
+// collect gives the records of the next transaction, waiting for the first one, and where the lane is when they are done.
+func (l *lane) collect(ctx context.Context) (batch []*Record, next uint64, err error) {
+	size := 0
+	if l.held != nil {
+		batch, next = append(batch, l.held), l.held.index+1
+		size = recordSize(l.held)
+		l.held = nil
+	}
+	for len(batch) < laneRows && size < laneBytes && !isAlone(batch) {
+		if next > l.log.Last() {
+			if len(batch) > 0 {
+				break
+			}
+			l.passed(next) // the rest of the log is of other lanes
+		}
+		data, index, err := l.reader.Next(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		next = index + 1
+		r, err := l.own(data)
+		if err != nil {
+			return nil, 0, fmt.Errorf("record %d: %w", index, err)
+		}
+		if r == nil {
+			continue
+		}
+		r.index = index
+		if len(batch) > 0 && (!batch[0].together(r) || isAlone([]*Record{r})) {
+			l.held, next = r, index
+			break
+		}
+		batch = append(batch, r)
+		size += len(data)
+	}
+	l.begin(batch[0].At)
+	return batch, next, nil
+}
+
+// isAlone reports whether a transaction is for its only record: another try of a dead letter.
+func isAlone(batch []*Record) bool { return len(batch) == 1 && batch[0].Letter != "" }
+
+// begin notes how old the oldest record under way is.
+func (l *lane) begin(at time.Time) {
+	l.queue.watched.Lock()
+	defer l.queue.watched.Unlock()
+	l.at = at
+}
+
+// own decodes a record if it is the lane's; nil: it is not.
+func (l *lane) own(data []byte) (*Record, error) {
+	head, rest, err := decodeKey(data)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ring.ParseKey(l.group.KeyType, []byte(head.ShardKey))
+	if err != nil {
+		return nil, fmt.Errorf("its shard key is none of the table's: %w", err)
+	}
+	if l.group.Placement.Locate(key).Shard != l.shard {
+		return nil, nil
+	}
+	return head.decodeRest(rest)
+}
+
+func recordSize(r *Record) int {
+	size := len(r.SQL)
+	for _, value := range r.Values {
+		size += len(value)
+	}
+	return size
+}
+
+// together reports whether two records may share a transaction: the same session would have sent them.
+func (r *Record) together(o *Record) bool {
+	return r.source == o.source && r.Group == o.Group && r.User == o.User && slices.Equal(r.Settings, o.Settings)
+}
+
+// apply has the shard do the records, however long that takes. An error is errPlacement or that of ctx.
+func (l *lane) apply(ctx context.Context, batch []*Record) error {
+	pause := laneShortest
+	for len(batch) > 0 {
+		err := l.attempt(ctx, batch)
+		var refused *refusal
+		switch {
+		case err == nil:
+			l.queue.counts.applied.Add(int64(len(batch)))
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, errPlacement):
+			return err
+		case errors.Is(err, errGone):
+			l.queue.counts.gone.Add(1)
+			return nil
+		case errors.Is(err, errApplied):
+			if batch, err = l.missing(ctx, batch); err == nil {
+				continue
+			}
+		case errors.As(err, &refused) && len(batch) == 1:
+			if err = l.bury(ctx, batch[0], refused); err == nil {
+				l.queue.counts.buried.Add(1)
+				return nil
+			}
+		case errors.As(err, &refused):
+			rest, err := l.around(ctx, batch, refused.index)
+			if err != nil {
+				return err
+			}
+			batch = rest
+			continue
+		}
+		if err := l.pause(ctx, err, &pause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// around applies what stands before a record that was refused, and that record by itself, and returns what is left. If it is not known
+// which one it was, each is applied by itself.
+func (l *lane) around(ctx context.Context, batch []*Record, index int) (rest []*Record, err error) {
+	if index < 0 {
+		for i := range batch {
+			if err := l.apply(ctx, batch[i:i+1]); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	if err := l.apply(ctx, batch[:index]); err != nil {
+		return nil, err
+	}
+	if err := l.apply(ctx, batch[index:index+1]); err != nil {
+		return nil, err
+	}
+	return batch[index+1:], nil
+}
+
+// pause notes why the lane does not get on, and waits: for a newer map, or for the time that is due.
+func (l *lane) pause(ctx context.Context, why error, pause *time.Duration) error {
+	q := l.queue
+	q.watched.Lock()
+	told := l.problem
+	l.problem = why.Error()
+	q.watched.Unlock()
+	if told == "" && !errors.Is(why, errMoving) {
+		l.logger.Warn("asynchronous writes wait", "error", why)
+	}
+	snap := q.cfg.Topology.Current()
+	timer := time.NewTimer(*pause)
+	defer timer.Stop()
+	if !errors.Is(why, errMoving) {
+		*pause = min(2**pause, laneLongest)
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-q.cfg.Topology.Superseded(snap):
+	case <-timer.C:
+	}
+	return nil
+}
+
+// hold takes the present map into use for one transaction, if the lane may write with it. release ends that.
+func (l *lane) hold() (release func(), err error) {
+	topo := l.queue.cfg.Topology
+	if topo.Stalled() {
+		topo.AwaitLease()
+	}
+	snap := l.use.Begin()
+	release = func() { l.use.End(false) }
+	t := snap.Table(l.queue.table.Schema, l.queue.table.Table)
+	switch {
+	case t == nil || t.Group == nil || t.Group.Epoch != l.group.Epoch:
+		err = errPlacement
+	case snap.Moving(l.group.Name) && !topo.Leased():
+		err = errMoving
+	case slices.ContainsFunc(snap.Moves, func(m *topology.Move) bool { return m.Group == l.group.Name && m.State.Closed() }):
+		err = errMoving // a cut-over: it takes milliseconds
+	case len(snap.Moves) > 0 && !l.use.Write(snap):
+		err = errMoving
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+var (
+	// errMoving says that keys of the table are on their way to another shard.
+	errMoving = errors.New("slots are being moved")
+	// errApplied says that some of the records were applied before.
+	errApplied = errors.New("records were applied before")
+	// errGone says that there is no such dead letter any more.
+	errGone = errors.New("dead letter is gone")
+)
+
+// refusal is the shard's final answer to a record.
+type refusal struct {
+	index                     int // of the record; -1: not known
+	code, message, detailText string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", r.message, r.code) }
+
+// isFinal reports whether an error says something of the record, so that the same statement will have the same error. What a shard says
+// of itself, of others or of the moment is not final.
+func isFinal(code string) bool {
+	switch code {
+	case "55P03", codeFenced, codeApplied, codeUnknownSource:
+		return false
+	}
+	for _, class := range []string{"00", "01", "02", "08", "25", "28", "3D", "40", "53", "57", "58", "72", "F0", "XX"} {
+		if strings.HasPrefix(code, class) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package topology
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// asyncVersion is the comment on the table; a shard whose comment is another one has another version.
+const asyncVersion = "how far asynchronous writes were applied (version 1)"
+
+// asyncSQL makes what a shard needs for asynchronous writes (docs/writes.md). It is here for the reason that requestsSQL is: package
+// ingest writes the rows, package rebalance moves them with their slots.
+//
+// A source numbers its records. Those of one shard key are applied in order, so one number says which of them are: it is written in the
+// transaction that writes their rows, and goes where the rows of the key go. Who applies says which number he begins with; if the
+// shard is past it, nothing is written twice, for the transaction fails (PR103).
+//
+// Clients have no rights on the tables. Who applies has the client's login, so that the rows are written with its rights and no more;
+// the functions ask for the source's secret, which no client knows.
+const asyncSQL = `
+DO $install$ BEGIN
+	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
+	IF to_regnamespace('pgring') IS NULL THEN
+		CREATE SCHEMA pgring;
+	END IF;
+	IF NOT has_schema_privilege('public', 'pgring', 'USAGE') THEN
+		GRANT USAGE ON SCHEMA pgring TO PUBLIC;
+	END IF;
+	CREATE TABLE IF NOT EXISTS pgring.async_sources (
+		source bytea PRIMARY KEY,        -- SHA-256 of its secret
+		floor  bigint NOT NULL DEFAULT 0 -- records up to this one are never sent again, and what pgring.applied said of them is forgotten
+	);
+	CREATE TABLE IF NOT EXISTS pgring.applied (
+		placed    text COLLATE "C" NOT NULL, -- colocation group
+		hash      bigint NOT NULL,           -- of the shard key
+		shard_key text COLLATE "C" NOT NULL,
+		source    bytea NOT NULL,
+		off       bigint NOT NULL,           -- the last record of this key that was applied
+		previous  bigint NOT NULL,           -- off before the last transaction
+		PRIMARY KEY (placed, hash, shard_key, source)
+	);
+	CREATE TABLE IF NOT EXISTS pgring.dead_letter (
+		placed    text COLLATE "C" NOT NULL,
+		hash      bigint NOT NULL,
+		shard_key text COLLATE "C" NOT NULL,
+		id        text COLLATE "C" NOT NULL,
+		relation  text NOT NULL,
+		login     text NOT NULL,  -- the client's user at pgring
+		statement text NOT NULL,
+		record    bytea NOT NULL, -- all that is needed to try it again
+		sqlstate  text NOT NULL,
+		message   text NOT NULL,
+		detail    text NOT NULL,
+		attempts  bigint NOT NULL,
+		queued_at timestamptz NOT NULL,
+		failed_at timestamptz NOT NULL,
+		PRIMARY KEY (placed, hash, shard_key, id)
+	);
+	REVOKE ALL ON pgring.async_sources, pgring.applied, pgring.dead_letter FROM PUBLIC;
+	COMMENT ON TABLE pgring.applied IS '` + asyncVersion + `';
+END $install$;
+CREATE OR REPLACE FUNCTION pgring.advance_lane(secret bytea, placed text, hashes bigint[], keys text[], firsts bigint[], lasts bigint[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+	me     bytea := sha256(secret);
+	lowest bigint;
+BEGIN
+	SELECT s.floor INTO lowest FROM pgring.async_sources s WHERE s.source = me FOR SHARE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'source of asynchronous writes is not known' USING ERRCODE = 'PR104';
+	END IF;
+	INSERT INTO pgring.applied AS a
+	SELECT advance_lane.placed, u.hash, u.key, me, u.last, 0 FROM unnest(hashes, keys, lasts) u (hash, key, last)
+	ON CONFLICT ON CONSTRAINT applied_pkey DO UPDATE SET off = excluded.off, previous = a.off;
+	PERFORM FROM unnest(hashes, keys, firsts) u (hash, key, first) JOIN pgring.applied a
+		ON a.placed = advance_lane.placed AND a.hash = u.hash AND a.shard_key = u.key AND a.source = me
+		WHERE greatest(a.previous, lowest) >= u.first;
+	IF FOUND THEN
+		RAISE EXCEPTION 'asynchronous writes were applied already' USING ERRCODE = 'PR103';
+	END IF;
+END $body$;
+CREATE OR REPLACE FUNCTION pgring.lane_progress(secret bytea, placed text, hashes bigint[], keys text[]) RETURNS TABLE (hash bigint, shard_key text, off bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+	SELECT u.hash, u.key, greatest(s.floor, coalesce(a.off, 0)) FROM pgring.async_sources s CROSS JOIN unnest(hashes, keys) u (hash, key)
+	LEFT JOIN pgring.applied a ON a.placed = lane_progress.placed AND a.hash = u.hash AND a.shard_key = u.key AND a.source = s.source
+	WHERE s.source = sha256(secret)
+$body$;
+CREATE OR REPLACE FUNCTION pgring.bury_letter(secret bytea, placed text, hash bigint, shard_key text, id text, relation text, login text,
+	statement text, record bytea, sqlstate text, message text, detail text, queued float8) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+	PERFORM FROM pgring.async_sources s WHERE s.source = sha256(secret);
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'source of asynchronous writes is not known' USING ERRCODE = 'PR104';
+	END IF;
+	INSERT INTO pgring.dead_letter AS d VALUES (placed, hash, shard_key, id, relation, login, statement, record, sqlstate, message, detail, 1,
+		to_timestamp(queued), clock_timestamp())
+	ON CONFLICT ON CONSTRAINT dead_letter_pkey DO UPDATE SET sqlstate = excluded.sqlstate, message = excluded.message, detail = excluded.detail,
+		attempts = d.attempts + 1, failed_at = excluded.failed_at;
+END $body$;
+CREATE OR REPLACE FUNCTION pgring.take_letter(secret bytea, placed text, hash bigint, shard_key text, id text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+	PERFORM FROM pgring.async_sources s WHERE s.source = sha256(secret);
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'source of asynchronous writes is not known' USING ERRCODE = 'PR104';
+	END IF;
+	DELETE FROM pgring.dead_letter d WHERE d.placed = take_letter.placed AND d.hash = take_letter.hash AND d.shard_key = take_letter.shard_key
+		AND d.id = take_letter.id;
+	RETURN FOUND;
+END $body$;
+`
+
+// EnsureAsync makes the tables of asynchronous writes on a shard, with their functions, or brings them up to this version.
+func EnsureAsync(ctx context.Context, conn *pgx.Conn) error {
+	if err := ensure(ctx, conn, "pgring.applied", asyncVersion, asyncSQL); err != nil {
+		return fmt.Errorf("make the tables of asynchronous writes: %w", err)
+	}
+	return nil
+}
