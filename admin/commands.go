@@ -14,6 +14,7 @@ func commandTable() []command {
 	all = append(all, throttleCommands()...)
 	all = append(all, verifyCommands()...)
 	all = append(all, keyCommands()...)
+	all = append(all, laneCommands()...)
 	all = append(all, sagaCommands()...)
 	return append(all, command{
 		name: "HELP", alias: "SHOW HELP", does: "Lists the commands. SHOW HELP is the same.", role: proxy.RoleStats, run: (*Console).help,

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/ring"
@@ -53,6 +54,7 @@ type Config struct {
 	Topology *topology.Topology
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator // nil: no metrics of commits
+	Queues   *ingest.Queues    // nil: no asynchronous writes
 
 	Rebalance *rebalance.Controller // looks at moves; the caller runs it
 

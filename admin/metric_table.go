@@ -78,6 +78,19 @@ func trafficMetrics() []metric {
 			out(float64(repeated), "repeated")
 			out(float64(refused), "refused")
 		}},
+		{"pgring_async_records_total", counts, "Asynchronous writes by what became of them: queued, applied, dead, or repeated (found to be applied already).", []string{"table", "outcome"}, func(s *scrape, out emit) {
+			for _, q := range s.queues {
+				out(float64(q.Accepted), q.Table.String(), "queued")
+				out(float64(q.Applied), q.Table.String(), "applied")
+				out(float64(q.Buried), q.Table.String(), "dead")
+				out(float64(q.Repeated), q.Table.String(), "repeated")
+			}
+		}},
+		{"pgring_async_lag_seconds", gauge, "Age of the oldest asynchronous write that is not done.", []string{"table", "shard"}, func(s *scrape, out emit) {
+			for _, l := range s.lanes {
+				out(l.Lag.Seconds(), l.Table.String(), string(l.Shard))
+			}
+		}},
 		total("pgring_batches_total", "Transactions that rows of several clients were written in.", func(s *scrape) float64 { return float64(s.server.Batches) }),
 		total("pgring_batched_inserts_total", "Rows that were written in a transaction with those of others.", func(s *scrape) float64 { return float64(s.server.Batched) }),
 		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),

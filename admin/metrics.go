@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/saga"
@@ -34,6 +35,8 @@ type scrape struct {
 	version    string
 	server     proxy.Stats
 	idempotent []proxy.IdempotentTable
+	queues     []ingest.QueueCounts
+	lanes      []ingest.LaneStatus
 	clients    map[string]int // by state
 	pools      []backend.PoolStats
 	health     []backend.Health
@@ -96,6 +99,9 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 func (c *Console) scrape() *scrape {
 	s := &scrape{version: c.cfg.Version, server: c.cfg.Server.Stats(), idempotent: c.cfg.Server.IdempotentTables(), clients: map[string]int{"active": 0, "idle": 0, "idle in transaction": 0},
 		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), moves: c.cfg.Rebalance.Stats(), now: time.Now()}
+	if c.cfg.Queues != nil {
+		s.queues, s.lanes = c.cfg.Queues.Counts(), c.cfg.Queues.Lanes()
+	}
 	for _, client := range c.cfg.Server.Clients() {
 		s.clients[client.State]++
 	}

@@ -166,7 +166,7 @@ func (l *lane) bury(ctx context.Context, r *Record, why *refusal) error {
 	letter.source, letter.Letter = [sourceSize]byte{}, r.Letter
 	if letter.Letter == "" {
 		sum := sha256.Sum256(r.source[:])
-		letter.Letter = fmt.Sprintf("%x-%d", sum[:5], r.index)
+		letter.Letter = fmt.Sprintf("d%x_%d", sum[:5], r.index)
 	}
 	queued := strconv.FormatFloat(float64(r.At.UnixMicro())/1e6, 'f', 6, 64)
 	parameters := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(letter.Letter),

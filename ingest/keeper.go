@@ -64,7 +64,7 @@ type Stats struct {
 // Stats returns the counters.
 func (k *Keeper) Stats() Stats { return Stats{Expired: k.expired.Load()} }
 
-// Install makes the table on all shards that were not seen to yet, side by side, for at most 5 seconds each. What cannot be done is
+// Install makes the tables on all shards that were not seen to yet, side by side, for at most 5 seconds each. What cannot be done is
 // logged, and false is returned.
 func (k *Keeper) Install(ctx context.Context) bool {
 	var group sync.WaitGroup
@@ -75,10 +75,12 @@ func (k *Keeper) Install(ctx context.Context) bool {
 		}
 		// owner: Install, which waits; ends after exchange at the latest.
 		group.Go(func() {
-			err := k.with(ctx, shard, exchange, func(ctx context.Context, conn *pgx.Conn) error { return topology.EnsureRequests(ctx, conn) })
+			err := k.with(ctx, shard, exchange, func(ctx context.Context, conn *pgx.Conn) error {
+				return errors.Join(topology.EnsureRequests(ctx, conn), topology.EnsureAsync(ctx, conn))
+			})
 			if err != nil {
 				failed.Store(true)
-				k.warn(ctx, "make the table of idempotent writes on a shard", shard, err)
+				k.warn(ctx, "make the tables of idempotent and asynchronous writes on a shard", shard, err)
 				return
 			}
 			k.note(shard)
@@ -88,7 +90,7 @@ func (k *Keeper) Install(ctx context.Context) bool {
 	return !failed.Load()
 }
 
-// Run makes the table on shards that come, and deletes rows whose time is over, until ctx ends. It always returns nil: what it cannot
+// Run makes the tables on shards that come, and deletes rows whose time is over, until ctx ends. It always returns nil: what it cannot
 // do now, it tries again.
 func (k *Keeper) Run(ctx context.Context) error {
 	sweep := time.NewTicker(k.cfg.Every)
@@ -124,7 +126,7 @@ func (k *Keeper) sweep(ctx context.Context) {
 func (k *Keeper) sweepShard(ctx context.Context, conn *pgx.Conn, shard topology.Shard) error {
 	for {
 		tag, err := conn.Exec(ctx, `DELETE FROM pgring.idempotency WHERE ctid = ANY (ARRAY(SELECT ctid FROM pgring.idempotency
-WHERE expires_at < now() `+k.visible(shard)+fmt.Sprintf(` LIMIT %d FOR UPDATE SKIP LOCKED))`, rowsAtOnce))
+WHERE expires_at < now() `+visible(k.cfg.Topology.Current(), shard)+fmt.Sprintf(` LIMIT %d FOR UPDATE SKIP LOCKED))`, rowsAtOnce))
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && (refused.Code == codeFenced || refused.Code == codeNoTable) {
 			return nil // slots begin to move at this moment, or the shard is new: there is another time
@@ -140,9 +142,8 @@ WHERE expires_at < now() `+k.visible(shard)+fmt.Sprintf(` LIMIT %d FOR UPDATE SK
 }
 
 // visible leaves out the rows that are on the shard without being the ones that count: guards let nobody delete them.
-func (k *Keeper) visible(shard topology.Shard) string {
+func visible(snap *topology.Snapshot, shard topology.Shard) string {
 	var b strings.Builder
-	snap := k.cfg.Topology.Current()
 	seen := map[string]bool{}
 	for _, m := range snap.Moves {
 		if seen[m.Group] {

@@ -62,9 +62,11 @@ func (r *rig) open(rule ingest.Rule) (stop func()) {
 	r.t.Helper()
 	log := slog.New(slog.NewTextHandler(r.t.Output(), nil))
 	queues, err := ingest.NewQueues(ingest.QueuesConfig{Dir: r.dir, Topology: r.topo, Log: log,
-		Dial:  func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) { return r.login(ctx, shard.ID, "") },
-		Login: func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) { return r.login(ctx, shard, user) },
-		Wait:  func() time.Duration { return 50 * time.Millisecond }})
+		Dial: func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) { return r.login(ctx, shard.ID, "") },
+		Login: func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {
+			return r.login(ctx, shard, user)
+		},
+		Wait: func() time.Duration { return 50 * time.Millisecond }})
 	must(r.t, err)
 	queues.Apply(map[topology.Name]ingest.Rule{events: rule})
 	r.queues = queues

@@ -59,6 +59,11 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if isQuery(stmt) {
 		p.values = b.keep(frame)
 	}
+	if q := c.queueing(stmt, &p.plan); q != nil && c.isExecutedAlone() {
+		p.queue = q
+		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split
+		return c.bindKept(ctx, p, frame)
+	}
 	if rule := c.batching(stmt, &p.plan, len(frame)); rule != nil && c.isExecutedAlone() && !c.takesOff(&p.plan, rule) {
 		p.batch = rule
 		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split

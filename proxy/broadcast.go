@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
@@ -22,9 +23,10 @@ type spread struct {
 	oids     []uint32
 	shared   *shared // nil: simple protocol
 	describe bool
-	returned bool      // Split: it has answered with rows
-	write    *writing  // Split: it is on one shard, and its undoing is derived
-	batch    *Batching // Split: it is on one shard, and may share a transaction there
+	returned bool          // Split: it has answered with rows
+	write    *writing      // Split: it is on one shard, and its undoing is derived
+	queue    *ingest.Queue // Split: it is on one shard, and may be done later
+	batch    *Batching     // Split: it is on one shard, and may share a transaction there
 
 	style     style // Staged: how values are written
 	rewritten bool  // text is not the client's, but made of what queries have returned

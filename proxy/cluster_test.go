@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/ids"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/pgwire/poll"
@@ -31,6 +32,7 @@ type cluster struct {
 	engine   *poll.Engine
 	pools    *backend.Pools
 	ids      *ids.Generator // its test calls Renew
+	queues   *ingest.Queues
 	server   *proxy.Server
 	addr     string
 	stop     context.CancelFunc
@@ -59,6 +61,8 @@ type options struct {
 	noTable bool
 	tables  []topology.TableWish // declared beside those of every test cluster
 	setup   string               // makes them
+	async   map[topology.Name]ingest.Rule
+	logs    string // the folder of their logs; empty: a new one
 }
 
 func start(t testing.TB, o options) *cluster {
@@ -114,8 +118,14 @@ func (c *cluster) build(o options) {
 	o.policy.Users = map[string]*proxy.User{"app": {Name: "app", Verifier: verifier, Role: proxy.RoleAdmin}}
 	c.ids, err = ids.New(ids.Config{Log: log, Control: func(ctx context.Context) (*pgx.Conn, error) { return dial(ctx, home) }})
 	must(t, err)
+	if o.logs == "" {
+		o.logs = t.TempDir()
+	}
+	c.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: o.logs, Topology: c.topology, Dial: dial, Login: c.pools.Login, Log: log})
+	must(t, err)
+	c.queues.Apply(o.async)
 	c.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: c.topology, Pools: c.pools, Commit: commit,
-		IDs: c.ids, Policy: o.policy, Engine: c.engine, Logger: log})
+		Queues: c.queues, IDs: c.ids, Policy: o.policy, Engine: c.engine, Logger: log})
 	must(t, err)
 	c.run(commit)
 }
@@ -135,6 +145,7 @@ func (c *cluster) run(commit *saga.Coordinator) {
 	c.addr = ln.Addr().String()
 	above.Go(func() { _ = c.topology.Run(ctx) })
 	above.Go(func() { _ = commit.Run(ctx) })
+	above.Go(func() { _ = c.queues.Run(ctx) })
 	above.Go(func() { _ = c.server.Serve(ctx, ln, 0) })
 	var once sync.Once
 	c.stop = func() {

@@ -19,6 +19,8 @@ const (
 	codeCannotConnectNow    = "57P03"
 	codeCompletionUnknown   = "40003"
 	codeConnectionFailure   = "08006"
+	codeDiskFull            = "53100"
+	codeIO                  = "58030"
 	codeDatatypeMismatch    = "42804"
 	codeDuplicateCursor     = "42P03"
 	codeDuplicateStatement  = "42P05"

@@ -19,6 +19,8 @@ type ownSettings struct {
 	derive     bool          // compensation is auto: writes without a directive are undone by rules
 	key        string        // saga_key: makes repeats of a transaction known
 	timeout    time.Duration // saga_commit_timeout
+	direct     bool          // async is off: every write is synchronous
+	stale      bool          // read_your_writes is off: reads do not wait for the session's own asynchronous writes
 	plain      bool          // idempotency is off: no repeat of a write is looked for
 	compensate string        // directive for the next statement that writes; by SET LOCAL only
 }
@@ -99,6 +101,15 @@ func (v *ownSettings) set(name, value string, local bool) error {
 			return errSettingValue(name, value, "Available values: on, off.")
 		}
 		v.plain = word == "off"
+	case "async", "read_your_writes":
+		if word != "on" && word != "off" {
+			return errSettingValue(name, value, "Available values: on, off.")
+		}
+		if name == "async" {
+			v.direct = word == "off"
+		} else {
+			v.stale = word == "off"
+		}
 	case "saga_key":
 		if !local && value != "" {
 			return &pgwire.Error{Code: codeInvalidParameter, Message: "parameter \"pgring.saga_key\" can only be set for one transaction",
@@ -142,10 +153,11 @@ func (v *ownSettings) show(name string) (string, bool) {
 		}
 		return "require", true
 	case "idempotency":
-		if v.plain {
-			return "off", true
-		}
-		return "on", true
+		return onOrOff(!v.plain), true
+	case "async":
+		return onOrOff(!v.direct), true
+	case "read_your_writes":
+		return onOrOff(!v.stale), true
 	case "saga_key":
 		return v.key, true
 	case "saga_commit_timeout":
@@ -154,6 +166,13 @@ func (v *ownSettings) show(name string) (string, bool) {
 		return v.compensate, true
 	}
 	return "", false
+}
+
+func onOrOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // parseTimeout reads a time as PostgreSQL's settings have it: a number with a unit, milliseconds without one.

@@ -12,12 +12,15 @@ import (
 	"github.com/pgring/pgring/saga"
 )
 
-// callOwn answers SELECT pgring.saga_status(…) and CALL pgring.saga(…).
+// callOwn answers SELECT pgring.saga_status(…), SELECT pgring.flush(…) and CALL pgring.saga(…).
 func (c *session) callOwn(ctx context.Context, stmt *router.Statement, values router.Values) error {
 	c.takeTime()
 	args := stmt.Call.Args(values)
-	if stmt.Call.Function == "saga" {
+	switch stmt.Call.Function {
+	case "saga":
 		return c.callSaga(ctx, stmt, args)
+	case "flush":
+		return c.flush(ctx, stmt, args)
 	}
 	if len(args) != 1 || args[0] == nil {
 		return c.reject(&pgwire.Error{Code: "42883", Message: "pgring.saga_status takes one argument, the id of a saga"})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/ids"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/pgwire/poll"
@@ -94,6 +95,7 @@ type Config struct {
 	Topology *topology.Topology
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator
+	Queues   *ingest.Queues // nil: no asynchronous writes
 	IDs      *ids.Generator // nil refuses pgring.next_id()
 	Policy   Policy
 	Engine   *poll.Engine // the one of Pools; nil means a goroutine for each client
@@ -106,6 +108,8 @@ type Server struct {
 	topology *topology.Topology
 	pools    *backend.Pools
 	commit   *saga.Coordinator
+	queues   *ingest.Queues
+	permits  permits
 	ids      *ids.Generator
 	engine   *poll.Engine
 	log      *slog.Logger
@@ -142,7 +146,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Topology == nil || cfg.Pools == nil || cfg.Logger == nil {
 		return nil, errors.New("proxy needs a topology, pools and a logger")
 	}
-	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, ids: cfg.IDs, engine: cfg.Engine, log: cfg.Logger,
+	s := &Server{router: cfg.Router, topology: cfg.Topology, pools: cfg.Pools, commit: cfg.Commit, queues: cfg.Queues, ids: cfg.IDs, engine: cfg.Engine, log: cfg.Logger,
 		consoles: map[string]Console{}, interned: newInternTable(), translations: newTranslations(cfg.Pools), welcomes: newWelcomeCache(),
 		hot: limits.NewHotKeys(hotKeysKept, 0)}
 	s.sessions.byPID = map[uint32]*session{}

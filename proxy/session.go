@@ -49,7 +49,8 @@ type session struct {
 	hasCurrent bool
 	hears      bool // a connection has LISTENs
 	cursors    map[string]cursor
-	kept       int // temporary tables that cursors read, so far: for their names
+	queued     map[topology.Name]*ownWrites // that may not be applied yet
+	kept       int                          // temporary tables that cursors read, so far: for their names
 	bind       bindMessage
 	oids       []uint32 // scratch of Parse
 	owed       int      // bytes still to come of a message that is dropped

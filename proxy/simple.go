@@ -69,6 +69,13 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if err := c.admit(ctx, stmt, &plan, b.Values); err != nil {
 		return c.reject(err)
 	}
+	if q := c.queueing(stmt, &plan); q != nil && frame != nil {
+		own := plan // so that the plan of a statement which is not queued stays on the stack
+		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), describe: true}
+		if _, alone, err := c.enqueue(ctx, s, q); !alone || err != nil {
+			return err
+		}
+	}
 	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
 		c.takeTime()
 		own := plan // so that the plan of a statement which is not batched stays on the stack

@@ -23,6 +23,12 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 	if err := s.hide(); err != nil {
 		return "", c.reject(err)
 	}
+	if s.queue != nil {
+		if tag, alone, err := c.enqueue(ctx, s, s.queue); !alone || err != nil {
+			return tag, err
+		}
+		return "", c.batchedAlone(ctx, s)
+	}
 	if s.batch != nil {
 		if tag, alone, err := c.batch(ctx, s, s.batch); !alone {
 			return tag, err

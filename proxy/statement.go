@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 )
@@ -118,13 +119,14 @@ type portal struct {
 	owner  *statement
 	text   string
 	plan   router.Plan
-	part   *participant // where it lives; nil: the session answers it itself, or runs it on several shards
-	values *bindMessage // the client's Bind, kept for several shards
-	work   *work        // what is noted of it when it runs, in mode saga
-	write  *writing     // it is on one shard, and its undoing is derived, in mode saga
-	batch  *Batching    // it waits in line to share a transaction; nil: it does not
-	done   bool         // it was run to its end, on several shards
-	again  string       // the tag of running it again, if it may be
+	part   *participant  // where it lives; nil: the session answers it itself, or runs it on several shards
+	values *bindMessage  // the client's Bind, kept for several shards
+	work   *work         // what is noted of it when it runs, in mode saga
+	write  *writing      // it is on one shard, and its undoing is derived, in mode saga
+	batch  *Batching     // it waits in line to share a transaction; nil: it does not
+	queue  *ingest.Queue // it is done later, if that turns out to be possible; nil: it is done now
+	done   bool          // it was run to its end, on several shards
+	again  string        // the tag of running it again, if it may be
 }
 
 // returnsRows reports whether the portal reads rows of several shards that come as they are asked for.

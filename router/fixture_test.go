@@ -10,10 +10,6 @@ import (
 // The schema of the tests: a small shop on four shards, s1 being home.
 
 const (
-	oidBool    = 16
-	oidFloat8  = 701
-	oidDate    = 1082
-	oidJSONB   = 3802
 	oidBpchar  = 1042
 	oidArrayI8 = 1016
 )

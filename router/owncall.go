@@ -4,9 +4,9 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// OwnCall is SELECT pgring.saga_status(…) or CALL pgring.saga(…): what the session answers itself, with arguments.
+// OwnCall is SELECT pgring.saga_status(…), SELECT pgring.flush(…) or CALL pgring.saga(…): what the session answers itself, with arguments.
 type OwnCall struct {
-	Function string // saga_status or saga
+	Function string // saga_status, flush or saga
 	Column   string // of the one row's one column
 	args     []ownArgument
 }
@@ -53,11 +53,11 @@ func (a *analysis) ownCall(n *pg.Node) bool {
 		}
 		target := s.SelectStmt.TargetList[0].GetResTarget()
 		call, column = target.GetVal().GetFuncCall(), target.GetName()
-		if !isOwnFunction(call, "saga_status") {
+		if !isOwnFunction(call, "saga_status") && !isOwnFunction(call, "flush") {
 			return false
 		}
 		if column == "" {
-			column = "saga_status"
+			column = call.Funcname[1].GetString_().GetSval()
 		}
 	default:
 		return false

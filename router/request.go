@@ -34,6 +34,7 @@ type insertedRow struct {
 	group  string
 	key    []string // the columns of the shard key
 	values []insertedValue
+	later  *later // what it needs to be done later; nil: it is done now
 }
 
 // insertedValue is what one column gets.
@@ -84,6 +85,7 @@ func (a *analysis) insertRow(n *pg.InsertStmt) {
 			row.values = append(row.values, insertedValue{names[i], a.storedKey(t, names[i], value)})
 		}
 	}
+	row.later = a.later(n, t, names, values)
 	a.st.row = row
 }
 

@@ -114,7 +114,7 @@ func readDetails(ctx context.Context, tx pgx.Tx, byOID map[uint32]*relation) err
 			r.formats = append(r.formats, format)
 		}
 	}, &oid, &column.Name, &column.Type, &column.Modifier, &column.NotNull, &column.HasDefault, &column.DefaultVolatile,
-		&column.NextID, &column.Generated, &column.Identity, &column.Domain, &column.CCollation, &column.Nondeterministic, &format); err != nil {
+		&column.NextID, &column.Default, &column.Generated, &column.Identity, &column.Domain, &column.CCollation, &column.Nondeterministic, &format); err != nil {
 		return err
 	}
 	var primary bool

@@ -25,7 +25,7 @@ WITH RECURSIVE step AS (
 ), domains AS (
 	SELECT s.* FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base AND t.typtype <> 'd'
 ), constants AS (
-	SELECT e.adrelid, e.adnum, e.text = 'pgring.next_id()' AS next_id, e.tree !~ '\{(?!(CONST|FUNCEXPR|OPEXPR|BOOLEXPR|RELABELTYPE|ARRAYEXPR|ARRAY) )'
+	SELECT e.adrelid, e.adnum, e.text, e.text = 'pgring.next_id()' AS next_id, e.tree !~ '\{(?!(CONST|FUNCEXPR|OPEXPR|BOOLEXPR|RELABELTYPE|ARRAYEXPR|ARRAY) )'
 		AND NOT EXISTS (
 			SELECT FROM pg_catalog.regexp_matches(e.tree, ':(?:funcid|opfuncid) (\d+)', 'g') f
 			LEFT JOIN pg_catalog.pg_proc p ON p.oid = f[1]::pg_catalog.oid AND p.oid < 16384 AND p.provolatile = 'i' WHERE p.oid IS NULL)
@@ -46,7 +46,8 @@ WITH RECURSIVE step AS (
 SELECT a.attrelid, a.attname::text, coalesce(d.base, a.atttypid), coalesce(d.modifier, a.atttypmod),
 	a.attnotnull OR coalesce(d.not_null, false), a.atthasdef OR a.attidentity <> '' OR coalesce(d.has_default, false),
 	a.attgenerated = '' AND CASE WHEN a.atthasdef THEN NOT coalesce(constants.plain, false)
-		ELSE a.attidentity <> '' OR coalesce(d.has_default, false) END, coalesce(constants.next_id, false), a.attgenerated <> '', a.attidentity <> '', d.base IS NOT NULL,
+		ELSE a.attidentity <> '' OR coalesce(d.has_default, false) END, coalesce(constants.next_id, false),
+	CASE WHEN constants.plain OR a.attgenerated <> '' THEN '' ELSE coalesce(constants.text, '') END, a.attgenerated <> '', a.attidentity <> '', d.base IS NOT NULL,
 	coalesce(l.bytewise, false), coalesce(l.nondeterministic, false), pg_catalog.format_type(a.atttypid, a.atttypmod)
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

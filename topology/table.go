@@ -113,6 +113,8 @@ type Column struct {
 	// DefaultVolatile: shards may compute the default differently. False: there is none, it is a constant, or generated.
 	DefaultVolatile bool
 
+	Default string // the default as SQL, if DefaultVolatile and it is the column's own
+
 	NextID    bool // DEFAULT pgring.next_id()
 	Generated bool // GENERATED ALWAYS AS (…) STORED: may not be written
 	Identity  bool // GENERATED … AS IDENTITY

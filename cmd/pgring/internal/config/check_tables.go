@@ -28,6 +28,7 @@ func (c *checker) tables() {
 		c.rateKey(path+".rate_limit.per", t)
 		c.idempotency(path+".idempotency", t)
 		c.batch(path+".batch", t)
+		c.async(path+".async", t)
 	}
 	c.groups()
 }
@@ -68,6 +69,28 @@ func (c *checker) batch(path string, t Table) {
 	}
 }
 
+// async reports one that does not say that it is on, that has no place for its log, or that another feature stands against.
+func (c *checker) async(path string, t Table) {
+	if !c.given(path) || !c.sound(path) || !c.sound(path+".enabled") || !t.Strategy.Sharded() {
+		return
+	}
+	if !c.given(path + ".enabled") {
+		c.fault(path, "async does not say whether it is on", "write async: {enabled: true}, or remove it")
+		return
+	}
+	if !t.Async.Enabled {
+		return
+	}
+	if c.sound("async") && c.sound("async.dir") && c.cfg.Async.Dir == "" {
+		c.fault(path, fmt.Sprintf("asynchronous writes to table %s have no place for their log", t.Name),
+			"write async: {dir: /var/lib/pgring/async} at the top level: a folder on a disk of this machine")
+	}
+	if t.Idempotency.Column != "" {
+		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and idempotent in this version", t.Name),
+			"remove async or idempotency", parentPath(path)+".idempotency", "idempotency stands here")
+	}
+}
+
 // misplaced reports keys that the table's strategy has no use for.
 func (c *checker) misplaced(path string, t Table) {
 	allowed := map[string]bool{
@@ -80,8 +103,9 @@ func (c *checker) misplaced(path string, t Table) {
 
 		"idempotency": t.Strategy.Sharded(),
 		"batch":       t.Strategy.Sharded(),
+		"async":       t.Strategy.Sharded(),
 	}
-	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "batch"} {
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "batch", "async"} {
 		if c.given(path+"."+name) && !allowed[name] {
 			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
 		}

@@ -16,6 +16,7 @@ type Config struct {
 	Ring       Ring       `yaml:"ring" doc:"Consistent hashing, for tables with strategy consistent."`
 	Tables     []Table    `yaml:"tables" doc:"How tables are spread. A table that is not declared lives whole on the first shard."`
 	CrossShard CrossShard `yaml:"cross_shard" doc:"Transactions and statements that write to more than one shard."`
+	Async      Async      `yaml:"async" doc:"Asynchronous writes; see docs/writes.md."`
 	Limits     Limits     `yaml:"limits" doc:"Bounds on clients and messages."`
 	Control    Control    `yaml:"control" doc:"The PostgreSQL database that keeps the slot map, shared by all proxies (schema pgring)."`
 	Rebalance  Rebalance  `yaml:"rebalance" doc:"Moves of slots between shards."`
@@ -91,6 +92,11 @@ type Routing struct {
 type Ring struct {
 	VirtualNodes int     `yaml:"virtual_nodes" default:"128" min:"1" max:"4096" doc:"Points on the ring per unit of a shard's weight."`
 	LoadBound    float64 `yaml:"load_bound" default:"1.05" min:"1" max:"2" doc:"No shard is planned more than this times its fair share of the slots."`
+}
+
+// Async is the section async.
+type Async struct {
+	Dir Path `yaml:"dir" restart:"true" doc:"Folder of the logs that asynchronous writes are in until they are applied, on a disk that keeps what is synced. Of this proxy alone; needed when a table has async."`
 }
 
 // Limits is the section limits.

@@ -79,7 +79,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	want.Control.Shard = cfg.HomeShard() // shown, and what its absence means
 	for _, k := range keysOf(reflect.TypeFor[Config]()) {
 		switch k.name {
-		case "auth", "shards", "tables":
+		case "auth", "shards", "tables", "async":
 		case "backend":
 			if cfg.Backend.ConnectTimeout != want.Backend.ConnectTimeout {
 				t.Errorf("backend.connect_timeout: the file says %s, the code %s", cfg.Backend.ConnectTimeout, want.Backend.ConnectTimeout)

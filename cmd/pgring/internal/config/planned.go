@@ -4,9 +4,9 @@ package config
 // by that name rather than as unknown: a file written for a newer pgring must never half work.
 func planned(path string) bool {
 	switch path {
-	case "async", "ids",
+	case "ids",
 		"routing.missing_key",
-		"tables[].id", "tables[].async", "tables[].partition",
+		"tables[].id", "tables[].partition",
 		"tables[].append_only",
 		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":

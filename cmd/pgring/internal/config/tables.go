@@ -37,8 +37,27 @@ type Table struct {
 	RateLimit TableRate `yaml:"rate_limit" doc:"Rate of statements that write and name the table, per proxy; absent = any."`
 
 	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of an INSERT is recognised by a column, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
+	Async       AsyncTable  `yaml:"async" doc:"An INSERT of one row is answered when it is in this proxy's log, and applied later; see docs/writes.md. Absent = off."`
 	Batch       Batch       `yaml:"batch" doc:"INSERTs of one row that come at the same time share a transaction of their shard; see docs/writes.md. Absent = off."`
 }
+
+// AsyncTable is tables[].async.
+type AsyncTable struct {
+	Enabled bool     `yaml:"enabled" doc:"Whether writes are asynchronous."`
+	MaxSize Size     `yaml:"max_size" shown:"1GiB" min:"32MiB" max:"1TiB" doc:"Disk that the table's log may take. When it is full, new writes wait for limits.queue_timeout at most, then SQLSTATE 53400. A log that is open keeps its size until a restart."`
+	MaxLag  Duration `yaml:"max_lag" shown:"1m" min:"100ms" max:"24h" doc:"While the oldest write that is not applied is older, new writes wait likewise."`
+}
+
+// MaxSizeOrDefault is how large the log may be.
+func (a AsyncTable) MaxSizeOrDefault() int64 {
+	if a.MaxSize > 0 {
+		return int64(a.MaxSize)
+	}
+	return 1 << 30
+}
+
+// MaxLagOrDefault is how old a write may be that is not applied.
+func (a AsyncTable) MaxLagOrDefault() time.Duration { return a.MaxLag.Or(time.Minute) }
 
 // Batch is tables[].batch.
 type Batch struct {

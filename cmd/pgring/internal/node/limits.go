@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/topology"
@@ -81,6 +82,18 @@ func batches(cfg *config.Config) map[topology.Name]*proxy.Batching {
 		}
 		name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
 		all[name] = &proxy.Batching{Rows: t.Batch.MaxRows, Delay: t.Batch.DelayOrDefault()}
+	}
+	return all
+}
+
+// lanes are the tables with asynchronous writes.
+func lanes(cfg *config.Config) map[topology.Name]ingest.Rule {
+	all := map[topology.Name]ingest.Rule{}
+	for _, t := range cfg.Tables {
+		if t.Async.Enabled {
+			name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
+			all[name] = ingest.Rule{MaxSize: t.Async.MaxSizeOrDefault(), MaxLag: t.Async.MaxLagOrDefault()}
+		}
 	}
 	return all
 }

@@ -53,6 +53,7 @@ type Node struct {
 	ids      *ids.Generator
 	shardIDs *ids.Installer
 	keeper   *ingest.Keeper
+	queues   *ingest.Queues
 	server   *proxy.Server
 	console  *admin.Console
 	http     http.Handler
@@ -105,13 +106,17 @@ func New(o Options) (*Node, error) {
 	if n.keeper, err = ingest.New(ingest.Config{Topology: n.topology, Dial: n.dial, Log: n.log}); err != nil {
 		return nil, err
 	}
+	if n.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: string(cfg.Async.Dir), Topology: n.topology, Dial: n.dial, Login: n.pools.Login, Log: n.log,
+		Wait: func() time.Duration { return n.cfg.Load().Limits.QueueTimeout.Std() }}); err != nil {
+		return nil, err
+	}
 	rules, err := policy(cfg)
 	if err != nil {
 		return nil, err
 	}
 	n.limits = boundaries(cfg, nil, nil)
 	rules.Limits = n.limits
-	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit, IDs: n.ids,
+	n.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: n.topology, Pools: n.pools, Commit: n.commit, Queues: n.queues, IDs: n.ids,
 		Policy: rules, Engine: n.engine, Logger: n.log})
 	if err != nil {
 		return nil, err
@@ -237,6 +242,8 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	}
 	n.shardIDs.Install(ctx) // so that the first client's CREATE TABLE finds it; Run goes on with what fails
 	n.keeper.Install(ctx)   // likewise the first client's write
+	n.queues.Apply(lanes(n.cfg.Load()))
+	applying, stopApplying := context.WithCancel(context.WithoutCancel(ctx)) // for as long as there are sessions
 	group.Go(func() error { return n.shardIDs.Run(ctx) })
 	group.Go(func() error { return n.keeper.Run(ctx) })
 	group.Go(func() error { return n.topology.Run(ctx) })
@@ -245,7 +252,11 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	group.Go(func() error { return n.ids.Run(ctx) })
 	group.Go(func() error { return n.console.Run(ctx) })
 	group.Go(func() error { return n.leaveWhenEmpty(ctx) })
-	group.Go(func() error { return n.server.Serve(ctx, ln, n.cfg.Load().Listen.DrainTimeout.Std()) })
+	group.Go(func() error { return n.queues.Run(applying) })
+	group.Go(func() error {
+		defer stopApplying()
+		return n.server.Serve(ctx, ln, n.cfg.Load().Listen.DrainTimeout.Std())
+	})
 	n.serving.Store(true)
 	defer n.serving.Store(false)
 	n.log.Info("serving", "sql", ln.Addr().String(), "shards", len(n.topology.Current().Shards), "epoch", n.topology.Current().Epoch)
@@ -316,6 +327,7 @@ func (n *Node) Reload(ctx context.Context) ([]config.Change, error) {
 	n.limits = boundaries(next, old, n.limits)
 	rules.Limits = n.limits
 	n.server.Apply(rules)
+	n.queues.Apply(lanes(next))
 	n.prepare(n.topology.Current())
 	n.log.Info("configuration reloaded")
 	return changes, nil

@@ -1,0 +1,337 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/router"
+	"github.com/pgring/pgring/topology"
+)
+
+// Asynchronous writes. An INSERT of one row into a table that has them, by itself and with values that are certain, is answered when it is
+// in the table's log; a lane applies it (package ingest). Every other write is synchronous, as if the table had none: so a statement
+// whose answer could be anything but INSERT 0 1 gets the shard's own.
+//
+// A session sees its own writes: a statement of its own that names the table waits for them.
+
+const (
+	ownWritesLimit = 10 * time.Second // for a session's own writes, and for pgring.flush
+	ownWritesKeys  = 64               // of one table; with more, the whole queue is waited for
+	asyncTag       = "INSERT 0 1"
+	permitFor      = 30 * time.Second
+	permitsKept    = 10000
+
+	oidTimestampTZ = 1184
+
+	// clockFormat is a moment as every DateStyle reads it.
+	clockFormat = "2006-01-02 15:04:05.999999+00"
+)
+
+// ownWrites are the writes of a session that may not be applied yet, of one table: the last record of each key.
+type ownWrites struct {
+	queue *ingest.Queue
+	last  map[string]ownWrite // "": of all keys
+}
+
+type ownWrite struct{ index, hash uint64 }
+
+// permits remembers whose INSERTs a table takes.
+type permits struct {
+	mu    sync.Mutex
+	known map[permit]time.Time // when a server has said so
+}
+
+// permit is a login with its settings, among which a role may be, and a table of a schema.
+type permit struct {
+	user     string
+	settings *backend.Settings
+	table    topology.Name
+	schema   int64
+}
+
+// queueOf is the queue of a statement that may be done later; nil: it may not.
+func (c *session) queueOf(stmt *router.Statement) *ingest.Queue {
+	if c.srv.queues == nil || stmt.Access != router.Write || stmt.Verb != router.Plain || !stmt.MayBeLater() || c.state.own.now.direct {
+		return nil
+	}
+	for _, name := range stmt.InsertsInto() {
+		if stmt.IsRequest(name) {
+			return c.srv.queues.Of(name)
+		}
+	}
+	return nil
+}
+
+// queueing is queueOf for a statement that is its whole transaction, on a connection that is nobody's in particular.
+func (c *session) queueing(stmt *router.Statement, plan *router.Plan) *ingest.Queue {
+	if c.tx.active || !c.turn.empty() || len(c.parts) > 0 || c.policy.Mode == SessionMode || stmt.Pin != router.PinNone ||
+		plan.Kind != router.One || !plan.HasKey || plan.SQL != "" || c.again.running {
+		return nil
+	}
+	return c.queueOf(stmt)
+}
+
+// enqueue answers a statement when it is in the queue's log. Alone: it was not put there, and goes its usual way.
+func (c *session) enqueue(ctx context.Context, s *spread, q *ingest.Queue) (tag string, alone bool, err error) {
+	c.takeTime()
+	record, err := c.recordOf(ctx, s)
+	if err != nil {
+		return "", false, c.reject(err)
+	}
+	if record == nil {
+		return "", true, c.afterQueued(ctx, s)
+	}
+	waiting, done := c.interruptible(ctx)
+	mark, err := q.Append(waiting, record)
+	interrupted := waiting.Err() != nil
+	done()
+	switch {
+	case errors.Is(err, ingest.ErrTooLarge):
+		return "", true, c.afterQueued(ctx, s)
+	case err != nil && interrupted:
+		return "", false, c.reject(errInterrupted())
+	case err != nil:
+		return "", false, c.reject(queueFailure(record.Table, err))
+	}
+	c.noteWrite(q, record, mark)
+	return asyncTag, false, c.replyTag(asyncTag)
+}
+
+// afterQueued lets a statement go its usual way behind those that the session has queued. An error has been reported.
+func (c *session) afterQueued(ctx context.Context, s *spread) error {
+	if err := c.awaitWrites(ctx, s.stmt, s.plan, false); err != nil {
+		return c.reject(err)
+	}
+	return nil
+}
+
+// recordOf is the record of a statement; nil: it is not certain that it can be done later.
+func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, error) {
+	if s.bind == nil {
+		p, err := c.anyServer(ctx, s.plan.Shard)
+		if err == nil {
+			_, err = p.inspect(s.text, nil) // so that what is wrong with it, constants included, is said now
+		}
+		if err != nil {
+			return nil, err
+		}
+	} else {
+		s.bind.types(s.oids)
+	}
+	at, ok := s.stmt.Later(s.bindValues(), s.oids, []byte(s.text))
+	if !ok {
+		return nil, nil
+	}
+	text, clocks, ok := s.stmt.WithClocks(s.text)
+	if !ok || !c.mayInsert(ctx, s.plan.Shard, at.Table) {
+		return nil, nil
+	}
+	r := &ingest.Record{Table: at.Table, Group: at.Group, Hash: at.Hash, ShardKey: at.ShardKey, User: c.user.Name,
+		Settings: c.state.settings.List(), SQL: text, Types: append([]uint32(nil), s.oids...)}
+	if s.bind != nil {
+		for i := range s.bind.values {
+			v := &s.bind.values[i]
+			value := v.Data
+			switch {
+			case v.Null:
+				value = nil
+			case value == nil:
+				value = []byte{}
+			}
+			r.Values, r.Formats = append(r.Values, value), append(r.Formats, int16(boolByte(v.Binary)))
+		}
+	}
+	now := []byte(time.Now().UTC().Format(clockFormat))
+	for range clocks {
+		for len(r.Types) < len(r.Values) {
+			r.Types = append(r.Types, 0)
+		}
+		r.Values, r.Formats, r.Types = append(r.Values, now), append(r.Formats, 0), append(r.Types, oidTimestampTZ)
+	}
+	return r, nil
+}
+
+// anyServer is that of a shard, or another one if that cannot be reached.
+func (c *session) anyServer(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	p, err := c.consult(ctx, shard)
+	var down *backend.UnavailableError
+	for i := 0; errors.As(err, &down) && i < len(c.snap.Shards); i++ {
+		p, err = c.consult(ctx, c.snap.Shards[i].ID)
+	}
+	return p, err
+}
+
+// mayInsert reports whether the session's role may insert into a table. If no server can be asked it may, for all that is known.
+func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topology.Name) bool {
+	key := permit{user: c.user.Name, settings: c.state.settings, table: table, schema: c.snap.Schema}
+	if c.srv.permits.has(key) {
+		return true
+	}
+	p, err := c.anyServer(ctx, shard)
+	if err != nil {
+		return true
+	}
+	relation := quoteLiteral(pgx.Identifier{table.Schema, table.Table}.Sanitize())
+	out, err := p.run("SELECT pg_catalog.has_any_column_privilege(" + relation + ", 'INSERT')")
+	if err != nil || len(out.row) != 1 || out.row[0] != "t" {
+		return false
+	}
+	c.srv.permits.note(key)
+	return true
+}
+
+func (p *permits) has(key permit) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, known := p.known[key]
+	return known && time.Since(at) < permitFor
+}
+
+func (p *permits) note(key permit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil || len(p.known) >= permitsKept {
+		p.known = map[permit]time.Time{}
+	}
+	p.known[key] = time.Now()
+}
+
+// noteWrite remembers a write of the session's own.
+func (c *session) noteWrite(q *ingest.Queue, r *ingest.Record, mark ingest.Mark) {
+	own := c.queued[r.Table]
+	if own == nil || own.queue != q {
+		own = &ownWrites{queue: q, last: map[string]ownWrite{}}
+		if c.queued == nil {
+			c.queued = map[topology.Name]*ownWrites{}
+		}
+		c.queued[r.Table] = own
+	}
+	key := mark.ShardKey
+	if _, known := own.last[key]; !known && len(own.last) >= ownWritesKeys || own.last[""].index > 0 {
+		clear(own.last)
+		key = ""
+	}
+	own.last[key] = ownWrite{index: mark.Index, hash: r.Hash}
+}
+
+// awaitWrites waits for the session's own writes to the tables that a statement names, those of its key if it has one. It does not wait
+// if the statement may be done later itself; afterQueued is for one that is not.
+func (c *session) awaitWrites(ctx context.Context, stmt *router.Statement, plan *router.Plan, later bool) error {
+	if len(c.queued) == 0 || c.state.own.now.stale || later && !c.tx.active && c.queueOf(stmt) != nil {
+		return nil
+	}
+	for table, own := range c.queued {
+		if !c.names(stmt, table) {
+			continue
+		}
+		c.takeTime()
+		for key, last := range own.last {
+			if plan.HasKey && key != "" && plan.Key != last.hash {
+				continue
+			}
+			if err := c.awaitMark(ctx, own.queue, table, ingest.Mark{Index: last.index, ShardKey: key}); err != nil {
+				return err
+			}
+			delete(own.last, key)
+		}
+		if len(own.last) == 0 {
+			delete(c.queued, table)
+		}
+	}
+	return nil
+}
+
+// names reports whether a statement names a table, or a view or partition of it.
+func (c *session) names(stmt *router.Statement, table topology.Name) bool {
+	for _, name := range stmt.Tables {
+		if name == table {
+			return true
+		}
+		t := c.snap.Table(name.Schema, name.Table)
+		if t == nil {
+			continue
+		}
+		for _, parent := range t.Parents {
+			if parent == table {
+				return true
+			}
+		}
+		for _, read := range t.Reads {
+			if read.Name == table {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// awaitMark waits for a record to be applied, for at most ownWritesLimit.
+func (c *session) awaitMark(ctx context.Context, q *ingest.Queue, table topology.Name, mark ingest.Mark) error {
+	waiting, done := c.interruptible(ctx)
+	defer done()
+	limited, cancel := context.WithTimeout(waiting, ownWritesLimit)
+	defer cancel()
+	err := q.Wait(limited, mark)
+	switch {
+	case err == nil:
+		return nil
+	case waiting.Err() != nil:
+		return errInterrupted()
+	case limited.Err() != nil:
+		return &pgwire.Error{Code: codeLimitExceeded, Message: fmt.Sprintf("asynchronous writes to table %q are not applied yet", shownName(table)),
+			Detail: fmt.Sprintf("Waited %s for them.", ownWritesLimit),
+			Hint:   "Try again later. SHOW LANES on the console says what they wait for. SET pgring.read_your_writes TO off reads without waiting."}
+	}
+	return queueFailure(table, err)
+}
+
+// queueFailure says what became of a write that could not be queued.
+func queueFailure(table topology.Name, err error) error {
+	var behind *ingest.BehindError
+	var refused *ingest.RefusedError
+	var doubt *ingest.DoubtError
+	switch {
+	case errors.Is(err, ingest.ErrDiskFull):
+		return &pgwire.Error{Code: codeDiskFull, Message: fmt.Sprintf("no room for asynchronous writes to table %q", shownName(table)),
+			Detail: "The disk of pgring's log is full. Nothing was accepted.", Hint: "Make room there, or SET pgring.async TO off, which writes without the log."}
+	case errors.As(err, &behind):
+		return limited(fmt.Sprintf("too many asynchronous writes to table %q wait", shownName(table)),
+			fmt.Sprintf("The oldest has waited for %s, the log has %s bytes; this one waited %s.", behind.Lag.Round(time.Millisecond),
+				strconv.FormatInt(behind.Size, 10), behind.Waited.Round(time.Millisecond)),
+			"Try again later. SHOW LANES on the console says what they wait for. See tables[].async.")
+	case errors.As(err, &doubt):
+		return &pgwire.Error{Code: codeCompletionUnknown, Message: fmt.Sprintf("it is not known whether the asynchronous write to table %q was accepted", shownName(table)),
+			Detail: "The disk of pgring's log has failed.", Hint: "Look whether the row is there before repeating it."}
+	case errors.As(err, &refused):
+		return &pgwire.Error{Code: codeIO, Message: fmt.Sprintf("asynchronous writes to table %q are not accepted", shownName(table)),
+			Detail: "Their log cannot be used. Nothing was accepted.", Hint: "SHOW LANES on the console says why. SET pgring.async TO off writes without it."}
+	}
+	return err
+}
+
+// flush answers SELECT pgring.flush('table'): when everything that this proxy has accepted for the table so far is done.
+func (c *session) flush(ctx context.Context, stmt *router.Statement, args [][]byte) error {
+	if len(args) != 1 || args[0] == nil {
+		return c.reject(&pgwire.Error{Code: "42883", Message: "pgring.flush takes one argument, the name of a table"})
+	}
+	table := topology.ParseName(string(args[0]))
+	if c.srv.queues == nil || c.srv.queues.Of(table) == nil {
+		return c.reject(&pgwire.Error{Code: codeInvalidParameter, Message: fmt.Sprintf("writes to table %q are not asynchronous", shownName(table)),
+			Hint: "See tables[].async."})
+	}
+	q := c.srv.queues.Of(table)
+	if err := c.awaitMark(ctx, q, table, q.Last()); err != nil {
+		return c.reject(err)
+	}
+	return c.replyValue(stmt.Call.Column, "", "SELECT 1")
+}

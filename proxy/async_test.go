@@ -1,0 +1,193 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/ingest"
+	"github.com/pgring/pgring/topology"
+)
+
+var eventsTable = topology.Name{Schema: "public", Table: "events"}
+
+// startWithEvents is a cluster whose table events has asynchronous writes.
+func startWithEvents(t testing.TB, o options) *cluster {
+	t.Helper()
+	o.tables = append(o.tables, topology.TableWish{Name: eventsTable, Kind: topology.Sharded, Key: []string{"user_id"}, Colocate: "users"})
+	o.setup = `
+CREATE TYPE color AS ENUM ('red', 'blue');
+CREATE TABLE events (user_id bigint NOT NULL, n int NOT NULL, what varchar(10) CHECK (what <> 'bad'), color color, data jsonb, seen boolean NOT NULL DEFAULT true,
+	day date, id uuid NOT NULL DEFAULT gen_random_uuid(), at timestamptz NOT NULL DEFAULT now(), written_at timestamptz, PRIMARY KEY (user_id, n));
+CREATE FUNCTION note_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.written_at := clock_timestamp(); RETURN NEW; END';
+CREATE TRIGGER note_time BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION note_time();` + o.setup
+	if o.async == nil {
+		o.async = map[topology.Name]ingest.Rule{eventsTable: {MaxSize: 64 << 20}}
+	}
+	return start(t, o)
+}
+
+// accepted is how many writes to events were queued so far.
+func (c *cluster) accepted() int64 { return c.queues.Counts()[0].Accepted }
+
+func (c *cluster) wantAccepted(what string, want int64) {
+	c.t.Helper()
+	if got := c.accepted(); got != want {
+		c.t.Errorf("%s: %d writes were queued so far, want %d", what, got, want)
+	}
+}
+
+func TestAsynchronousInsertsAreQueuedAndSeenByTheirSession(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{})
+	conn := c.connect()
+	n := int64(0)
+	for i, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
+		pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec} {
+		for j, insert := range []string{
+			"INSERT INTO events (user_id, n, what, day, data) VALUES ($1, $2, 'book', '2024-02-29', '{\"a\": 1}')",
+			"INSERT INTO events (n, user_id, color, seen) VALUES ($2, $1, 'red', false)",
+			"INSERT INTO events VALUES ($1, $2)",
+			"INSERT INTO public.events (user_id, n, at, data) VALUES ($1, $2, DEFAULT, NULL::jsonb)",
+		} {
+			user, number := 10*i+j, int32(7)
+			tag, err := conn.Exec(t.Context(), insert, mode, user, number)
+			must(t, err)
+			n++
+			if tag.String() != "INSERT 0 1" {
+				t.Errorf("%s: %s", insert, tag)
+			}
+			c.wantAccepted(insert, n)
+			var rows int // the session sees it, and the time is that of its acceptance
+			must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM events WHERE user_id = $1 AND n = 7 AND at <= written_at AND at > now() - interval '1 minute'", user).Scan(&rows))
+			if rows != 1 {
+				t.Errorf("mode %s: %s: %d rows are seen", mode, insert, rows)
+			}
+		}
+	}
+	_, err := conn.Exec(t.Context(), "SELECT pgring.flush('events')")
+	must(t, err)
+}
+
+func TestWhatCannotBeLaterIsDoneNow(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{})
+	conn := c.connect()
+	queued := "INSERT INTO events (user_id, n) VALUES (1, 1)"
+	_, err := conn.Exec(t.Context(), queued)
+	must(t, err)
+	for _, sql := range []string{
+		"INSERT INTO events (user_id, n) VALUES (1, 2) RETURNING n",
+		"INSERT INTO events (user_id, n) VALUES (1, 2) ON CONFLICT DO NOTHING",
+		"INSERT INTO events (user_id, n) VALUES (1, 3), (1, 4)",
+		"INSERT INTO events (user_id, n) SELECT 1, 5",
+		"INSERT INTO events (user_id, n) VALUES (1, 5 + 1)",
+		"INSERT INTO events (user_id, n, at) VALUES (1, 7, 'yesterday')",
+		"INSERT INTO events (user_id, n, at) VALUES (1, 8, now())",
+		"INSERT INTO events (user_id, n, day) VALUES (1, 9, '1/2/2024')",
+		"WITH x AS (SELECT 1) INSERT INTO events (user_id, n) VALUES (1, 10)",
+		"BEGIN; INSERT INTO events (user_id, n) VALUES (1, 11); COMMIT",
+	} {
+		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+		must(t, err)
+		c.wantAccepted(sql, 1)
+	}
+	for sql, code := range map[string]string{
+		"INSERT INTO events (user_id, n) VALUES (1, NULL)":                    "23502",
+		"INSERT INTO events (user_id) VALUES (1)":                             "23502",
+		"INSERT INTO events (user_id, n) VALUES (1, 99999999999)":             "22003",
+		"INSERT INTO events (user_id, n) VALUES (1, 'x')":                     "22P02",
+		"INSERT INTO events (user_id, n, what) VALUES (1, 20, 'much longer')": "22001",
+		"INSERT INTO events (user_id, n, color) VALUES (1, 20, 'green')":      "22P02",
+		"INSERT INTO events (user_id, n, nothing) VALUES (1, 20, 1)":          "42703",
+		"INSERT INTO events (user_id, n, data) VALUES (1, 20, '{')":           "22P02",
+	} {
+		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+		wantCode(t, err, code)
+		c.wantAccepted(sql, 1)
+	}
+	for _, args := range [][]any{{nil}, {"99999999999"}, {"x"}} {
+		_, err := conn.Exec(t.Context(), "INSERT INTO events (user_id, n) VALUES (1, $1)", append([]any{pgx.QueryExecModeExec}, args...)...)
+		if err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+		c.wantAccepted(fmt.Sprint(args), 1)
+	}
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "INSERT INTO events (user_id, n) VALUES ($1, $2)", 1, 30)
+	must(t, err)
+	must(t, tx.Rollback(t.Context()))
+	batch := &pgx.Batch{} // a pipeline is a transaction
+	batch.Queue("INSERT INTO events (user_id, n) VALUES ($1, $2)", 1, 31)
+	batch.Queue("INSERT INTO events (user_id, n) VALUES ($1, $2)", 1, 1)
+	wantCode(t, conn.SendBatch(t.Context(), batch).Close(), "23505")
+	_, err = conn.Exec(t.Context(), "SET pgring.async TO off")
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "INSERT INTO events (user_id, n) VALUES (1, 1)")
+	wantCode(t, err, "23505")
+	c.wantAccepted("all of that", 1)
+	var rows int
+	must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM events WHERE user_id = 1").Scan(&rows))
+	if rows != 11 {
+		t.Errorf("%d rows are there", rows)
+	}
+}
+
+func TestAsynchronousWritesKeepLoginRoleAndSettings(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{shards: 2, setup: `CREATE ROLE writer; CREATE ROLE reader;
+GRANT INSERT ON events TO writer; GRANT SELECT ON events TO reader; GRANT USAGE ON SCHEMA public TO writer, reader; CREATE SCHEMA other;
+ALTER TABLE events ADD COLUMN who text DEFAULT current_user, ADD COLUMN zone text, ALTER COLUMN at SET DEFAULT '2024-01-01';
+CREATE OR REPLACE FUNCTION note_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.zone := current_setting(''TimeZone'') || current_setting(''my.own''); RETURN NEW; END'`})
+	conn := c.connect()
+	for _, sql := range []string{"SET TimeZone TO 'Asia/Tokyo'", "SET my.own TO 'it''s'", "SET ROLE writer"} {
+		_, err := conn.Exec(t.Context(), sql)
+		must(t, err)
+	}
+	_, err := conn.Exec(t.Context(), "INSERT INTO events (user_id, n, who) VALUES ($1, $2, 'x')", 1, 1)
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "SET ROLE reader")
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "INSERT INTO events (user_id, n, who) VALUES ($1, $2, 'x')", 1, 2)
+	wantCode(t, err, "42501")
+	_, err = conn.Exec(t.Context(), "RESET ROLE")
+	must(t, err)
+	var zone string
+	must(t, conn.QueryRow(t.Context(), "SELECT zone FROM events WHERE user_id = 1").Scan(&zone))
+	if zone != "Asia/Tokyoit's" {
+		t.Errorf("the trigger saw %q", zone)
+	}
+}
+
+func TestAQueueThatIsBehindPushesBack(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{shards: 2, async: map[topology.Name]ingest.Rule{eventsTable: {MaxSize: 64 << 20, MaxLag: 50 * time.Millisecond}}})
+	conn := c.connect()
+	keys := c.keys(2)
+	insert := func(key int64, n int) error {
+		_, err := conn.Exec(t.Context(), "INSERT INTO events (user_id, n) VALUES ($1, $2)", key, n)
+		return err
+	}
+	must(t, insert(keys[1], 0)) // prepares it, which the lock would have to let through
+	holder := c.shardOf(keys[0]).Connect(t)
+	_, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
+	must(t, err)
+	must(t, insert(keys[0], 1))
+	waitFor(t, "the queue to be behind", func() bool {
+		return c.queues.Lanes()[0].Lag > 50*time.Millisecond || c.queues.Lanes()[1].Lag > 50*time.Millisecond
+	})
+	err = insert(keys[0], 2)
+	wantCode(t, err, "53400")
+	// A read waits for the session's own writes, but not for those of another key.
+	limited, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var rows int
+	must(t, conn.QueryRow(limited, "SELECT count(*) FROM events WHERE user_id = $1", keys[1]).Scan(&rows))
+	_, err = holder.Exec(t.Context(), "ROLLBACK")
+	must(t, err)
+	waitFor(t, "room in the queue", func() bool { return insert(keys[0], 3) == nil })
+}
