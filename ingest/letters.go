@@ -49,26 +49,36 @@ var (
 
 // Letters lists the dead letters of all shards, the oldest first, at most 1000 of each. Shards that cannot be asked are in the error.
 func (qs *Queues) Letters(ctx context.Context) ([]Letter, error) {
-	return qs.letters(ctx, "")
+	all, err := qs.letters(ctx, "true", "queued_at, id")
+	slices.SortStableFunc(all, func(a, b Letter) int { return cmp.Or(a.QueuedAt.Compare(b.QueuedAt), cmp.Compare(a.ID, b.ID)) })
+	return all, err
 }
 
-// letters lists those of one id, or all if that is empty.
-func (qs *Queues) letters(ctx context.Context, id string) (all []Letter, err error) {
+// letter finds one by its id.
+func (qs *Queues) letter(ctx context.Context, id string) (*Letter, error) {
+	found, err := qs.letters(ctx, "id = $1", "id", id)
+	if len(found) == 0 {
+		return nil, errors.Join(ErrNoLetter, err)
+	}
+	return &found[0], nil
+}
+
+// letters lists those of a condition, at most lettersListed of each shard.
+func (qs *Queues) letters(ctx context.Context, where, order string, args ...any) (all []Letter, err error) {
 	for _, shard := range qs.cfg.Topology.Current().Shards {
 		failed := qs.with(ctx, shard, func(conn *pgx.Conn) error {
-			found, err := qs.lettersOn(ctx, conn, shard, id)
+			found, err := qs.lettersOn(ctx, conn, shard, where, order, args...)
 			all = append(all, found...)
 			return err
 		})
 		err = errors.Join(err, failed)
 	}
-	slices.SortStableFunc(all, func(a, b Letter) int { return cmp.Or(a.QueuedAt.Compare(b.QueuedAt), cmp.Compare(a.ID, b.ID)) })
 	return all, err
 }
 
-func (qs *Queues) lettersOn(ctx context.Context, conn *pgx.Conn, shard topology.Shard, id string) ([]Letter, error) {
+func (qs *Queues) lettersOn(ctx context.Context, conn *pgx.Conn, shard topology.Shard, where, order string, args ...any) ([]Letter, error) {
 	rows, err := conn.Query(ctx, `SELECT id, relation, shard_key, login, statement, sqlstate, message, detail, attempts, queued_at, failed_at, record, hash, placed
-FROM pgring.dead_letter WHERE (id = $1 OR $1 = '') `+visible(qs.cfg.Topology.Current(), shard)+fmt.Sprintf(`ORDER BY queued_at LIMIT %d`, lettersListed), id)
+FROM pgring.dead_letter WHERE `+where+" "+visible(qs.cfg.Topology.Current(), shard)+fmt.Sprintf(`ORDER BY %s LIMIT %d`, order, lettersListed), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,26 +100,41 @@ FROM pgring.dead_letter WHERE (id = $1 OR $1 = '') `+visible(qs.cfg.Topology.Cur
 
 // RetryLetter queues a dead letter again. It is one until its shard takes it; if that refuses it again, its error is the new one.
 func (qs *Queues) RetryLetter(ctx context.Context, id string) error {
-	found, err := qs.letters(ctx, id)
-	if len(found) == 0 {
-		return errors.Join(ErrNoLetter, err)
+	l, err := qs.letter(ctx, id)
+	if err != nil {
+		return err
 	}
-	return qs.retry(ctx, &found[0])
+	return qs.retry(ctx, l)
 }
 
 // RetryLetters queues all dead letters of a table again, and says how many.
 func (qs *Queues) RetryLetters(ctx context.Context, table topology.Name) (retried int, err error) {
-	all, err := qs.Letters(ctx)
-	for i := range all {
-		if all[i].Table != table.String() {
-			continue
-		}
-		if err := qs.retry(ctx, &all[i]); err != nil {
-			return retried, err
-		}
-		retried++
+	for _, shard := range qs.cfg.Topology.Current().Shards {
+		failed := qs.with(ctx, shard, func(conn *pgx.Conn) error {
+			n, err := qs.retryOn(ctx, conn, shard, table)
+			retried += n
+			return err
+		})
+		err = errors.Join(err, failed)
 	}
 	return retried, err
+}
+
+// retryOn queues those of one shard, some at a time.
+func (qs *Queues) retryOn(ctx context.Context, conn *pgx.Conn, shard topology.Shard, table topology.Name) (retried int, err error) {
+	for last := ""; ; {
+		found, err := qs.lettersOn(ctx, conn, shard, "relation = $1 AND id > $2", "id", table.String(), last)
+		if err != nil || len(found) == 0 {
+			return retried, err
+		}
+		for i := range found {
+			if err := qs.retry(ctx, &found[i]); err != nil {
+				return retried, err
+			}
+			retried++
+			last = found[i].ID
+		}
+	}
 }
 
 func (qs *Queues) retry(ctx context.Context, l *Letter) error {
@@ -128,11 +153,10 @@ func (qs *Queues) retry(ctx context.Context, l *Letter) error {
 
 // DropLetter forgets a dead letter.
 func (qs *Queues) DropLetter(ctx context.Context, id string) error {
-	found, err := qs.letters(ctx, id)
-	if len(found) == 0 {
-		return errors.Join(ErrNoLetter, err)
+	l, err := qs.letter(ctx, id)
+	if err != nil {
+		return err
 	}
-	l := found[0]
 	shard, ok := qs.cfg.Topology.Current().Shard(l.Shard)
 	if !ok {
 		return ErrLetterMoves
