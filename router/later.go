@@ -152,7 +152,7 @@ func (s *Statement) Later(v Values, types []uint32, text []byte) (at *Request, o
 			return nil, false
 		}
 	}
-	key, err := s.row.read(&in, s.row.key, "shard key")
+	key, err := s.row.shardKey(&in)
 	if err != nil {
 		return nil, false
 	}

@@ -143,16 +143,24 @@ func (s *Statement) Request(column string, v Values, text []byte) (*Request, err
 	if err != nil {
 		return nil, err
 	}
-	parts := make([]ring.Key, len(s.row.key))
-	for i, name := range s.row.key {
-		part, err := s.row.read(&in, name, "shard key")
+	shardKey, err := s.row.shardKey(&in)
+	if err != nil {
+		return nil, err
+	}
+	return &Request{Table: s.row.table, Group: s.row.group, Hash: shardKey.Hash(), ShardKey: shardKey.String(), Key: key.String()}, nil
+}
+
+// shardKey reads the shard key, of one column or several.
+func (r *insertedRow) shardKey(in *input) (ring.Key, error) {
+	parts := make([]ring.Key, len(r.key))
+	for i, name := range r.key {
+		part, err := r.read(in, name, "shard key")
 		if err != nil {
-			return nil, err
+			return ring.Key{}, err
 		}
 		parts[i] = part.Clone()
 	}
-	shardKey := ring.Tuple(parts...)
-	return &Request{Table: s.row.table, Group: s.row.group, Hash: shardKey.Hash(), ShardKey: shardKey.String(), Key: key.String()}, nil
+	return ring.Tuple(parts...), nil
 }
 
 // literalsOf are the literals of a text that holds one statement, as the normaliser numbers them.
