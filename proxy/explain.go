@@ -31,7 +31,7 @@ func (c *session) explain(ctx context.Context, g *gathering) error {
 			if i == 0 {
 				arrow = "        ->  " // it is what the shard does: PostgreSQL writes what is below something so
 			}
-			lines = append(lines, arrow+text)
+			lines = append(lines, arrow+router.ShortSlots(text))
 		}
 	}
 	b := c.out[:0]

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,12 +187,18 @@ func (e *explaining) leaveOut(steps []Step, plan *Plan) error {
 	return nil
 }
 
+// slotBits is a set of slots in SQL (ring.SlotSet.InSQL): a bit for each.
+var slotBits = regexp.MustCompile(`x[0-9a-f]{` + strconv.Itoa(ring.SlotCount/4) + `}'`)
+
+// ShortSlots leaves the bits of slot sets out of a text for people: moving slots make conditions of it.
+func ShortSlots(text string) string { return slotBits.ReplaceAllLiteralString(text, "x…'") }
+
 // longestSent bounds, in bytes, what a line of EXPLAIN shows of a statement.
 const longestSent = 1000
 
 // oneLine is a statement as EXPLAIN shows it.
 func oneLine(text string) string {
-	line := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	line := strings.Join(strings.FieldsFunc(ShortSlots(text), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 	if len(line) > longestSent {
 		line = strings.ToValidUTF8(line[:longestSent], "") + " …"
 	}
