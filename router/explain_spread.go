@@ -188,7 +188,7 @@ func (e *explaining) leaveOut(steps []Step, plan *Plan) error {
 }
 
 // slotBits is a set of slots in SQL (ring.SlotSet.InSQL): a bit for each.
-var slotBits = regexp.MustCompile(`x[0-9a-f]{` + strconv.Itoa(ring.SlotCount/4) + `}'`)
+var slotBits = regexp.MustCompile(`x[0-9a-f]{1000}[0-9a-f]+'`)
 
 // ShortSlots leaves the bits of slot sets out of a text for people: moving slots make conditions of it.
 func ShortSlots(text string) string { return slotBits.ReplaceAllLiteralString(text, "x…'") }
