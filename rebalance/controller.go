@@ -142,6 +142,8 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 	var running sync.Map // by the id of a move: true while it runs, or the time before which it need not be looked at again
 	var working, following errgroup.Group
 	working.SetLimit(c.cfg.Parallel)
+	ctx, resign := context.WithCancel(ctx)
+	defer resign()
 	for {
 		snap := c.cfg.Topology.Current()
 		for _, m := range snap.Moves {
@@ -157,7 +159,9 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			}
 			// owner: drive, which waits for the groups; ends with the move, or when it must wait for somebody.
 			if !group.TryGo(func() error {
-				c.run(ctx, *m, term)
+				if c.run(ctx, *m, term) != nil {
+					resign()
+				}
 				if m.State == topology.MoveGuarding { // that may take a day, and others shall have their turn
 					running.Store(m.ID, time.Now().Add(guardsEvery))
 				} else {
@@ -219,11 +223,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// run takes one move as far as it goes. What stops it is recorded or logged.
-func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
+// run takes one move as far as it goes. What stops it is recorded or logged; an error means that another term is needed.
+func (c *Controller) run(ctx context.Context, m topology.Move, term int64) error {
 	if m.State == topology.MoveGuarding {
 		if _, opened := c.opened.Load(m.ID); opened && c.forgotten(ctx, &m) != nil {
-			return
+			return nil
 		}
 	}
 	d := &driver{controller: c, term: term, move: m, log: c.cfg.Log.With("move", m.ID)}
@@ -242,8 +246,12 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) {
 		c.stats.interrupted.Add(1)
 		d.log.Warn("move interrupted", "state", d.move.State.String(), "error", err)
 		d.report(ctx, waiting(fmt.Sprintf("trying again after: %v", err)))
+		if resign := d.abandon(ctx); resign != nil {
+			return resign
+		}
 		pause(ctx, c.cfg.Retry)
 	}
+	return nil
 }
 
 // unlessCancelled drives a move, and breaks off when an operator wants something else: a copy may take hours. Every step may be broken off.
@@ -284,6 +292,9 @@ func redirected(m, before *topology.Move) bool {
 
 // errLater means that a move waits for what may take long, and has said so.
 var errLater = errors.New("look at the move again later")
+
+// errResign means that nothing more is to be done in this term.
+var errResign = errors.New("another term is needed")
 
 // StoppedError says why a move cannot go on without somebody's help.
 type StoppedError struct {

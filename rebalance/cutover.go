@@ -20,6 +20,7 @@ const markerPrefix = "pgring"
 const (
 	writersLimit = 300 * time.Millisecond // statements that were planned before end
 	freezeLimit  = 200 * time.Millisecond // transactions that have written to the slots end
+	answerLimit  = time.Second            // a shard answers beyond that
 	markerLimit  = time.Second            // the target gets the last changes
 	firstRetry   = 500 * time.Millisecond
 	lastRetry    = 30 * time.Second
@@ -146,13 +147,20 @@ func (d *driver) cutOver(ctx context.Context) (topology.MoveState, error) {
 	if !errors.As(err, &late) {
 		return d.move.State, err
 	}
-	if err := setGuard(ctx, d.source, d.move.ID, d.term, guardOpen); err != nil {
+	if err := d.reopen(ctx); err != nil {
 		return d.move.State, fmt.Errorf("open shard %s again: %w", d.move.From, err)
 	}
 	d.controller.stats.givenUp.Add(1)
 	d.putOff(ctx, late)
 	d.log.Info("cut-over put off", "reason", late.reason, "again_in", d.retry)
 	return topology.MoveCatchingUp, nil
+}
+
+// reopen lets the source take writes again.
+func (d *driver) reopen(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	return setGuard(ctx, d.source, d.move.ID, d.term, guardOpen)
 }
 
 // lateError says what a cut-over would have had to wait for.
@@ -206,6 +214,8 @@ SELECT pg_logical_emit_message(true, '%s', '%s'); COMMIT`
 // holds; then nobody can write to them any more, and the marker comes behind everything that anybody has written. Writers that
 // come while it waits queue behind it.
 func (d *driver) closeSource(ctx context.Context, marker string) error {
+	ctx, cancel := context.WithTimeout(ctx, freezeLimit+answerLimit)
+	defer cancel()
 	_, err := d.source.Exec(ctx, fmt.Sprintf(freezing, freezeLimit.Milliseconds(), lockClass, int32(d.move.ID), d.move.ID, d.term, markerPrefix, marker))
 	if err == nil {
 		return nil

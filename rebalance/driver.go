@@ -131,7 +131,23 @@ func (d *driver) adopt(ctx context.Context) error {
 			return fmt.Errorf("shard %s: %w", side.id, err)
 		}
 	}
+	if d.move.State == topology.MoveCatchingUp || d.move.State == topology.MoveVerifying { // a cut-over may have been abandoned
+		return d.reopen(ctx)
+	}
 	return nil
+}
+
+// abandon ends a cut-over whose source cannot be talked to: clients may reach it, and shall not wait for that. Nobody knows whether it
+// is closed, or will be: what is on its way there must be fenced off by another term before it is opened.
+func (d *driver) abandon(ctx context.Context) error {
+	if d.move.State != topology.MoveFreezing {
+		return nil
+	}
+	if err := d.advance(ctx, topology.MoveCatchingUp); err != nil {
+		return nil // the map is out of reach, or another controller has a later term
+	}
+	d.controller.stats.givenUp.Add(1)
+	return errResign
 }
 
 func (d *driver) fence(ctx context.Context, s side) error {
