@@ -161,7 +161,7 @@ func (c *Console) shardTable(ctx context.Context, in *input) (*outcome, error) {
 	}
 	owners := t.Group.Placement.Owners()
 	message := fmt.Sprintf("table %s is sharded by %s in group %s; its rows live on %s", shortName(t.Name), strings.Join(t.Key, ", "), t.Group.Name, list(owners))
-	hint := fmt.Sprintf("SHOW PLACEMENT %s key tells where a key is.", shortName(t.Name))
+	hint := fmt.Sprintf("SHOW PLACEMENT %s key tells where a key is.", typedName(t.Name))
 	if !t.Exists {
 		hint = "Create the table through pgring now: it is created on every shard."
 	}

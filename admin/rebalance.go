@@ -128,7 +128,7 @@ func (c *Console) rebalanceResume(ctx context.Context, _ *input) (*outcome, erro
 }
 
 func (c *Console) pauseMoves(ctx context.Context, paused bool) (*outcome, error) {
-	snap, err := c.cfg.Topology.PauseMoves(ctx, paused)
+	n, err := c.cfg.Topology.PauseMoves(ctx, paused)
 	if err != nil {
 		return nil, topologyError(err)
 	}
@@ -136,7 +136,7 @@ func (c *Console) pauseMoves(ctx context.Context, paused bool) (*outcome, error)
 	if !paused {
 		word = "under way again"
 	}
-	return &outcome{notices: notice(movesAre(len(snap.Moves))+word, "")}, nil
+	return &outcome{notices: notice(movesAre(n)+word, "")}, nil
 }
 
 // rebalanceCancel answers REBALANCE CANCEL.

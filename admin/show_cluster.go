@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -228,10 +229,10 @@ func tableName(t token) (topology.Name, error) {
 func noTable(name topology.Name, snap *topology.Snapshot) error {
 	var names []string
 	for _, t := range snap.Tables() {
-		names = append(names, shortName(t.Name))
+		names = append(names, typedName(t.Name))
 	}
 	e := &pgwire.Error{Code: codeUndefinedTable, Message: fmt.Sprintf("there is no table %q", shortName(name)), Hint: "SHOW TABLES lists them."}
-	if near := nearest(shortName(name), names); near != "" {
+	if near := nearest(typedName(name), names); near != "" {
 		e.Hint = "Did you mean " + near + "?"
 	}
 	return e
@@ -239,6 +240,23 @@ func noTable(name topology.Name, snap *topology.Snapshot) error {
 
 // shortName leaves out the schema public.
 func shortName(n topology.Name) string { return strings.TrimPrefix(n.String(), "public.") }
+
+// plainName is what needs no quotes.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// typedName is the name as it is to be written in a command.
+func typedName(n topology.Name) string {
+	parts := []string{n.Schema, n.Table}
+	if n.Schema == "public" {
+		parts = parts[1:]
+	}
+	for i, part := range parts {
+		if !plainName.MatchString(part) {
+			parts[i] = `"` + strings.ReplaceAll(part, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(parts, ".")
+}
 
 func peerColumns() []column {
 	return []column{

@@ -24,7 +24,7 @@ const (
 
 // planWhileMoving lets a statement that concerns moving slots pass, or holds it back and plans it anew with the map that comes.
 func (c *session) planWhileMoving(stmt *router.Statement, values router.Values, plan router.Plan) (router.Plan, error) {
-	deadline := time.Now().Add(gateLimit)
+	var wait mapWait
 	for {
 		moves := c.touched(&plan)
 		if len(moves) == 0 {
@@ -36,7 +36,7 @@ func (c *session) planWhileMoving(stmt *router.Statement, values router.Values, 
 		if c.mayGo(stmt, moves) {
 			return plan, nil
 		}
-		if err := c.awaitMap(deadline); err != nil {
+		if err := c.awaitMap(&wait); err != nil {
 			return plan, err
 		}
 		var err error
@@ -72,9 +72,59 @@ func (c *session) mayGo(stmt *router.Statement, moves []*topology.Move) bool {
 	return !closed && c.held.Write(c.snap)
 }
 
+// mapWait is a statement's wait for newer maps. The zero value has not begun.
+type mapWait struct {
+	until      time.Time
+	timed      bool  // until is what statement_timeout says
+	interrupts int64 // asked for before
+}
+
+// beginWait says how long a statement waits for newer maps.
+func (c *session) beginWait() mapWait {
+	limit, timed := c.statementTimeout()
+	if timed = timed && limit < gateLimit; !timed {
+		limit = gateLimit
+	}
+	return mapWait{until: time.Now().Add(limit), timed: timed, interrupts: c.watch.interrupts.Load()}
+}
+
+// statementTimeout reads the client's own setting.
+func (c *session) statementTimeout() (time.Duration, bool) {
+	sql, set := c.state.settings.Lookup("statement_timeout")
+	if !set {
+		return 0, false
+	}
+	if _, value, found := strings.Cut(sql, " TO "); found {
+		sql = value
+	} else if _, value, found = strings.Cut(sql, ", "); found { // SELECT set_config(name, value, false)
+		sql, _, _ = strings.Cut(value, ", ")
+	}
+	return parseTimeout(strings.Trim(sql, "'"))
+}
+
+// over says why a wait goes on no longer.
+func (c *session) over(w *mapWait) error {
+	switch {
+	case c.isKilled():
+		return fatal(codeShutdown, "terminating connection due to administrator command")
+	case c.watch.interrupts.Load() != w.interrupts:
+		return errInterrupted()
+	case !time.Now().After(w.until):
+		return nil
+	case w.timed:
+		return &pgwire.Error{Code: codeQueryCanceled, Message: "canceling statement due to statement timeout",
+			Detail: "It waited for a move of its slots. Nothing was executed.", Hint: "SHOW REBALANCE on the console says what the move waits for."}
+	}
+	return &pgwire.Error{Code: codeSerialization, Message: "the slots of the statement are being moved, and that takes too long",
+		Detail: "Nothing was executed.", Hint: "Repeat the transaction. SHOW REBALANCE on the console says what the move waits for."}
+}
+
 // awaitMap waits for a newer map, or for the lease, and makes it the unit's.
-func (c *session) awaitMap(deadline time.Time) error {
+func (c *session) awaitMap(wait *mapWait) error {
 	c.takeTime()
+	if wait.until.IsZero() {
+		*wait = c.beginWait()
+	}
 	schema := c.snap.Schema
 	waited := c.snap
 	c.held.End(c.tx.active)
@@ -85,13 +135,10 @@ func (c *session) awaitMap(deadline time.Time) error {
 	case <-tick.C:
 	}
 	c.takeMap()
-	switch {
-	case c.isKilled():
-		return fatal(codeShutdown, "terminating connection due to administrator command")
-	case time.Now().After(deadline):
-		return &pgwire.Error{Code: codeSerialization, Message: "the slots of the statement are being moved, and that takes too long",
-			Detail: "Nothing was executed.", Hint: "Repeat the transaction. SHOW REBALANCE on the console says what the move waits for."}
-	case c.snap.Schema != schema:
+	if err := c.over(wait); err != nil {
+		return err
+	}
+	if c.snap.Schema != schema {
 		return errRedefined
 	}
 	return nil

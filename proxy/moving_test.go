@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -161,6 +162,7 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 	m.advance(topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing)
 	waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
 	moving, home, other := w.keyOn(from), w.keyOn(0), w.keyOn(to)
+	endsEarly(t, w, fmt.Sprintf("INSERT INTO notes VALUES (%d, 1, 'x')", moving))
 	tests := []struct{ script, want string }{
 		{fmt.Sprintf("Q INSERT INTO notes VALUES (%d, %d, 'x')", moving, home), "C:INSERT_0_1 Z:I"},
 		{fmt.Sprintf("P . INSERT INTO notes VALUES ($1, $2, 'x') | B . . %d,%d | E . | S", moving, other), "1 2 C:INSERT_0_1 Z:I"},
@@ -199,6 +201,34 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 	for i, want := range []int64{1, 0, 1} {
 		if n := countOn(t, w.servers[i], fmt.Sprintf("notes WHERE n = %d AND user_id = %d", moving, w.keyOn(i))); n != want {
 			t.Errorf("s%d has %d rows, want %d", i+1, n, want)
+		}
+	}
+}
+
+// endsEarly makes sure that a write which waits for a cut-over ends when the client wants that.
+func endsEarly(t *testing.T, w *twin, write string) {
+	t.Helper()
+	conn := w.connect()
+	for _, timeout := range []string{"SET statement_timeout = 50", "SELECT set_config('statement_timeout', '50ms', false)"} {
+		run(t, conn, timeout)
+		_, err := conn.Exec(background, write)
+		wantCode(t, err, "57014")
+	}
+	run(t, conn, "SET statement_timeout = 0")
+	ended := make(chan error, 1)
+	// owner: endsEarly, which receives; ends with the cancel.
+	go func() {
+		_, err := conn.Exec(background, write)
+		ended <- err
+	}()
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		must(t, conn.PgConn().CancelRequest(background)) // one that comes before the statement has no effect
+		select {
+		case err := <-ended:
+			tick.Stop()
+			wantCode(t, err, "57014")
+			return
+		default:
 		}
 	}
 }

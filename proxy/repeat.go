@@ -18,7 +18,7 @@ import (
 type repetition struct {
 	ready    bool              // what is in flight may be sent again
 	refused  time.Time         // when a guard has refused it; zero: none has, or it was sent again
-	until    time.Time         // the end of all waits of the unit for newer maps; zero: there was none
+	wait     mapWait           // of the unit
 	stmt     *router.Statement // extended protocol: what Bind has bound
 	binds    int               // Bind and Execute messages of the unit
 	executes int
@@ -119,9 +119,6 @@ func (c *session) bindAgain(ctx context.Context) error {
 func (c *session) awaitOwner() error {
 	refused, planned := c.again.refused, c.snap.Epoch
 	c.again.refused = time.Time{}
-	if c.again.until.IsZero() {
-		c.again.until = time.Now().Add(gateLimit)
-	}
 	c.settle()
 	c.releaseIdle()
 	c.dismiss(true)
@@ -130,7 +127,7 @@ func (c *session) awaitOwner() error {
 		if renewed && c.srv.topology.Current().Epoch == planned {
 			return errFenced()
 		}
-		if err := c.awaitMap(c.again.until); err != nil {
+		if err := c.awaitMap(&c.again.wait); err != nil {
 			return err
 		}
 		if c.snap.Epoch != planned {

@@ -43,7 +43,8 @@ type Controller struct {
 	cfg    Config
 	stats  stats
 	pace   pace
-	opened sync.Map // by the id of a move: its target is free of guards, as far as this process knows
+	cuts   chan struct{} // has room for the one move that is cut over
+	opened sync.Map      // by the id of a move: its target is free of guards, as far as this process knows
 }
 
 type stats struct {
@@ -84,7 +85,7 @@ func New(cfg Config) (*Controller, error) {
 	if cfg.Retry <= 0 {
 		cfg.Retry = 500 * time.Millisecond
 	}
-	c := &Controller{cfg: cfg}
+	c := &Controller{cfg: cfg, cuts: make(chan struct{}, 1)}
 	c.pace.set(cfg.Throttle)
 	return c, nil
 }
@@ -159,10 +160,11 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			}
 			// owner: drive, which waits for the groups; ends with the move, or when it must wait for somebody.
 			if !group.TryGo(func() error {
-				if c.run(ctx, *m, term) != nil {
+				err := c.run(ctx, *m, term)
+				if errors.Is(err, errResign) {
 					resign()
 				}
-				if m.State == topology.MoveGuarding { // that may take a day, and others shall have their turn
+				if m.State == topology.MoveGuarding || errors.Is(err, errNoRoom) { // that may take a day, and others shall have their turn
 					running.Store(m.ID, time.Now().Add(guardsEvery))
 				} else {
 					running.Delete(m.ID)
@@ -179,7 +181,7 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 	}
 }
 
-// guardsEvery is the time between two looks whether guards are needed any longer.
+// guardsEvery is the time between two looks whether guards are needed any longer, or whether there is room for a move.
 const guardsEvery = 5 * time.Second
 
 // begin reports whether a move is to be run now, and notes that it is.
@@ -223,7 +225,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// run takes one move as far as it goes. What stops it is recorded or logged; an error means that another term is needed.
+// run takes one move as far as it goes. What stops it is recorded or logged; an error means that another term is needed, or that the move
+// waits for others.
 func (c *Controller) run(ctx context.Context, m topology.Move, term int64) error {
 	if m.State == topology.MoveGuarding {
 		if _, opened := c.opened.Load(m.ID); opened && c.forgotten(ctx, &m) != nil {
@@ -235,6 +238,8 @@ func (c *Controller) run(ctx context.Context, m topology.Move, term int64) error
 	err := c.unlessCancelled(ctx, m, d.drive)
 	var stopped *StoppedError
 	switch {
+	case errors.Is(err, errNoRoom):
+		return err
 	case err == nil || ctx.Err() != nil || errors.Is(err, topology.ErrMoveLost) || errors.Is(err, errLater):
 	case errors.As(err, &stopped):
 		c.stats.stopped.Add(1)

@@ -69,6 +69,12 @@ func (d *driver) ready(ctx context.Context) (topology.MoveState, error) {
 	if err == nil {
 		err = d.near(ctx)
 	}
+	if err == nil {
+		err = d.queue(ctx)
+	}
+	if err == nil {
+		err = d.near(ctx) // it may have stood in the queue for long
+	}
 	return topology.MoveFreezing, err
 }
 

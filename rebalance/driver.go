@@ -29,6 +29,7 @@ type driver struct {
 	verified bool
 	retry    time.Duration // how long the next cut-over is put off
 	back     string        // replication slot on the target, made for the way back; empty: none
+	cuts     bool          // it holds the place of the move that is cut over
 	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it
 	epoch    int64         // and in which epoch
 	laps     []any         // what took how long since, as attributes of the log
@@ -63,6 +64,9 @@ func (d *driver) drive(ctx context.Context) error {
 		if err := d.advance(ctx, next); err != nil {
 			return err
 		}
+		if !d.move.State.Closed() {
+			d.yield()
+		}
 		if turns := before == topology.MoveReversible || next == topology.MoveReversible; turns && next != before {
 			return errLater // by another driver, to which source and target are what they are then
 		}
@@ -78,6 +82,25 @@ func (d *driver) again() (topology.MoveState, error) {
 	}
 	d.verified = false
 	return topology.MoveCopying, nil
+}
+
+// queue waits until no other move of this controller is cut over: they would be in each other's way at the map, while clients wait.
+func (d *driver) queue(ctx context.Context) error {
+	select {
+	case d.controller.cuts <- struct{}{}:
+		d.cuts = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// yield lets the next one be cut over.
+func (d *driver) yield() {
+	if d.cuts {
+		d.cuts = false
+		<-d.controller.cuts
+	}
 }
 
 // wanted returns an error when an operator has paused or cancelled the move.
@@ -285,6 +308,7 @@ func (d *driver) connect(ctx context.Context, snap *topology.Snapshot, id ring.S
 
 // close ends the connections; what was being done on them is rolled back by the servers.
 func (d *driver) close(ctx context.Context) {
+	d.yield()
 	d.endStream(ctx)
 	for _, conn := range d.homes {
 		hangUp(ctx, conn)

@@ -28,8 +28,18 @@ func (d *driver) preflight(ctx context.Context) error {
 		}
 		obstacles = append(obstacles, found...)
 	}
+	room, err := d.checkRoom(ctx)
+	if err != nil {
+		return fmt.Errorf("look for free replication slots: %w", err)
+	}
+	obstacles = append(obstacles, room.lacking...)
 	if len(obstacles) > 0 {
 		return stopped("%s", strings.Join(obstacles, "; "))
+	}
+	if len(room.taken) > 0 {
+		d.report(ctx, waiting("waiting until other moves need fewer replication slots: "+strings.Join(room.taken, "; ")+
+			". REBALANCE FINISH frees those of reversible moves"))
+		return errNoRoom
 	}
 	return nil
 }
@@ -66,10 +76,6 @@ func (d *driver) checkLogs(ctx context.Context) ([]string, error) {
 
 const logObstacles = `
 SELECT 'wal_level is ' || setting || ' instead of logical' FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'
-UNION ALL SELECT 'no replication slot is free: raise max_replication_slots' WHERE
-	(SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::int
-UNION ALL SELECT 'no WAL sender is free: raise max_wal_senders' WHERE
-	(SELECT count(*) FROM pg_stat_replication) >= current_setting('max_wal_senders')::int
 UNION ALL SELECT 'the login ' || rolname || ' may not replicate: ALTER ROLE … REPLICATION' FROM pg_roles
 	WHERE rolname = current_user AND NOT (rolsuper OR rolreplication)
 UNION ALL SELECT 'the login may not create publications: GRANT CREATE ON DATABASE' WHERE NOT has_database_privilege(current_database(), 'CREATE')`

@@ -118,10 +118,15 @@ func (t *table) list() string {
 func guardName(move int64) string       { return fmt.Sprintf("zz_pgring_move_%d", move) } // triggers fire by name: after the users' own
 func publicationName(move int64) string { return fmt.Sprintf("pgring_move_%d", move) }
 
-// slotPrefix begins the names of a move's replication slots. It is unique on a server that has databases of several clusters.
-func slotPrefix(cluster string, move int64) string {
+// clusterPrefix begins the names of all replication slots of moves. It is unique on a server that has databases of several clusters.
+func clusterPrefix(cluster string) string {
 	short := strings.ReplaceAll(cluster, "-", "")
-	return fmt.Sprintf("pgring_%s_%d_", short[:min(8, len(short))], move)
+	return "pgring_" + short[:min(8, len(short))] + "_"
+}
+
+// slotPrefix begins the names of a move's replication slots.
+func slotPrefix(cluster string, move int64) string {
+	return fmt.Sprintf("%s%d_", clusterPrefix(cluster), move)
 }
 
 // newSlotName gives a name that no slot has had: one that an overtaken controller drops, and makes anew, is missed, and not taken for

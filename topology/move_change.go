@@ -149,19 +149,26 @@ func (t *Topology) changeMove(ctx context.Context, id int64, edit func(*facts, *
 	})
 }
 
-// PauseMoves stops all moves where they are, or lets them go on, those that stopped by themselves included.
-func (t *Topology) PauseMoves(ctx context.Context, paused bool) (*Snapshot, error) {
-	return t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
+// PauseMoves stops all moves where they are, or lets them go on, those that stopped by themselves included. It returns how many there
+// are, without those that nothing stops: a reversible move keeps up with its shard.
+func (t *Topology) PauseMoves(ctx context.Context, paused bool) (moves int, err error) {
+	_, err = t.change(ctx, func(_ context.Context, present *facts, _ *surveyor) (*facts, error) {
 		next := present.clone()
+		moves = 0
 		for _, m := range next.moves {
+			if m.State.Finished() || m.State == MoveReversible && m.Problem == "" {
+				continue
+			}
 			m.Paused = paused
 			if !paused {
 				m.Problem = ""
 			}
 			next.setMove(m)
+			moves++
 		}
 		return next, nil
 	})
+	return moves, err
 }
 
 // CancelMoves has every move undone that has not been switched; those that have go on. One that is being reverted is as reversible
