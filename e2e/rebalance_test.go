@@ -57,6 +57,8 @@ func startLedger(t *testing.T, proxies ...*pgring) *ledger {
 		// owner: the ledger, whose stop waits; ends when ctx does.
 		l.group.Go(func() { l.writeWide(ctx, p, i) })
 		// owner: the ledger, whose stop waits; ends when ctx does.
+		l.group.Go(func() { l.writeBlocks(ctx, p, len(proxies)) })
+		// owner: the ledger, whose stop waits; ends when ctx does.
 		l.group.Go(func() { l.count(ctx, p) })
 	}
 	t.Cleanup(l.stop)
@@ -135,10 +137,59 @@ func (l *ledger) write(ctx context.Context, p *pgring) {
 	})
 }
 
-// writeWide writes to all shards at once: orders by COPY, and the balances of customers that no other proxy adds to so, since nobody
-// would notice two sessions that wait for each other on two shards.
+// Whoever has several customers' rows at once has those that nobody else has so, or takes them in one order: nobody would notice two
+// sessions that wait for each other on two shards. Of every so many customers the first is for the statements on all shards through the
+// first proxy, and so on; the rest are for blocks.
+const (
+	many  = 15
+	every = ledgerCustomers / many
+	half  = many / 2 * every
+)
+
+// writeBlocks adds to the balances of two customers in blocks that all shards commit or none: by two-phase commit or as a saga.
+func (l *ledger) writeBlocks(ctx context.Context, p *pgring, proxies int) {
+	modes := []string{"2pc", "saga'; SET LOCAL pgring.compensation = 'auto"}
+	i := 0
+	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
+		i++
+		customer := rand.Int64N(half/every)*every + int64(proxies) + rand.Int64N(int64(every-proxies))
+		began := time.Now()
+		err := func() error {
+			tx, err := conn.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = tx.Rollback(ctx) }() // without effect behind COMMIT
+			if _, err := tx.Exec(ctx, "SET LOCAL pgring.cross_shard = '"+modes[i%len(modes)]+"'"); err != nil {
+				return err
+			}
+			for _, id := range []int64{customer, customer + half} {
+				tag, err := tx.Exec(ctx, "UPDATE customers SET balance = balance + 1 WHERE id = $1", id)
+				if err == nil && tag.RowsAffected() != 1 {
+					err = fmt.Errorf("customer %d was not found", id)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return tx.Commit(ctx)
+		}()
+		l.keep(err, time.Since(began), func(unknown bool) {
+			if unknown {
+				l.doubtful += 2
+			} else {
+				l.balance += 2
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("block in mode %s: %w", modes[i%len(modes)], err)
+		}
+		return nil
+	})
+}
+
+// writeWide writes to all shards at once: orders by COPY, and balances by one UPDATE.
 func (l *ledger) writeWide(ctx context.Context, p *pgring, i int) {
-	const many, every = 15, ledgerCustomers / 15
 	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
 		first := l.next.Add(many) - many + 1
 		began := time.Now()
