@@ -56,12 +56,19 @@ tables:
   - name: orders
     shard_key: [customer_id]
     colocate: customers
+  - name: events
+    shard_key: [customer_id]
+    colocate: customers
+    async: {enabled: true}   # INSERTs are answered when they are in the log below; see docs/writes.md
   - name: accounts
     shard_key: [id]
   - name: countries
     strategy: reference
   - name: app_settings
     strategy: home
+
+async:
+  dir: async
 `
 
 func (d *demo) configText() string {

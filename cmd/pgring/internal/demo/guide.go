@@ -38,6 +38,7 @@ func (g guide) inShop() []example {
 			"still one: a customer's orders are on the customer's shard"},
 		{"SELECT count(*), max(total) FROM orders;", "all shards, combined"},
 		{fmt.Sprintf("EXPLAIN ROUTE UPDATE customers SET name = 'Ada' WHERE id = %d;", g.Customer), "where it would go, and why; it is not run"},
+		{fmt.Sprintf("INSERT INTO events (customer_id, kind) VALUES (%d, 'login');", g.Customer), "answered when it is in pgring's log, and applied a moment later"},
 		{"DELETE FROM orders WHERE status = 'returned' RETURNING customer_id, id;", "every shard, all of it or nothing"},
 		{fmt.Sprintf("UPDATE orders SET customer_id = 7 WHERE customer_id = %d;", g.Customer), "refused: a row cannot be given another shard key, and the error says what to do"},
 	}
@@ -73,6 +74,7 @@ func (g guide) onConsole() []example {
 	return []example{
 		{"SHOW SHARDS;", "what each shard has and does"},
 		{fmt.Sprintf("ROUTE SELECT * FROM orders WHERE customer_id = %d;", g.Customer), "as EXPLAIN ROUTE, for any statement"},
+		{"SHOW LANES;", "how far each shard is with the events"},
 		{"SHOW SAGAS;", "the transfers, once there are some"},
 		{"HELP;", "everything else"},
 	}

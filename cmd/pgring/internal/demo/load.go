@@ -26,6 +26,9 @@ func schema() []string {
 		`CREATE TABLE IF NOT EXISTS orders (
 			customer_id bigint NOT NULL REFERENCES customers, id bigint NOT NULL, placed_at timestamptz NOT NULL,
 			total numeric(10,2) NOT NULL, status text NOT NULL, PRIMARY KEY (customer_id, id))`,
+		`CREATE TABLE IF NOT EXISTS events (
+			customer_id bigint NOT NULL REFERENCES customers, id uuid NOT NULL DEFAULT gen_random_uuid(), kind text NOT NULL, data jsonb,
+			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, id))`,
 		`CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL CHECK (balance >= 0))`,
 		`CREATE TABLE IF NOT EXISTS app_settings (name text PRIMARY KEY, value text NOT NULL)`,
 	}
@@ -67,7 +70,7 @@ func (d *demo) load(ctx context.Context) error {
 // createTables does nothing when an earlier run has made them: the schema cannot be changed while slots move, or can be sent back.
 func createTables(ctx context.Context, conn *pgx.Conn) error {
 	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('accounts') IS NOT NULL AND to_regclass('app_settings') IS NOT NULL").Scan(&there); err != nil || there {
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('accounts') IS NOT NULL AND to_regclass('events') IS NOT NULL AND to_regclass('app_settings') IS NOT NULL").Scan(&there); err != nil || there {
 		return err
 	}
 	for _, sql := range schema() {
