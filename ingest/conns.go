@@ -17,6 +17,9 @@ import (
 // connsKept bounds the connections of one lane: a client's login with its session's settings needs one.
 const connsKept = 4
 
+// patientSQL takes back a client's own limits: they are meant for one who waits for an answer, and would hold up the lane.
+const patientSQL = "SET statement_timeout TO 0; SET lock_timeout TO 0; SET idle_in_transaction_session_timeout TO 0"
+
 // conns are the connections of a lane. They belong to its goroutine.
 type conns struct {
 	lane  *lane
@@ -38,7 +41,11 @@ func (c *conns) forRecords(ctx context.Context, r *Record) (*laneConn, error) {
 	if err != nil || !fresh {
 		return conn, err
 	}
-	if err := conn.adopt(ctx, r.Settings); err != nil {
+	err = conn.adopt(ctx, r.Settings)
+	if err == nil {
+		err = conn.execute(ctx, patientSQL)
+	}
+	if err != nil {
 		c.drop(ctx, conn)
 		return nil, err
 	}

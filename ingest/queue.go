@@ -29,6 +29,7 @@ type Queue struct {
 	rule    atomic.Pointer[Rule] // nil: nothing more is accepted
 	source  [sourceSize]byte     // secret of this process's records, told to nobody but the shards
 	counts  counts
+	memory  memory // of the goroutine of tidy, once the log is open
 	watched sync.Mutex
 	watch
 }
@@ -106,7 +107,10 @@ func (q *Queue) open() {
 	}
 	log, err := wal.Open(wal.Config{Dir: q.dir, SegmentSize: size, MaxSize: limit})
 	if err == nil {
-		if _, err = rand.Read(q.source[:]); err != nil {
+		if _, err = rand.Read(q.source[:]); err == nil {
+			err = q.remember(log.Last())
+		}
+		if err != nil {
 			err = errors.Join(err, log.Close())
 		}
 	}
@@ -381,14 +385,19 @@ func (q *Queue) follow(ctx context.Context, snap *topology.Snapshot, epoch int64
 // tidyEvery is how often what is done is let go of.
 const tidyEvery = time.Second
 
-// tidy releases files of the log that hold nothing but what is done.
+// tidy releases files of the log that hold nothing but what is done, and has the shards forget what was in them.
 func (q *Queue) tidy(ctx context.Context, log *wal.Log) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
+	forget := time.NewTicker(q.cfg.Forget)
+	defer forget.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-forget.C:
+			q.forget(ctx, log.First()-1)
+			continue
 		case <-tick.C:
 		}
 		q.watched.Lock()

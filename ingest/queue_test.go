@@ -66,7 +66,8 @@ func (r *rig) open(rule ingest.Rule) (stop func()) {
 		Login: func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {
 			return r.login(ctx, shard, user)
 		},
-		Wait: func() time.Duration { return 50 * time.Millisecond }})
+		Forget: 50 * time.Millisecond,
+		Wait:   func() time.Duration { return 50 * time.Millisecond }})
 	must(r.t, err)
 	queues.Apply(map[topology.Name]ingest.Rule{events: rule})
 	r.queues = queues

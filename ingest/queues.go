@@ -29,9 +29,10 @@ type QueuesConfig struct {
 	// Dial connects to a shard with the operator's login.
 	Dial func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
 	// Login connects to a shard with the login of a client's user.
-	Login func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error)
-	Wait  func() time.Duration // how long Append waits for a queue that is too far behind; nil: a second
-	Log   *slog.Logger         // nil discards
+	Login  func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error)
+	Forget time.Duration        // between two times that shards forget what is done; 0: a minute
+	Wait   func() time.Duration // how long Append waits for a queue that is too far behind; nil: a second
+	Log    *slog.Logger         // nil discards
 }
 
 // Queues are the asynchronous writes of this process: a queue for each table that has them.
@@ -49,6 +50,9 @@ func NewQueues(cfg QueuesConfig) (*Queues, error) {
 	}
 	if cfg.Wait == nil {
 		cfg.Wait = func() time.Duration { return time.Second }
+	}
+	if cfg.Forget <= 0 {
+		cfg.Forget = forgetEvery
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
