@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +58,12 @@ func (l *lane) run(ctx context.Context) {
 	l.reader = l.log.Reader(l.next)
 	l.conns.lane = l
 	defer l.conns.close(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			l.logger.Error("lane ended by a bug", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			l.stop(fmt.Errorf("lane of shard %s was ended by a bug: %v", l.shard, p))
+		}
+	}()
 	for ctx.Err() == nil {
 		batch, next, err := l.collect(ctx)
 		if err == nil {

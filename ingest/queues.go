@@ -69,8 +69,10 @@ func (qs *Queues) Apply(rules map[topology.Name]Rule) {
 	qs.applies.Lock()
 	defer qs.applies.Unlock()
 	all := maps.Clone(*qs.queues.Load())
-	for _, q := range all {
-		q.rule.Store(nil)
+	for name, q := range all {
+		if _, goesOn := rules[name]; !goesOn {
+			q.rule.Store(nil)
+		}
 	}
 	for _, name := range qs.left() {
 		if all[name] == nil {

@@ -48,9 +48,6 @@ func (c *session) admit(ctx context.Context, stmt *router.Statement, plan *route
 	if isControl(stmt.Verb) || stmt.Verb == router.Fetch || stmt.Verb == router.CloseCursor {
 		return nil
 	}
-	if err := c.awaitWrites(ctx, stmt, plan, true); err != nil {
-		return err
-	}
 	id, keyed := c.keyOf(stmt, plan)
 	if keyed {
 		c.countKey(id, stmt, values)

@@ -25,7 +25,7 @@ import (
 // A session sees its own writes: a statement of its own that names the table waits for them.
 
 const (
-	ownWritesLimit = 10 * time.Second // for a session's own writes, and for pgring.flush
+	ownWritesLimit = 10 * time.Second // for a session's own writes
 	ownWritesKeys  = 64               // of one table; with more, the whole queue is waited for
 	asyncTag       = "INSERT 0 1"
 	permitFor      = 30 * time.Second
@@ -109,7 +109,7 @@ func (c *session) enqueue(ctx context.Context, s *spread, q *ingest.Queue) (tag 
 
 // afterQueued lets a statement go its usual way behind those that the session has queued. An error has been reported.
 func (c *session) afterQueued(ctx context.Context, s *spread) error {
-	if err := c.awaitWrites(ctx, s.stmt, s.plan, false); err != nil {
+	if err := c.awaitWrites(ctx, s.stmt, s.plan); err != nil {
 		return c.reject(err)
 	}
 	return nil
@@ -224,10 +224,9 @@ func (c *session) noteWrite(q *ingest.Queue, r *ingest.Record, mark ingest.Mark)
 	own.last[key] = ownWrite{index: mark.Index, hash: r.Hash}
 }
 
-// awaitWrites waits for the session's own writes to the tables that a statement names, those of its key if it has one. It does not wait
-// if the statement may be done later itself; afterQueued is for one that is not.
-func (c *session) awaitWrites(ctx context.Context, stmt *router.Statement, plan *router.Plan, later bool) error {
-	if len(c.queued) == 0 || c.state.own.now.stale || later && !c.tx.active && c.queueOf(stmt) != nil {
+// awaitWrites waits for the session's own writes to the tables that a statement names, those of its key if it has one.
+func (c *session) awaitWrites(ctx context.Context, stmt *router.Statement, plan *router.Plan) error {
+	if len(c.queued) == 0 || c.state.own.now.stale && stmt.Access == router.Read {
 		return nil
 	}
 	for table, own := range c.queued {
@@ -239,7 +238,7 @@ func (c *session) awaitWrites(ctx context.Context, stmt *router.Statement, plan 
 			if plan.HasKey && key != "" && plan.Key != last.hash {
 				continue
 			}
-			if err := c.awaitMark(ctx, own.queue, table, ingest.Mark{Index: last.index, ShardKey: key}); err != nil {
+			if err := c.awaitMark(ctx, own.queue, table, ingest.Mark{Index: last.index, ShardKey: key}, ownWritesLimit); err != nil {
 				return err
 			}
 			delete(own.last, key)
@@ -275,11 +274,14 @@ func (c *session) names(stmt *router.Statement, table topology.Name) bool {
 	return false
 }
 
-// awaitMark waits for a record to be applied, for at most ownWritesLimit.
-func (c *session) awaitMark(ctx context.Context, q *ingest.Queue, table topology.Name, mark ingest.Mark) error {
+// awaitMark waits for a record to be applied, for at most limit; 0: until it is, or the client gives up.
+func (c *session) awaitMark(ctx context.Context, q *ingest.Queue, table topology.Name, mark ingest.Mark, limit time.Duration) error {
 	waiting, done := c.interruptible(ctx)
 	defer done()
-	limited, cancel := context.WithTimeout(waiting, ownWritesLimit)
+	limited, cancel := waiting, context.CancelFunc(func() {})
+	if limit > 0 {
+		limited, cancel = context.WithTimeout(waiting, limit)
+	}
 	defer cancel()
 	err := q.Wait(limited, mark)
 	switch {
@@ -289,7 +291,7 @@ func (c *session) awaitMark(ctx context.Context, q *ingest.Queue, table topology
 		return errInterrupted()
 	case limited.Err() != nil:
 		return &pgwire.Error{Code: codeLimitExceeded, Message: fmt.Sprintf("asynchronous writes to table %q are not applied yet", shownName(table)),
-			Detail: fmt.Sprintf("Waited %s for them.", ownWritesLimit),
+			Detail: fmt.Sprintf("Waited %s for them.", limit),
 			Hint:   "Try again later. SHOW LANES on the console says what they wait for. SET pgring.read_your_writes TO off reads without waiting."}
 	}
 	return queueFailure(table, err)
@@ -330,7 +332,7 @@ func (c *session) flush(ctx context.Context, stmt *router.Statement, args [][]by
 			Hint: "See tables[].async."})
 	}
 	q := c.srv.queues.Of(table)
-	if err := c.awaitMark(ctx, q, table, q.Last()); err != nil {
+	if err := c.awaitMark(ctx, q, table, q.Last(), 0); err != nil {
 		return c.reject(err)
 	}
 	return c.replyValue(stmt.Call.Column, "", "SELECT 1")

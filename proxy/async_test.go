@@ -3,12 +3,15 @@ package proxy_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/ingest"
+	"github.com/pgring/pgring/internal/pgtest"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -190,4 +193,46 @@ func TestAQueueThatIsBehindPushesBack(t *testing.T) {
 	_, err = holder.Exec(t.Context(), "ROLLBACK")
 	must(t, err)
 	waitFor(t, "room in the queue", func() bool { return insert(keys[0], 3) == nil })
+}
+
+// BenchmarkAsynchronousInserts compares acknowledged INSERTs of single rows: to the server past the proxy, through it, and queued. Applied
+// are the queued ones with the time until the last of them was on its shard.
+func BenchmarkAsynchronousInserts(b *testing.B) {
+	const insert = "INSERT INTO events (user_id, n, what) VALUES ($1, $2, 'a note')"
+	for _, clients := range []int{1, 64} {
+		c := startWithEvents(b, options{shards: 1, server: []pgtest.Option{pgtest.Durable()}, pool: backend.Config{Size: clients}})
+		for i, way := range []string{"direct", "synchronous", "asynchronous"} {
+			conns := make([]*pgx.Conn, clients)
+			for i := range conns {
+				if conns[i] = c.connect(); way == "direct" {
+					conns[i] = c.servers[0].Connect(b)
+				}
+				_, err := conns[i].Exec(b.Context(), "SELECT set_config('pgring.async', $1, false)", map[bool]string{true: "on", false: "off"}[way == "asynchronous"])
+				must(b, err)
+			}
+			start := 0 // of the numbers that this run uses
+			b.Run(fmt.Sprint(clients, " ", way), func(b *testing.B) {
+				start += 10_000_000
+				var group sync.WaitGroup
+				for client, conn := range conns {
+					group.Go(func() {
+						for n := client; n < b.N; n += clients {
+							if _, err := conn.Exec(b.Context(), insert, n%1000, start+i*100_000_000+n); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				group.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+				if way == "asynchronous" {
+					_, err := conns[0].Exec(b.Context(), "SELECT pgring.flush('events')")
+					must(b, err)
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applied/s")
+				}
+			})
+		}
+		c.stop()
+	}
 }

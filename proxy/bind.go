@@ -64,6 +64,9 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split
 		return c.bindKept(ctx, p, frame)
 	}
+	if err := c.awaitWrites(ctx, stmt, &p.plan); err != nil {
+		return c.rejectBind(ctx, err)
+	}
 	if rule := c.batching(stmt, &p.plan, len(frame)); rule != nil && c.isExecutedAlone() && !c.takesOff(&p.plan, rule) {
 		p.batch = rule
 		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split

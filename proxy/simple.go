@@ -75,6 +75,8 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		if _, alone, err := c.enqueue(ctx, s, q); !alone || err != nil {
 			return err
 		}
+	} else if err := c.awaitWrites(ctx, stmt, &plan); err != nil {
+		return c.reject(err)
 	}
 	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
 		c.takeTime()

@@ -139,6 +139,9 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 	if err := c.admit(ctx, inner, &plan, bind); err != nil {
 		return c.reject(err)
 	}
+	if err := c.awaitWrites(ctx, inner, &plan); err != nil {
+		return c.reject(err)
+	}
 	describe := !c.unit.open
 	switch plan.Kind {
 	case router.Gather:

@@ -43,6 +43,9 @@ func (in *input) certainly(v *laterValue, types []uint32) bool {
 	if v.operand.kind == operandParam && v.operand.index < len(types) {
 		own = types[v.operand.index]
 	}
+	if own == oidUnknown {
+		own = 0
+	}
 	data := value.Data
 	switch {
 	case own >= firstOwned:
