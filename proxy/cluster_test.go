@@ -35,7 +35,8 @@ type cluster struct {
 	queues   *ingest.Queues
 	server   *proxy.Server
 	addr     string
-	stop     context.CancelFunc
+	spoiled  bool // is not lent to another test
+	end      context.CancelFunc
 }
 
 // tables of every test cluster: users and notes are colocated, countries is on every shard, and everything else is at home.
@@ -63,21 +64,50 @@ type options struct {
 	setup   string               // makes them
 	async   map[topology.Name]ingest.Rule
 	logs    string // the folder of their logs; empty: a new one
+	locale  string // of the servers; empty: C.UTF-8
+	bank    bool   // ages are balances, which must not become negative
+	own     bool   // no other test has had it, and none will
 }
 
 func start(t testing.TB, o options) *cluster {
 	t.Helper()
+	return lend(t, o, false).cluster
+}
+
+// build starts a cluster, and a plain server beside it if there shall be one.
+func build(t testing.TB, o options, withPlain bool) *twin {
+	t.Helper()
 	if o.shards == 0 {
 		o.shards = 3
 	}
-	c := &cluster{t: t, servers: pgtest.Start(t, o.shards, o.server...)}
+	if o.locale != "" {
+		o.server = append(o.server, pgtest.Locale(o.locale))
+	}
+	schema := testSchema + o.setup
+	if o.bank {
+		schema += "ALTER TABLE users ADD CONSTRAINT age_positive CHECK (age >= 0);"
+	}
+	n := o.shards
+	if withPlain {
+		n++
+	}
+	servers := pgtest.Start(t, n, o.server...)
+	w := &twin{cluster: &cluster{t: t, servers: servers[:o.shards:o.shards]}}
 	if !o.noTable {
-		for _, s := range c.servers {
-			s.Exec(t, testSchema+o.setup)
+		for _, s := range w.servers {
+			s.Exec(t, schema)
 		}
 	}
-	c.build(o)
-	return c
+	w.build(o)
+	if withPlain {
+		w.plain = servers[o.shards]
+		w.plain.Exec(t, testSchema+things)
+		conn := w.connect()
+		run(t, conn, things)
+		must(t, conn.Close(context.Background()))
+		w.keys3 = w.keys(len(w.servers))
+	}
+	return w
 }
 
 func (c *cluster) build(o options) {
@@ -148,7 +178,7 @@ func (c *cluster) run(commit *saga.Coordinator) {
 	above.Go(func() { _ = c.queues.Run(ctx) })
 	above.Go(func() { _ = c.server.Serve(ctx, ln, 0) })
 	var once sync.Once
-	c.stop = func() {
+	c.end = func() {
 		once.Do(func() {
 			stop()
 			above.Wait()
@@ -156,7 +186,13 @@ func (c *cluster) run(commit *saga.Coordinator) {
 			below.Wait()
 		})
 	}
-	t.Cleanup(c.stop)
+	t.Cleanup(c.end)
+}
+
+// stop ends the proxy before the test's end.
+func (c *cluster) stop() {
+	c.spoiled = true
+	c.end()
 }
 
 func must(t testing.TB, err error) {

@@ -21,7 +21,7 @@ import (
 
 func TestGatheredStatementsAnswerAsPostgres(t *testing.T) {
 	t.Parallel()
-	w := startTwin(t, options{pool: backend.Config{Size: 2}, server: []pgtest.Option{pgtest.Locale("C")}})
+	w := startTwin(t, options{pool: backend.Config{Size: 2}, locale: "C"})
 	sameAll(t, w, [][2]string{
 		{"counts and sums", "Q SELECT count(*), sum(n), min(n), max(n), count(body) FROM notes"},
 		{"of no rows", "Q SELECT count(*), sum(age), max(age) FROM users WHERE age > 1000 | Q SELECT id FROM users WHERE age > 1000"},
@@ -51,7 +51,7 @@ func TestGatheredStatementsAnswerAsPostgres(t *testing.T) {
 // TestRandomGathersGiveTheRowsOfOneServer compares rows, in their order where it is fixed.
 func TestRandomGathersGiveTheRowsOfOneServer(t *testing.T) {
 	t.Parallel()
-	w := startTwin(t, options{pool: backend.Config{Size: 1}, server: []pgtest.Option{pgtest.Locale("C")}})
+	w := startTwin(t, options{pool: backend.Config{Size: 1}, locale: "C"})
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -193,7 +193,7 @@ func TestScatteredReadsMayBeRefused(t *testing.T) {
 
 func TestGatherWithBinaryValuesOfADriver(t *testing.T) {
 	t.Parallel()
-	w := startTwin(t, options{server: []pgtest.Option{pgtest.Locale("C")}})
+	w := startTwin(t, options{locale: "C"})
 	w.reset(t)
 	conn := w.connect()
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {

@@ -20,6 +20,7 @@ import (
 // apply changes the policy of a running server as RELOAD does.
 func (c *cluster) apply(change func(*proxy.Policy)) {
 	c.t.Helper()
+	c.spoiled = true
 	verifier, err := pgwire.NewVerifier("secret")
 	must(c.t, err)
 	p := proxy.Policy{Users: map[string]*proxy.User{

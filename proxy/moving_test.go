@@ -237,7 +237,7 @@ func endsEarly(t *testing.T, w *twin, write string) {
 // or deleted: before the switch on the target, afterwards on the source.
 func TestStatementsOverShardsAnswerAsPostgresWhileSlotsMove(t *testing.T) {
 	t.Parallel()
-	w := startTwin(t, options{pool: backend.Config{Size: 4}, server: []pgtest.Option{pgtest.Locale("C")}})
+	w := startTwin(t, options{pool: backend.Config{Size: 4}, locale: "C"})
 	m, from, to := newMover(t, w)
 	key, other, hidden := w.keyOn(from), w.keyOn(to), w.servers[to]
 	const stale = "INSERT INTO users VALUES (%[1]d, 'stale', 2); INSERT INTO notes SELECT %[1]d, n, 'stale' FROM generate_series(3, 9) n"

@@ -264,16 +264,15 @@ type twin struct {
 	keys3  []int64
 	direct []*pgx.Conn // to the shards of keys3, to the home shard, and to plain
 	behind func()      // what else is done to the rows of the cluster; nil: nothing
+	owner  *owner      // nil: the test's own
+	found  string      // what was left before the first test
 }
+
+const things = "CREATE TABLE things (x int PRIMARY KEY, y text)"
 
 func startTwin(t testing.TB, o options) *twin {
 	t.Helper()
-	w := &twin{cluster: start(t, o), plain: pgtest.Start(t, 1, o.server...)[0]}
-	const things = "CREATE TABLE things (x int PRIMARY KEY, y text)"
-	w.plain.Exec(t, testSchema)
-	w.plain.Exec(t, things)
-	run(t, w.connect(), things)
-	w.keys3 = w.keys(len(w.servers))
+	w := lend(t, o, true)
 	for _, key := range w.keys3 {
 		w.direct = append(w.direct, w.shardOf(key).Connect(t))
 	}
@@ -516,6 +515,7 @@ func TestMoreStatementsThanAConnectionRemembers(t *testing.T) {
 // forget has the pools' new connections remember so few statements.
 func (c *cluster) forget(remembered int) {
 	c.t.Helper()
+	c.spoiled = true
 	cfg := backend.Config{Size: 1, AcquireTimeout: 10 * time.Second, PreparedStatements: remembered}
 	for i, s := range c.servers {
 		cfg.Targets = append(cfg.Targets, backend.Target{Shard: ring.ShardID(fmt.Sprintf("s%d", i+1)), Host: s.Host, Port: s.Port,
