@@ -36,13 +36,18 @@ type ledger struct {
 	counts   int
 	slowest  time.Duration
 	killed   map[*pgring]bool
-	faulty   bool             // servers are killed, so that clients may get errors, but no wrong answer
-	stalled  map[*pgring]bool // what was on its way in them when they stood still may have to be repeated
+	faulty   bool                      // servers are killed, so that clients may get errors, but no wrong answer
+	open     map[*pgring]*sync.RWMutex // held for reading while a transaction on several shards is open in a proxy
+	stalled  map[*pgring]bool          // what was on its way in them when they stood still may have to be repeated
 }
 
 func startLedger(t *testing.T, proxies ...*pgring) *ledger {
 	t.Helper()
-	l := &ledger{proxies: proxies, acked: map[int64]int64{}, unknown: map[int64]bool{}, killed: map[*pgring]bool{}, stalled: map[*pgring]bool{}}
+	l := &ledger{proxies: proxies, acked: map[int64]int64{}, unknown: map[int64]bool{}, killed: map[*pgring]bool{}, stalled: map[*pgring]bool{},
+		open: map[*pgring]*sync.RWMutex{}}
+	for _, p := range proxies {
+		l.open[p] = &sync.RWMutex{}
+	}
 	filler := proxies[0].connect(t)
 	for id := range ledgerCustomers {
 		execute(t, filler, "INSERT INTO customers VALUES ($1, 'somebody')", id+1)
@@ -87,10 +92,20 @@ func (l *ledger) session(ctx context.Context, p *pgring, body func(context.Conte
 	}
 }
 
-func (l *ledger) stall(p *pgring) {
+// stall has a proxy stand still. It has no transaction on several shards open then: moves wait for what is open.
+func (l *ledger) stall(t *testing.T, p *pgring) (resume func()) {
+	t.Helper()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.stalled[p] = true
+	l.mu.Unlock()
+	l.open[p].Lock()
+	must(t, p.command.Process.Signal(syscall.SIGSTOP))
+	resume = sync.OnceFunc(func() {
+		must(t, p.command.Process.Signal(syscall.SIGCONT))
+		l.open[p].Unlock()
+	})
+	t.Cleanup(resume)
+	return resume
 }
 
 func (l *ledger) note(p *pgring, err error) {
@@ -152,6 +167,8 @@ func (l *ledger) writeBlocks(ctx context.Context, p *pgring, proxies int) {
 	i := 0
 	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
 		i++
+		l.open[p].RLock()
+		defer l.open[p].RUnlock()
 		customer := rand.Int64N(half/every)*every + int64(proxies) + rand.Int64N(int64(every-proxies))
 		began := time.Now()
 		err := func() error {
@@ -191,6 +208,8 @@ func (l *ledger) writeBlocks(ctx context.Context, p *pgring, proxies int) {
 // writeWide writes to all shards at once: orders by COPY, and balances by one UPDATE.
 func (l *ledger) writeWide(ctx context.Context, p *pgring, i int) {
 	l.session(ctx, p, func(ctx context.Context, conn *pgx.Conn) error {
+		l.open[p].RLock()
+		defer l.open[p].RUnlock()
 		first := l.next.Add(many) - many + 1
 		began := time.Now()
 		_, err := conn.CopyFrom(ctx, pgx.Identifier{"orders"}, []string{"id", "customer_id", "item"}, pgx.CopyFromSlice(many, func(i int) ([]any, error) {
@@ -371,11 +390,10 @@ func TestRebalanceUnderALedger(t *testing.T) {
 		c.servers[i+1].ExecIn(t, database, "SET ROLE app; CREATE TABLE notes (id bigint PRIMARY KEY, body text)")
 	}
 	execute(t, console, "SHARD TABLE notes BY id")
-	l.stall(second)
-	must(t, second.command.Process.Signal(syscall.SIGSTOP))
+	resume := l.stall(t, second)
 	execute(t, console, "DRAIN SHARD s2")
 	awaitMoves(t, c.pgring, "all is moved, but for guards against the one that stands still", moveIs("done", "guarding"))
-	must(t, second.command.Process.Signal(syscall.SIGCONT))
+	resume()
 	awaitMoves(t, second, "the guards are gone", moveIs("done"))
 	if n := one[int64](t, second.connect(t), "SELECT count(*) FROM notes"); n != 500 {
 		t.Errorf("%d notes are there", n)

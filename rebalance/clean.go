@@ -38,7 +38,7 @@ func (d *driver) endStreams(ctx context.Context) error {
 		if err := d.dropSlots(ctx, s, ""); err != nil {
 			return err
 		}
-		if err := unpublish(ctx, s, d.move.ID); err != nil {
+		if err := d.unpublish(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -96,7 +96,7 @@ WHERE starts_with(tgname, $1) AND NOT tgisinternal AND tgparentid = 0 GROUP BY t
 		return err
 	}
 	for _, ddl := range drops {
-		if err := alter(ctx, s.conn, ddl); err != nil {
+		if err := d.alter(ctx, s, ddl); err != nil {
 			return fmt.Errorf("unguard shard %s: %w", s.id, err)
 		}
 	}
@@ -226,7 +226,7 @@ func (d *driver) shareGuards(ctx context.Context, back bool) error {
 			left = left.Union(d.move.Slots.Without(d.move.Slots.Without(m.Slots)))
 		}
 		for _, t := range d.tables {
-			err := alterIf(ctx, d.target, t.unguardDDL(m.ID)+t.guardDDL(m.ID, left), func(tx pgx.Tx) error { return d.guardIsThere(ctx, tx, m.ID) })
+			err := d.alterIf(ctx, d.to(), t.unguardDDL(m.ID)+t.guardDDL(m.ID, left), func(tx pgx.Tx) error { return d.guardIsThere(ctx, tx, m.ID) })
 			if err != nil && !errors.Is(err, errGone) {
 				return fmt.Errorf("table %s: %w", t.name, err)
 			}

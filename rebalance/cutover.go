@@ -40,7 +40,7 @@ func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
 		return d.move.State, err
 	}
 	var late *lateError
-	if err := d.checkSagas(ctx); errors.As(err, &late) { // clients need not wait for that
+	if err := d.checkSagas(ctx, sagaReady); errors.As(err, &late) { // clients need not wait for that
 		d.putOff(ctx, late)
 		return d.move.State, ctx.Err()
 	}
@@ -202,7 +202,7 @@ func (d *driver) freeze(ctx context.Context) error {
 	var sagas error
 	var looking sync.WaitGroup
 	// owner: freeze, which waits; ends with the answers or sagaLimit.
-	looking.Go(func() { sagas = d.checkSagas(ctx) })
+	looking.Go(func() { sagas = d.checkSagas(ctx, sagaLimit) })
 	err = d.drainTo(ctx, marker)
 	d.lap("marker")
 	looking.Wait()

@@ -77,7 +77,7 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 		if there {
 			continue
 		}
-		if err := alter(ctx, s.conn, t.guardDDL(d.move.ID, d.move.Slots)+t.keepDDL(d.move.ID)); err != nil {
+		if err := d.alter(ctx, s, t.guardDDL(d.move.ID, d.move.Slots)+t.keepDDL(d.move.ID)); err != nil {
 			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
@@ -85,14 +85,14 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 }
 
 func (d *driver) publish(ctx context.Context, s side) error {
-	if err := unpublish(ctx, s, d.move.ID); err != nil {
+	if err := d.unpublish(ctx, s); err != nil {
 		return err
 	}
-	return alter(ctx, s.conn, publicationDDL(d.move.ID, d.tables))
+	return d.alter(ctx, s, publicationDDL(d.move.ID, d.tables))
 }
 
-func unpublish(ctx context.Context, s side, move int64) error {
-	if err := alter(ctx, s.conn, "DROP PUBLICATION IF EXISTS "+publicationName(move)); err != nil {
+func (d *driver) unpublish(ctx context.Context, s side) error {
+	if err := d.alter(ctx, s, "DROP PUBLICATION IF EXISTS "+publicationName(d.move.ID)); err != nil {
 		return fmt.Errorf("drop the publication on shard %s: %w", s.id, err)
 	}
 	return nil

@@ -201,7 +201,7 @@ func (d *driver) settleReturn(ctx context.Context) error {
 	if err := d.dropSlots(ctx, d.to(), ""); err != nil {
 		return err
 	}
-	if err := unpublish(ctx, d.to(), d.move.ID); err != nil {
+	if err := d.unpublish(ctx, d.to()); err != nil {
 		return err
 	}
 	return d.dropSlots(ctx, d.from(), slot)

@@ -139,12 +139,27 @@ const (
 )
 
 // alter runs DDL on a table in a transaction of its own. It gives way to the clients' statements and tries again until ctx ends.
-func alter(ctx context.Context, conn *pgx.Conn, ddl string) error {
-	return alterIf(ctx, conn, ddl, nil)
+func (d *driver) alter(ctx context.Context, s side, ddl string) error {
+	return d.alterIf(ctx, s, ddl, nil)
+}
+
+// alterIf is the function of that name, and shows what it waits for when that takes long.
+func (d *driver) alterIf(ctx context.Context, s side, ddl string, ask func(pgx.Tx) error) error {
+	since, shown := time.Now(), false
+	err := alterIf(ctx, s.conn, ddl, ask, func() {
+		if !shown && time.Since(since) > drainLimit {
+			shown = true
+			d.report(ctx, waiting("waiting for transactions that use tables of the group on shard "+string(s.id)))
+		}
+	})
+	if shown {
+		d.report(ctx, waiting(""))
+	}
+	return err
 }
 
 // alterIf is alter that goes by what it is asked when it has the table: an error takes everything back.
-func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) error) error {
+func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) error, blocked func()) error {
 	for {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; SET LOCAL idle_in_transaction_session_timeout = '"+holderTimeout+"'; "+ddl)
@@ -156,6 +171,7 @@ func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) e
 		if !isCode(err, "55P03") && !isCode(err, "40P01") {
 			return err
 		}
+		blocked()
 		if !pause(ctx, lockPause) {
 			return fmt.Errorf("wait for the table: %w", err)
 		}

@@ -38,7 +38,7 @@ func TestWhoStandsStillHoldsNothingUp(t *testing.T) {
 	err = alterIf(ctx, altering, "CREATE INDEX ON t (n)", func(pgx.Tx) error {
 		exec(other, "INSERT INTO t VALUES (1)")
 		return fence(ctx, other, 7, 2)
-	})
+	}, func() {})
 	if err == nil {
 		t.Error("a change of a table was kept by who stood still")
 	}

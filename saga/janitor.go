@@ -25,6 +25,10 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		return topology.ErrNotStarted
 	}
 	defer c.crew.group.Wait()
+	var hastening sync.WaitGroup
+	// owner: Run, which waits; ends when ctx does.
+	hastening.Go(func() { c.hasten(ctx) })
+	defer hastening.Wait()
 	troubles := map[ring.ShardID]string{}
 	for {
 		failed := c.round(ctx, c.cfg.Topology.Current())

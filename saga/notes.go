@@ -35,6 +35,12 @@ func (n *notes) take(home ring.ShardID) []string {
 	return ids
 }
 
+func (n *notes) none(home ring.ShardID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.ids[home]) == 0
+}
+
 // writeNotes tells a home what is known of its sagas.
 func (c *Coordinator) writeNotes(ctx context.Context, conn *pgx.Conn, home ring.ShardID) error {
 	ids := c.notes.take(home)
