@@ -13,7 +13,7 @@ func tableColumns() []column {
 		{"table", text, "Schema and table."},
 		{"kind", text, "sharded, reference or home."},
 		{"strategy", text, "consistent, hash, range or list; NULL for tables that are not sharded."},
-		{"shard_key", text, "Its column."},
+		{"shard_key", text, "Its columns."},
 		{"group", text, "The colocation group: tables of one group have equal keys on the same shard."},
 		{"rows_est", integer, "Rows as the shards' statistics estimate them; of a reference table those of one copy. NULL while a shard that has some does not answer."},
 		{"size_bytes", integer, "Tables, indexes and TOAST on all shards."},

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -57,8 +58,10 @@ func TestExplainOverShards(t *testing.T) {
 		t.Errorf("by the extended protocol\n%s\nby the simple\n%s", inside, outside)
 	}
 	run(t, conn, "COMMIT")
-	if e := refused(t, conn, "EXPLAIN SELECT wrong FROM users", "42703"); e.Position != int32(len("EXPLAIN SELECT ")+1) {
-		t.Errorf("position %d", e.Position)
+	for _, before := range []string{"EXPLAIN ", "explain (costs off)\n\n  ", "/* é */ EXPLAIN verbose\t"} {
+		if e := refused(t, conn, before+"SELECT wrong FROM users", "42703"); int(e.Position) != utf8.RuneCountInString(before+"SELECT ")+1 {
+			t.Errorf("%q: position %d", before, e.Position)
+		}
 	}
 	refused(t, conn, "EXPLAIN (FORMAT json) SELECT name FROM users", "0A000")
 	refused(t, conn, "EXPLAIN ANALYZE UPDATE users SET age = 0", "0A000")

@@ -39,7 +39,9 @@ func tablesOf(snap *topology.Snapshot, m *topology.Move) ([]*table, error) {
 		if !t.Declared || t.Group != group || !t.Exists {
 			continue
 		}
-		if t.Problem != "" || t.KeyType == ring.KeyUnset {
+		if unusable := t.Problem != "" || t.KeyType == ring.KeyUnset; unusable && m.State == topology.MoveCancelling {
+			continue // nothing of it was moved, nor guarded
+		} else if unusable {
 			return nil, stopped("table %s cannot be moved: %s", t.Name, t.Problem)
 		}
 		tables = append(tables, newTable(t, m.Slots))

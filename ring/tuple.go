@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"bytes"
 	"strings"
 )
 
@@ -152,16 +151,16 @@ func collated(t KeyType, column string) string {
 	return column
 }
 
-// tuplesInSQL is keysInSQL for tuples.
+// tuplesInSQL is keysInSQL for tuples. As there, backslashes are plain: standard_conforming_strings is on.
 func tuplesInSQL(t KeyType, columns []string, keys []Key) string {
 	types := t.Columns()
 	escape := strings.NewReplacer("'", "''")
 	alternatives := []string{"false"}
 	for _, k := range keys {
-		fields, _ := splitFields(k.data)
+		fields, _ := splitFields(k.data) // Invariant: a tuple's data are what appendField wrote.
 		equal := make([]string, len(fields))
 		for i, field := range fields {
-			equal[i] = collated(types[i], columns[i]) + " OPERATOR(pg_catalog.=) '" + escape.Replace(string(bytes.Clone(field))) + "'::pg_catalog." + sqlName(types[i])
+			equal[i] = collated(types[i], columns[i]) + " OPERATOR(pg_catalog.=) '" + escape.Replace(string(field)) + "'::pg_catalog." + sqlName(types[i])
 		}
 		alternatives = append(alternatives, "("+strings.Join(equal, " AND ")+")")
 	}

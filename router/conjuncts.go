@@ -174,15 +174,25 @@ func (a *analysis) equals(q *query, x, y *pg.Node, out *quals) {
 
 // inList reads x IN (…) and (x, y) IN ((…), …).
 func (a *analysis) inList(q *query, e *pg.A_Expr, out *quals) {
-	items := e.Rexpr.GetList().GetItems()
-	for i, n := range rowElements(e.Lexpr) {
+	items, left := e.Rexpr.GetList().GetItems(), rowElements(e.Lexpr)
+	together := rowsIn{rows: make([][]operand, len(items))}
+	for i, n := range left {
 		col := a.columnOf(q, n)
 		if col.keyType() == ring.KeyUnset {
 			continue
 		}
-		if list, ok := a.listOperands(items, i, len(rowElements(e.Lexpr)), col.keyType()); ok {
-			out.values = append(out.values, membership{col, list})
+		list, ok := a.listOperands(items, i, len(left), col.keyType())
+		if !ok {
+			continue
 		}
+		out.values = append(out.values, membership{col, list})
+		together.cols = append(together.cols, col)
+		for j, o := range list {
+			together.rows[j] = append(together.rows[j], o)
+		}
+	}
+	if len(together.cols) > 1 {
+		out.rows = append(out.rows, together)
 	}
 }
 

@@ -40,7 +40,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CreateTableAsStmt:
 		inner.statement(s.Query)
 	default:
-		a.unsupported("EXPLAIN of this statement is not supported", "", "EXPLAIN ROUTE says how pgring runs it.")
+		a.unsupported("EXPLAIN of this statement is not supported", "Queries and writes are explained as they are written.", "Write the statement in the place of EXECUTE.")
 		return
 	}
 	inner.finish()

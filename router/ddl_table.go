@@ -327,6 +327,10 @@ func (d *definition) keyType(c *pg.ColumnDef) {
 	if !ok || len(name) == 0 || len(name) == 2 && name[0] != catalogSchema {
 		return // a domain, which the catalog will tell
 	}
+	if len(d.key) > 1 && name[len(name)-1] == "bytea" {
+		d.a.refuse(invalid("column "+quoteIdent(c.Colname)+" cannot be one of several columns of a shard key: its type is bytea",
+			"PostgreSQL before 18 does not hash rows that have it.", "Use text, or a shard key of one column."))
+	}
 	switch name[len(name)-1] {
 	case "bool", "float4", "float8", "date", "time", "timetz", "interval", "json", "jsonb", "bpchar", "inet", "cidr", "xml", "money":
 		d.a.refuse(invalid("column "+quoteIdent(c.Colname)+" cannot be a shard key of type "+name[len(name)-1],

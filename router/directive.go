@@ -39,9 +39,13 @@ func readDirectives(text []byte) (directives, error) {
 	}
 }
 
-// read reads name=value pairs separated by white space or commas.
+// read reads name=value pairs separated by white space or commas outside of quotes.
 func (d *directives) read(body string) error {
-	for _, pair := range strings.FieldsFunc(body, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' }) {
+	quoted := false
+	for _, pair := range strings.FieldsFunc(body, func(r rune) bool {
+		quoted = quoted != (r == '\'')
+		return !quoted && (r == ' ' || r == ',' || r == '\t' || r == '\n')
+	}) {
 		name, value, found := strings.Cut(pair, "=")
 		if !found || value == "" {
 			return badDirective("it is not of the form name=value: " + quoteIdent(pair))
@@ -50,8 +54,10 @@ func (d *directives) read(body string) error {
 		case name == "shard":
 			d.shard = value
 		case name == "key":
-			plain := strings.Trim(value, "'")
-			d.key = &plain
+			if len(value) > 1 && value[0] == '\'' && value[len(value)-1] == '\'' {
+				value = strings.ReplaceAll(value[1:len(value)-1], "''", "'")
+			}
+			d.key = &value
 		case name == "gather" && value == "off":
 			d.noGather = true
 		default:

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strconv"
@@ -37,12 +38,13 @@ func (a *analysis) explainSpread(s *pg.ExplainStmt) {
 	at := cutExplain(a.src.text, len(s.Options) > 0)
 	inner, err := a.router.parse(a.snap, a.env, a.src.text[at:])
 	if err != nil {
-		return
+		return // the statement stays refused over several shards
 	}
 	named := *inner
 	named.text = strings.TrimSpace(string(a.src.text[at:]))
+	before := string(a.src.text[:len(a.src.text)-len(bytes.TrimLeft(a.src.text[at:], " \t\r\n\f\v"))]) // as the client wrote it: errors have positions
 	a.st.explained = &explaining{
-		inner: &named, prefix: strings.TrimSpace(string(a.src.text[:at])) + " ",
+		inner: &named, prefix: before,
 		executes: analyzes(s.Options), format: explainFormat(s.Options),
 	}
 }
@@ -123,7 +125,7 @@ func (e *explaining) lines(snap *topology.Snapshot, v Values, plan *Plan) ([]Exp
 	} else if n := len(steps); plan.Kind != Staged {
 		kind += " on " + strconv.Itoa(n) + plural(n, " shard")
 	}
-	lines := []Explained{{Line: kind}, {Line: "  Reason: " + steps[0].Reason}}
+	lines := []Explained{{Line: kind}, {Line: "  Reason: " + oneLine(steps[0].Reason)}}
 	if shard := plan.checking(); shard != "" {
 		lines = append(lines, Explained{Shard: shard, SQL: e.prefix + e.inner.text, Check: true})
 	}

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/pgring/pgring/ring"
 )
 
@@ -9,10 +11,17 @@ import (
 type quals struct {
 	equal  []equality
 	values []membership
+	rows   []rowsIn
 }
 
 // equality says that two columns are equal.
 type equality struct{ a, b node }
+
+// rowsIn says that columns together equal one of the rows.
+type rowsIn struct {
+	cols []node
+	rows [][]operand
+}
 
 // membership says that a column equals one of the operands.
 type membership struct {
@@ -38,10 +47,39 @@ func (r *rel) keyOperands() []operand {
 		return nil
 	}
 	list, ok := tuples(r.table.KeyType, columns)
+	for _, q := range r.quals {
+		for i := range q.rows {
+			if rows := r.keyRows(&q.rows[i]); rows != nil && (!ok || len(rows) < len(list)) {
+				list, ok = rows, true
+			}
+		}
+	}
 	if !ok {
 		return nil
 	}
 	return list
+}
+
+// keyRows returns the keys of several columns that a list of rows has; nil: it is not about all of them.
+func (r *rel) keyRows(in *rowsIn) []operand {
+	if len(r.table.Key) < 2 {
+		return nil
+	}
+	at := make([]int, len(r.table.Key))
+	for i, name := range r.table.Key {
+		if at[i] = slices.Index(in.cols, node{r, name}); at[i] < 0 {
+			return nil
+		}
+	}
+	keys := make([]operand, len(in.rows))
+	for i, row := range in.rows {
+		parts := make([]operand, len(at))
+		for j := range at {
+			parts[j] = row[at[j]]
+		}
+		keys[i] = operand{kind: operandTuple, keyType: r.table.KeyType, parts: parts}
+	}
+	return keys
 }
 
 // operands searches all columns equal to n for values.

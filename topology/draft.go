@@ -139,6 +139,11 @@ func (d *draft) join(ctx context.Context, g group, seen []sighting) error {
 			return &RefusedError{Object: object, Reason: fmt.Sprintf("wants strategy %s, but its group %s has %s", s.wish.Strategy, g.name, g.strategy),
 				Hint: "leave the strategy out, or colocate it with another group"}
 		}
+		keyType := declaration{Name: s.wish.Name, kind: Sharded, key: s.wish.Key}.keyType(s.on[s.holder])
+		if keyType != g.keyType && keyType != ring.KeyUnset && g.keyType != ring.KeyUnset {
+			return &RefusedError{Object: object, Reason: fmt.Sprintf("has a key of type %s, but its group %s holds keys of type %s", keyType, g.name, g.keyType),
+				Hint: "name the columns of the key in the group's order, or colocate it with another group"}
+		}
 		if lacking := s.lacking(g.owners()); len(lacking) > 0 {
 			return &RefusedError{Object: object, Reason: "does not exist with the same columns on " + join(lacking) + ", where group " + g.name + " has slots",
 				Hint: "create it there first, or drop it where it is empty and create it through pgring"}

@@ -370,7 +370,8 @@ EXPLAIN ROUTE EXPLAIN SELECT 1;
 EXPLAIN EXECUTE p;
 --> defines
 --> refused (unsupported): EXPLAIN of this statement is not supported
--->   hint: EXPLAIN ROUTE says how pgring runs it.
+-->   detail: Queries and writes are explained as they are written.
+-->   hint: Write the statement in the place of EXECUTE.
 
 -- Syntax errors.
 SELEC 1;
