@@ -232,6 +232,9 @@ func BenchmarkAsynchronousInserts(b *testing.B) {
 					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applied/s")
 				}
 			})
+			for _, conn := range conns { // the server has no room for those of all three
+				must(b, conn.Close(context.Background()))
+			}
 		}
 		c.stop()
 	}

@@ -45,12 +45,13 @@ type state struct {
 	failure  error         // why nothing is accepted any more
 }
 
-// group is the records that will become durable together.
+// group is the records that will become durable together. Who has put in the first one writes it.
 type group struct {
 	frames []byte
 	count  int
 	first  uint64
-	done   bool // guarded by flush
+	done   bool          // guarded by flush
+	ready  chan struct{} // closed when the group is written, or cannot be: first and err stay as they are
 	err    error
 }
 
@@ -74,10 +75,10 @@ func (l *Log) Append(record []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	l.flush.Lock()
-	defer l.flush.Unlock()
-	if !g.done { // nobody has written the group while this one waited: all before it are written
-		l.write(g)
+	if place == 0 {
+		l.flushGroup(g)
+	} else {
+		<-g.ready // not the lock, which the next group may have by then
 	}
 	if g.err != nil {
 		return 0, g.err
@@ -94,7 +95,7 @@ func (l *Log) join(record []byte) (g *group, place int, err error) {
 			return nil, 0, l.failure
 		}
 		if l.pending == nil {
-			l.pending = &group{}
+			l.pending = &group{ready: make(chan struct{})}
 		}
 		g = l.pending
 		if g.count == 0 || len(g.frames)+recordSize(len(record)) <= maxBatch {
@@ -105,7 +106,7 @@ func (l *Log) join(record []byte) (g *group, place int, err error) {
 			return g, place, nil
 		}
 		l.mu.Unlock()
-		l.flushGroup(g) // it is full: the next one begins when this one is written
+		<-g.ready // it is full: the next one begins when this one is written
 	}
 }
 
@@ -134,6 +135,7 @@ func (l *Log) write(g *group) {
 		l.advance(g.count)
 	}
 	g.frames = nil
+	close(g.ready)
 }
 
 // writeBatch writes and syncs one batch at the end of the active segment, or of a new one.
