@@ -284,8 +284,8 @@ func (s *Server) serve(ctx context.Context, t *poll.Task, nc net.Conn) {
 		return
 	}
 	login, cancel := context.WithTimeout(ctx, policy.LoginTimeout)
-	defer cancel()
 	conn, start, request, err := pgwire.Handshake(login, nc, pgwire.HandshakeConfig{TLS: policy.TLS, TLSRequired: policy.TLSRequired})
+	cancel() // not deferred: the session would keep the timer in memory until it ends
 	switch {
 	case request != nil:
 		s.cancel(ctx, *request)
