@@ -161,7 +161,7 @@ func (a *analysis) assignments(q *query, r *rel, list []*pg.Node) {
 			continue
 		}
 		if !a.keepsKey(q, r, t) {
-			a.onlyAlone(changesKey(whole(r.table), t.Name))
+			a.onlyAlone(changesKey(whole(r.table), keyName(r.table)))
 		}
 	}
 }

@@ -40,7 +40,7 @@ func other(name string, kind topology.Kind, cols []topology.Column) topology.Tab
 }
 
 type shop struct {
-	users, docs, names, amounts, stamps, zoned, solo *topology.Group
+	users, docs, names, amounts, stamps, zoned, solo, seats *topology.Group
 }
 
 func newShop() shop {
@@ -55,6 +55,7 @@ func newShop() shop {
 		amounts: group("amounts", ring.KeyNumeric, four),
 		stamps:  group("stamps", ring.KeyTimestamp, four),
 		zoned:   group("zoned", ring.KeyTimestampTZ, four),
+		seats:   group("seats", ring.TupleType(ring.KeyInt, ring.KeyText), four),
 		solo:    group("solo", ring.KeyInt, ring.Modulo([]ring.ShardID{"s2"})),
 	}
 }
@@ -103,8 +104,12 @@ func (s shop) tables() []topology.Table {
 	made.Columns[0].NextID, made.Columns[0].DefaultVolatile, made.Columns[0].NotNull = true, true, true
 	missing := topology.Table{Name: public("planned"), Kind: topology.Sharded, Key: []string{"tenant_id"}, Group: s.users}
 	missingRef := topology.Table{Name: public("planned_ref"), Kind: topology.Reference}
+	seats := sharded("seats", "hall", s.seats, columns("hall", oidInt4, "place", oidText, "price", oidInt4))
+	seats.Key = []string{"hall", "place"}
+	tickets := sharded("tickets", "hall", s.seats, columns("no", oidInt4, "place", oidText, "hall", oidInt8))
+	tickets.Key = seats.Key
 	return []topology.Table{
-		made, prices, rounded, seconds, viewCalling, defaults, users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
+		seats, tickets, made, prices, rounded, seconds, viewCalling, defaults, users, orders, items, loose, names, short, products, faraway, viewHome, viewOrders, stored, viewCountries, partition, missing, missingRef,
 		sharded("docs", "id", s.docs, columns("id", oidUUID, "body", oidJSONB, "owner", oidInt8)),
 		sharded("amounts", "n", s.amounts, columns("n", oidNumeric, "label", oidText)),
 		sharded("stamps", "at", s.stamps, columns("at", oidTimestamp, "v", oidInt4)),
@@ -127,7 +132,7 @@ func (s shop) snapshot(schema int64) *topology.Snapshot {
 	shards = append(shards, topology.Shard{ID: "s5", Number: 5, State: topology.Joining, Weight: 1})
 	return topology.NewSnapshot(topology.Contents{
 		Epoch: 1, Schema: schema, Shards: shards, Home: "s1", Tables: s.tables(),
-		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo},
+		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo, s.seats},
 		Functions: map[string][]topology.Function{
 			"touch_orders": {{Schema: "public", Volatile: true}},
 			"plain_fn":     {{Schema: "public"}},
@@ -161,7 +166,7 @@ func oneShard() *topology.Snapshot {
 	}
 	return topology.NewSnapshot(topology.Contents{
 		Epoch: 1, Schema: 1, Shards: []topology.Shard{{ID: "s1", Number: 1, State: topology.Active, Weight: 1}}, Home: "s1", Tables: tables,
-		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo},
+		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo, s.seats},
 	})
 }
 
