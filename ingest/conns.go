@@ -126,11 +126,7 @@ func (c *conns) introduce(ctx context.Context, source [sourceSize]byte) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closing) // nothing depends on it
-	}()
+	defer hangUp(ctx, conn)
 	if err := topology.EnsureAsync(ctx, conn); err != nil {
 		return err
 	}

@@ -104,11 +104,7 @@ func (q *Queue) forgetOn(ctx context.Context, shard topology.Shard, released uin
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closing) // nothing depends on it
-	}()
+	defer hangUp(ctx, conn)
 	own := sha256.Sum256(q.source[:])
 	_, err = conn.Exec(ctx, "UPDATE pgring.async_sources SET floor = $2 WHERE source = $1 AND floor < $2", own[:], int64(released))
 	if err == nil {

@@ -165,11 +165,7 @@ func (k *Keeper) with(ctx context.Context, shard topology.Shard, limit time.Dura
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closing) // nothing depends on it
-	}()
+	defer hangUp(ctx, conn)
 	return do(within, conn)
 }
 
@@ -194,4 +190,11 @@ func (k *Keeper) note(shard topology.Shard) {
 // where names a shard and its server: a shard that moves is seen to again.
 func where(shard topology.Shard) string {
 	return fmt.Sprintf("%s at %s:%d", shard.ID, shard.Host, shard.Port)
+}
+
+// hangUp closes a connection politely if the server answers at once. It works after ctx has ended, for a short time.
+func hangUp(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // nothing depends on it: the server notices either way
 }

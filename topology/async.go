@@ -20,14 +20,7 @@ const asyncVersion = "how far asynchronous writes were applied (version 1)"
 // Clients have no rights on the tables. Who applies has the client's login, so that the rows are written with its rights and no more;
 // the functions ask for the source's secret, which no client knows.
 const asyncSQL = `
-DO $install$ BEGIN
-	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
-	IF to_regnamespace('pgring') IS NULL THEN
-		CREATE SCHEMA pgring;
-	END IF;
-	IF NOT has_schema_privilege('public', 'pgring', 'USAGE') THEN
-		GRANT USAGE ON SCHEMA pgring TO PUBLIC;
-	END IF;
+DO $install$ BEGIN` + ownSchemaSQL + `
 	CREATE TABLE IF NOT EXISTS pgring.async_sources (
 		source bytea PRIMARY KEY,        -- SHA-256 of its secret
 		floor  bigint NOT NULL DEFAULT 0 -- records up to this one are never sent again, and what pgring.applied said of them is forgotten

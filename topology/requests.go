@@ -10,6 +10,16 @@ import (
 // requestsVersion is the comment on the table; a shard whose comment is another one has another version.
 const requestsVersion = "idempotent writes that were done, and their answers (version 1)"
 
+// ownSchemaSQL makes the schema of pgring's own tables, in a block of PL/pgSQL. One makes them at a time.
+const ownSchemaSQL = `
+	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
+	IF to_regnamespace('pgring') IS NULL THEN
+		CREATE SCHEMA pgring;
+	END IF;
+	IF NOT has_schema_privilege('public', 'pgring', 'USAGE') THEN
+		GRANT USAGE ON SCHEMA pgring TO PUBLIC;
+	END IF;`
+
 // requestsSQL makes what a shard needs for idempotent writes (docs/writes.md). It is here because those who write the rows and those
 // who move them with their slots know nothing of each other.
 //
@@ -20,14 +30,7 @@ const requestsVersion = "idempotent writes that were done, and their answers (ve
 // Clients have no rights on the table. Who calls the functions past pgring can claim keys of tables that he may insert into anyway,
 // and hears of no answer without the fingerprint of the very statement and role that got it.
 const requestsSQL = `
-DO $install$ BEGIN
-	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
-	IF to_regnamespace('pgring') IS NULL THEN
-		CREATE SCHEMA pgring;
-	END IF;
-	IF NOT has_schema_privilege('public', 'pgring', 'USAGE') THEN
-		GRANT USAGE ON SCHEMA pgring TO PUBLIC;
-	END IF;
+DO $install$ BEGIN` + ownSchemaSQL + `
 	CREATE TABLE IF NOT EXISTS pgring.idempotency (
 		placed      text COLLATE "C" NOT NULL, -- colocation group
 		hash        bigint NOT NULL,           -- of the shard key
