@@ -165,7 +165,21 @@ func (c *Console) shardTable(ctx context.Context, in *input) (*outcome, error) {
 	if !t.Exists {
 		hint = "Create the table through pgring now: it is created on every shard."
 	}
-	return &outcome{notices: notice(message, hint)}, nil
+	return &outcome{notices: append(notice(message, hint), uniqueWithoutKey(t)...)}, nil
+}
+
+// uniqueWithoutKey warns of what PostgreSQL can keep unique among the rows of one shard only.
+func uniqueWithoutKey(t *topology.Table) []*pgwire.Error {
+	var warnings []*pgwire.Error
+	for _, columns := range t.Unique {
+		if !t.HasKey(columns) {
+			warnings = append(warnings, &pgwire.Error{Severity: "WARNING", Code: "01000",
+				Message: fmt.Sprintf("unique key (%s) of table %s does not contain the shard key", strings.Join(columns, ", "), shortName(t.Name)),
+				Detail:  "Once the rows are on several shards it holds on each of them alone: the same values may be on two.",
+				Hint:    "Add the shard key to it before REBALANCE START spreads the rows, or shard the table by a column of it."})
+		}
+	}
+	return warnings
 }
 
 // groupOf returns the name of the group that a sharded table is in, or that is called so itself.

@@ -230,6 +230,8 @@ func TestShardsAndTablesAreAddedAndDropped(t *testing.T) {
 	}
 	run("SHARD TABLE notes BY n", "55000")
 	run("SHARD TABLE events BY id STRATEGY hash", "")
+	r.servers[0].Exec(t, "CREATE TABLE prices (id int PRIMARY KEY, shop int)")
+	wantOutput(t, r.psql("boss", "SHARD TABLE prices BY shop;"), "WARNING:  01000: unique key (id) of table prices does not contain the shard key")
 	run("REFERENCE TABLE currencies", "")
 	wantOutput(t, r.psql("boss", "SHOW TABLES WHERE kind <> home ORDER BY table;"), "public.countries|reference", "public.currencies|reference", "public.events|sharded|hash|id|", "public.notes|sharded|consistent|user_id|people")
 	if e := run("DROP SHARD s3", "55000"); !strings.Contains(e.Detail, "events") {
