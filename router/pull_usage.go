@@ -15,7 +15,7 @@ import (
 type usage struct {
 	names   map[string]bool // that occur as a column, or part of one
 	stars   map[string]bool // relations whose columns are all used
-	every   bool            // an unqualified * or NATURAL: all columns of all relations
+	every   bool            // an unqualified *, NATURAL, or a join with a name: all columns of all relations
 	schemas []*pg.ColumnRef // with a schema
 
 	rows bool // a whole row stands where its type may be seen
@@ -65,7 +65,7 @@ func (w *pulling) visit(m protoreflect.Message, open bool) {
 		w.column(n, open)
 		return
 	case *pg.JoinExpr:
-		w.used.every = w.used.every || n.IsNatural
+		w.used.every = w.used.every || n.IsNatural || n.Alias != nil // new names count columns, and j.* means all of them
 		w.noteNames(n.UsingClause)
 	case *pg.A_Indirection:
 		w.noteNames(n.Indirection)

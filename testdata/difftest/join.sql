@@ -91,3 +91,10 @@ SELECT pr.sku, x.n FROM products pr, LATERAL (SELECT count(*) AS n FROM orders o
 SELECT p.id, x.name FROM people p CROSS JOIN LATERAL (SELECT name FROM products WHERE sku = p.grade) x;
 SELECT p.id, x.s FROM people p CROSS JOIN LATERAL (SELECT p.age + p.grade AS s) x WHERE x.s > 30;
 SELECT p.id, x.n, y.m FROM people p, LATERAL (SELECT count(*) n FROM orders o WHERE o.person_id = p.id) x, LATERAL (SELECT x.n * 2 AS m) y;
+SELECT count(*), min(nm) FROM (people p JOIN orders n ON n.person_id = p.id) AS j(i, nm);
+SELECT j.nm FROM (people p JOIN (SELECT person_id, item FROM orders) n ON n.person_id = p.id) AS j(i, nm) WHERE i > 3;
+SELECT j.* FROM (orders p JOIN (SELECT id AS z FROM people) n ON n.z = p.person_id) AS j WHERE j.id < 7 ORDER BY j.person_id, j.id LIMIT 1;
+SELECT avg(x) FROM (bag p CROSS JOIN (SELECT 1) u) AS j(a, b, x);
+SELECT nm, count(*) FROM (people p LEFT JOIN devices d ON d.owner = p.id) AS j(i, nm) GROUP BY nm ORDER BY nm;
+SELECT a.x, count(*) FROM bag AS a(x, y) JOIN people AS b(y, x) ON b.y = a.x GROUP BY a.x ORDER BY 1;
+INSERT INTO hollow (id, v) SELECT i, nm FROM (people p JOIN bag t ON t.k = p.age) AS j(i, nm) WHERE i < 20;
