@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -190,10 +191,6 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 		case errors.Is(err, errGone):
 			l.queue.counts.gone.Add(1)
 			return nil
-		case errors.Is(err, errApplied):
-			if batch, err = l.missing(ctx, batch); err == nil {
-				continue
-			}
 		case errors.As(err, &refused) && len(batch) == 1:
 			if err = l.bury(ctx, batch[0], refused); err == nil {
 				l.queue.counts.buried.Add(1)
@@ -206,6 +203,14 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 			}
 			batch = rest
 			continue
+		}
+		if errors.Is(err, errApplied) {
+			left, failure := l.missing(ctx, batch)
+			if failure == nil && len(left) < len(batch) {
+				batch = left
+				continue
+			}
+			err = cmp.Or(failure, err) // somebody else says so, such as a trigger
 		}
 		if err := l.pause(ctx, err, &pause); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ type permit struct {
 
 // queueOf is the queue of a statement that may be done later; nil: it may not.
 func (c *session) queueOf(stmt *router.Statement) *ingest.Queue {
-	if c.srv.queues == nil || stmt.Access != router.Write || stmt.Verb != router.Plain || !stmt.MayBeLater() || c.state.own.now.direct {
+	if c.srv.queues == nil || c.readsOnly() || stmt.Access != router.Write || stmt.Verb != router.Plain || !stmt.MayBeLater() || c.state.own.now.direct {
 		return nil
 	}
 	for _, name := range stmt.InsertsInto() {
@@ -70,6 +71,12 @@ func (c *session) queueOf(stmt *router.Statement) *ingest.Queue {
 		}
 	}
 	return nil
+}
+
+// readsOnly reports whether the session has set that its transactions write nothing: the server is to say so.
+func (c *session) readsOnly() bool {
+	value, changed := c.state.settings.Lookup("default_transaction_read_only")
+	return changed && !strings.EqualFold(strings.Trim(value, "'"), "off")
 }
 
 // queueing is queueOf for a statement that is its whole transaction, on a connection that is nobody's in particular.

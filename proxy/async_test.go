@@ -166,6 +166,41 @@ CREATE OR REPLACE FUNCTION note_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGI
 	}
 }
 
+func TestASessionThatMayNotWriteQueuesNothing(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{})
+	conn := c.connect()
+	for _, set := range []string{"SET default_transaction_read_only = on", "SET default_transaction_read_only TO 'yes'", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"} {
+		run(t, conn, set)
+		refused(t, conn, "INSERT INTO events (user_id, n) VALUES (1, 1)", "25006")
+		run(t, conn, "RESET default_transaction_read_only")
+	}
+	c.wantAccepted("read-only", 0)
+	run(t, conn, "INSERT INTO events (user_id, n) VALUES (1, 1)")
+	c.wantAccepted("reset", 1)
+}
+
+// What is applied must not be lost with the shard, whatever the client has set: its log has forgotten it.
+func TestWhatIsAppliedIsOnDisk(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{})
+	for _, s := range c.servers {
+		s.Exec(t, `ALTER TABLE events ADD flushed text; CREATE FUNCTION note_flush() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN NEW.flushed := current_setting(''synchronous_commit''); RETURN NEW; END'; CREATE TRIGGER note_flush BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION note_flush()`)
+	}
+	conn := c.connect()
+	for i, setting := range []string{"off", "local", "remote_apply"} {
+		run(t, conn, "SET synchronous_commit = "+setting)
+		run(t, conn, fmt.Sprintf("INSERT INTO events (user_id, n) VALUES (1, %d)", i))
+		want := setting
+		if want == "off" {
+			want = "on"
+		}
+		wantValue(t, conn, fmt.Sprintf("SELECT flushed FROM events WHERE user_id = 1 AND n = %d", i), want)
+	}
+	c.wantAccepted("of each setting", 3)
+}
+
 func TestAQueueThatIsBehindPushesBack(t *testing.T) {
 	t.Parallel()
 	c := startWithEvents(t, options{shards: 2, async: map[topology.Name]ingest.Rule{eventsTable: {MaxSize: 64 << 20, MaxLag: 50 * time.Millisecond}}})

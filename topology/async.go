@@ -8,7 +8,7 @@ import (
 )
 
 // asyncVersion is the comment on the table; a shard whose comment is another one has another version.
-const asyncVersion = "how far asynchronous writes were applied (version 1)"
+const asyncVersion = "how far asynchronous writes were applied (version 2)"
 
 // asyncSQL makes what a shard needs for asynchronous writes (docs/writes.md). It is here for the reason that requestsSQL is: package
 // ingest writes the rows, package rebalance moves them with their slots.
@@ -60,6 +60,8 @@ DECLARE
 	me     bytea := sha256(secret);
 	lowest bigint;
 BEGIN
+	-- What is applied is forgotten by the log, so it must not be lost: whatever the session or its role have set.
+	PERFORM set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
 	SELECT s.floor INTO lowest FROM pgring.async_sources s WHERE s.source = me FOR SHARE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'source of asynchronous writes is not known' USING ERRCODE = 'PR104';
