@@ -65,7 +65,7 @@ func (w *onlooker) run(ctx context.Context, client int, proxies []*pgring) {
 		}
 	}
 	if conn != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+		_ = conn.Close(context.WithoutCancel(ctx)) // the proxy may be dead
 	}
 }
 
@@ -89,7 +89,7 @@ func flushed(t *testing.T, proxies ...*pgring) {
 			conn, err := pgx.Connect(ctx, p.dsn(appLogin))
 			if err == nil {
 				_, err = conn.Exec(ctx, "SELECT pgring.flush('events')")
-				_ = conn.Close(ctx)
+				err = errors.Join(err, conn.Close(ctx))
 			}
 			return err
 		})

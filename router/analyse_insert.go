@@ -79,17 +79,24 @@ func insertColumns(t *topology.Table, cols []*pg.Node) ([]int, *Refusal) {
 		return t.KeyColumns, nil
 	}
 	positions := make([]int, len(t.Key))
-	for i, name := range t.Key {
-		at := slices.IndexFunc(cols, func(n *pg.Node) bool { return n.GetResTarget().GetName() == name })
-		if at < 0 {
-			return nil, nil
-		}
-		if len(cols[at].GetResTarget().GetIndirection()) > 0 {
-			return nil, insertWithoutKey(whole(t), keyName(t), "and only a part of it is given.")
+	for i := range t.Key {
+		at, refusal := insertColumn(t, cols, i)
+		if refusal != nil || at < 0 {
+			return nil, refusal
 		}
 		positions[i] = at
 	}
 	return positions, nil
+}
+
+// insertColumn is the position of the key's i-th column in a column list; -1: it
+// is not there.
+func insertColumn(t *topology.Table, cols []*pg.Node, i int) (int, *Refusal) {
+	at := slices.IndexFunc(cols, func(n *pg.Node) bool { return n.GetResTarget().GetName() == t.Key[i] })
+	if at >= 0 && len(cols[at].GetResTarget().GetIndirection()) > 0 {
+		return -1, insertWithoutKey(whole(t), keyName(t), "and only a part of it is given.")
+	}
+	return at, nil
 }
 
 // insertKeys notes where the keys of the inserted rows are.

@@ -41,7 +41,7 @@ func (d *definition) constraint(c *pg.Constraint, own []string) {
 
 // unique checks that a unique constraint of a sharded table contains the key.
 func (d *definition) unique(what string, columns []string) {
-	if d.kind != topology.Sharded || holdsKey(columns, d.key) {
+	if d.kind != topology.Sharded || topology.HoldsKey(columns, d.key) {
 		return
 	}
 	d.a.refuse(invalid(what+" on sharded table "+quoteIdent(d.name)+" must contain the shard key",

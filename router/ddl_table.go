@@ -293,7 +293,7 @@ func (d *definition) columns(s *pg.CreateStmt) {
 			d.a.notUnderstood("an element of CREATE TABLE")
 		}
 	}
-	if d.kind == topology.Sharded && !holdsKey(d.has, d.key) && !elsewhere {
+	if d.kind == topology.Sharded && !topology.HoldsKey(d.has, d.key) && !elsewhere {
 		d.a.refuse(invalid("table "+quoteIdent(d.name)+" needs the column "+quoteIdent(keyText(d.key)),
 			"It is declared as sharded by that column.", "Add the column, or declare the table otherwise."))
 	}

@@ -23,16 +23,14 @@ func (a *analysis) filling(n *pg.InsertStmt) *sql.Filling {
 	if key < 0 {
 		return nil
 	}
-	only := &topology.Table{Name: t.Name, Key: t.Key[key : key+1], Columns: t.Columns, KeyColumns: t.KeyColumns[key : key+1]}
-	positions, refusal := insertColumns(only, n.Cols)
-	if refusal != nil {
-		return nil
+	position := t.KeyColumns[key]
+	if len(n.Cols) > 0 {
+		var refusal *Refusal
+		if position, refusal = insertColumn(t, n.Cols, key); refusal != nil {
+			return nil
+		}
 	}
-	position := -1
-	if positions != nil {
-		position = positions[0]
-	}
-	f := &sql.Filling{Column: quoteIdent(only.Key[0]), Listed: len(n.Cols) > 0, Position: position}
+	f := &sql.Filling{Column: quoteIdent(t.Key[key]), Listed: len(n.Cols) > 0, Position: position}
 	s := n.SelectStmt.GetSelectStmt()
 	if s == nil {
 		return f

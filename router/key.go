@@ -20,11 +20,6 @@ func keyText(key []string) string { return strings.Join(key, ", ") }
 // keyName names a sharded table's key for people.
 func keyName(t *topology.Table) string { return keyText(t.Key) }
 
-// holdsKey says whether the columns contain all of the key.
-func holdsKey(columns, key []string) bool {
-	return !slices.ContainsFunc(key, func(name string) bool { return !slices.Contains(columns, name) })
-}
-
 // tuples combines the values that each column of a key may have. False: there are too many.
 func tuples(keyType ring.KeyType, columns [][]operand) ([]operand, bool) {
 	if len(columns) == 1 {

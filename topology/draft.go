@@ -245,7 +245,7 @@ func (d *draft) noteUniqueKeys(s sighting) {
 		return
 	}
 	for _, columns := range r.table.Unique {
-		if t := (&Table{Key: s.wish.Key}); !t.HasKey(columns) {
+		if !HoldsKey(columns, s.wish.Key) {
 			d.notice("table %s: unique key (%s) lacks the shard key %s, so it holds on each shard alone",
 				s.wish.Name, strings.Join(columns, ", "), strings.Join(s.wish.Key, ", "))
 		}

@@ -156,8 +156,11 @@ type Table struct {
 func (t *Table) View() bool { return t.RelKind == 'v' }
 
 // HasKey reports whether the columns contain all of the shard key.
-func (t *Table) HasKey(columns []string) bool {
-	return !slices.ContainsFunc(t.Key, func(name string) bool { return !slices.Contains(columns, name) })
+func (t *Table) HasKey(columns []string) bool { return HoldsKey(columns, t.Key) }
+
+// HoldsKey reports whether the columns contain all those of a key.
+func HoldsKey(columns, key []string) bool {
+	return !slices.ContainsFunc(key, func(name string) bool { return !slices.Contains(columns, name) })
 }
 
 // Column gives the index of the named column, or -1.

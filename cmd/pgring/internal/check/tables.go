@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
 	"github.com/pgring/pgring/ring"
+	"github.com/pgring/pgring/topology"
 )
 
 // copyOf is a declared table on one shard.
@@ -188,7 +189,7 @@ func (r *reporter) unique(t config.Table, c copyOf, key []string) {
 	primary := false
 	for _, x := range c.indexes {
 		primary = primary || x.primary
-		if x.unique && !containsAll(x.keys, key) {
+		if x.unique && !topology.HoldsKey(x.keys, key) {
 			kind := "unique index"
 			if x.primary {
 				kind = "primary key"
@@ -197,7 +198,7 @@ func (r *reporter) unique(t config.Table, c copyOf, key []string) {
 		}
 	}
 	for _, o := range c.constraints {
-		if o.kind == "x" && !containsAll(o.columns, key) {
+		if o.kind == "x" && !topology.HoldsKey(o.columns, key) {
 			r.errorf("", "it would hold within each shard only: add \"key WITH =\" to it", fmt.Sprintf("table %s: exclusion constraint %s lacks the shard key %s", t.Name, o.name, strings.Join(key, ", ")))
 		}
 	}
@@ -242,8 +243,4 @@ func pairs(o constraint, key, targetKey []string) bool {
 		}
 	}
 	return len(key) == len(targetKey)
-}
-
-func containsAll(columns, key []string) bool {
-	return !slices.ContainsFunc(key, func(name string) bool { return !slices.Contains(columns, name) })
 }
