@@ -22,7 +22,6 @@ func TestPgx(t *testing.T) {
 		"simple protocol": pgx.QueryExecModeSimpleProtocol,
 	} {
 		t.Run("mode "+name, func(t *testing.T) {
-			t.Parallel()
 			c.pgxMode(t, mode)
 		})
 	}
@@ -36,7 +35,6 @@ func TestPgx(t *testing.T) {
 		"types and large values": c.pgxTypes,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			test(t)
 		})
 	}

@@ -20,7 +20,6 @@ func TestLibPQ(t *testing.T) {
 		"listen and notify":    c.pqListen,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			test(t)
 		})
 	}

@@ -88,7 +88,7 @@ func TestRebalanceSurvivesEachKill(t *testing.T) {
 	t.Parallel()
 	c := start(t, layout{spare: 1, keep: "1h"})
 	second := c.startProxy(t)
-	k := &kills{cluster: c, proxies: []*pgring{c.pgring, second}, ledger: startLedger(t, c.pgring, second)}
+	k := &kills{cluster: c, proxies: []*pgring{c.pgring, second}, ledger: startLedger(t, c, c.pgring, second)}
 	k.ledger.faulty = true
 	c.addSpare(t, c.console(t))
 	const control, source, target = 0, 1, 3

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,9 +21,23 @@ import (
 
 const ledgerCustomers = 300
 
-// ledger writes orders with unique ids, adds to balances and counts customers, at full speed, through several proxies, and keeps
-// what was acknowledged and what may have happened.
+// ledgerPace is how long its clients wait between two rounds. PGRING_LEDGER_PACE=0 has them go as fast as they can, which is for a
+// machine that has nothing else to do: two cores are kept busy by these clients alone, and every step of a move waits for them.
+func ledgerPace(t testing.TB) time.Duration {
+	t.Helper()
+	text := os.Getenv("PGRING_LEDGER_PACE")
+	if text == "" {
+		return 5 * time.Millisecond
+	}
+	pace, err := time.ParseDuration(text)
+	must(t, err)
+	return pace
+}
+
+// ledger writes orders with unique ids, adds to balances and counts customers, through several proxies, and keeps what was
+// acknowledged and what may have happened.
 type ledger struct {
+	pace    time.Duration
 	proxies []*pgring
 	next    atomic.Int64
 	stopped context.CancelFunc
@@ -41,9 +57,9 @@ type ledger struct {
 	stalled  map[*pgring]bool          // what was on its way in them when they stood still may have to be repeated
 }
 
-func startLedger(t *testing.T, proxies ...*pgring) *ledger {
+func startLedger(t *testing.T, c *cluster, proxies ...*pgring) *ledger {
 	t.Helper()
-	l := &ledger{proxies: proxies, acked: map[int64]int64{}, unknown: map[int64]bool{}, killed: map[*pgring]bool{}, stalled: map[*pgring]bool{},
+	l := &ledger{pace: ledgerPace(t), proxies: proxies, acked: map[int64]int64{}, unknown: map[int64]bool{}, killed: map[*pgring]bool{}, stalled: map[*pgring]bool{},
 		open: map[*pgring]*sync.RWMutex{}}
 	for _, p := range proxies {
 		l.open[p] = &sync.RWMutex{}
@@ -66,8 +82,33 @@ func startLedger(t *testing.T, proxies ...*pgring) *ledger {
 		// owner: the ledger, whose stop waits; ends when ctx does.
 		l.group.Go(func() { l.count(ctx, p) })
 	}
-	t.Cleanup(l.stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.look(t)
+		}
+		l.stop()
+	})
 	return l
+}
+
+// look shows, of a test that has failed, what the proxies say of themselves and what the shards are at.
+func (c *cluster) look(t *testing.T) {
+	t.Helper()
+	for i, s := range c.servers {
+		for _, sql := range []string{
+			"SELECT string_agg(p::text, E'\\n') FROM pgring.proxies p",
+			"SELECT string_agg(format('%s %s %s %s %s: %s', pid, application_name, state, wait_event, now() - xact_start, query), E'\\n') FROM pg_stat_activity WHERE state <> 'idle'",
+			"SELECT string_agg(p::text, E'\\n') FROM pg_prepared_xacts p",
+			"SELECT string_agg(g::text, E'\\n') FROM pgring.guards g",
+		} {
+			if strings.Contains(sql, "proxies") && i > 0 {
+				continue
+			}
+			if found := pgtest.OneIn[*string](t, s, database, sql); found != nil {
+				t.Logf("%s: %s", shardName(i), *found)
+			}
+		}
+	}
 }
 
 func (l *ledger) stop() {
@@ -86,6 +127,10 @@ func (l *ledger) session(ctx context.Context, p *pgring, body func(context.Conte
 		for ctx.Err() == nil && !conn.IsClosed() {
 			if err := body(lasting, conn); err != nil {
 				l.note(p, err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(l.pace):
 			}
 		}
 		_ = conn.Close(lasting)
@@ -373,7 +418,7 @@ func TestRebalanceUnderALedger(t *testing.T) {
 	t.Parallel()
 	c := start(t, layout{spare: 1})
 	second := c.startProxy(t)
-	l := startLedger(t, c.pgring, second)
+	l := startLedger(t, c, c.pgring, second)
 	console := c.console(t)
 	c.addSpare(t, console)
 	execute(t, console, "REBALANCE START")

@@ -114,7 +114,7 @@ WHERE starts_with(tgname, $1) AND NOT tgisinternal AND tgparentid = 0 GROUP BY t
 
 // unguardLimit is how long taking guards off may wait for the tables in one go. A transaction of a proxy that stands still may hold
 // them for long; meanwhile the guards hinder nobody.
-const unguardLimit = 3 * time.Second
+const unguardLimit = 15 * time.Second
 
 // unguard takes the guards off, the target's, which is open, and then the source's.
 func (d *driver) unguard(ctx context.Context) error {
@@ -124,7 +124,7 @@ func (d *driver) unguard(ctx context.Context) error {
 	if err == nil {
 		err = d.unguardSource(limited)
 	}
-	if isCode(err, "55P03") || isCode(err, "40P01") {
+	if isCode(err, "55P03") || isCode(err, "40P01") || err != nil && limited.Err() != nil && ctx.Err() == nil {
 		d.report(ctx, waiting("waiting for transactions that use the tables, to take the guards off. Nothing is kept from moving by that"))
 		return errLater
 	}

@@ -15,8 +15,8 @@ import (
 // markerPrefix names the messages that a freeze writes into the stream.
 const markerPrefix = "pgring"
 
-// Bounds of one attempt to cut over. Clients of the moving slots wait as long; when one runs out, the attempt is given up and
-// tried again later: no client is cancelled or killed for a move.
+// Bounds of the first attempt to cut over. Clients of the moving slots wait as long; when one runs out, the attempt is given up and
+// tried again later: no client is cancelled or killed for a move. Each later attempt has half as much more, see bound.
 const (
 	writersLimit = 300 * time.Millisecond // statements that were planned before end
 	freezeLimit  = 200 * time.Millisecond // transactions that have written to the slots end
@@ -24,7 +24,14 @@ const (
 	markerLimit  = time.Second            // the target gets the last changes
 	firstRetry   = 500 * time.Millisecond
 	lastRetry    = 30 * time.Second
+	mostPatient  = 5 // times the first bounds
 )
+
+// bound is how long the present attempt may wait for what the first may wait for that long. Where transactions always take longer than
+// that, slots would never move otherwise; and they are tried less and less often, so that clients wait a small part of the time.
+func (d *driver) bound(first time.Duration) time.Duration {
+	return min(first+time.Duration(d.attempts)*first/2, mostPatient*first)
+}
 
 // catchUp applies changes until the target is near the source, and says what comes next.
 func (d *driver) catchUp(ctx context.Context) (topology.MoveState, error) {
@@ -80,7 +87,8 @@ func (d *driver) ready(ctx context.Context) (topology.MoveState, error) {
 
 // putOff notes that the next cut-over is to be tried later, each time later, and why.
 func (d *driver) putOff(ctx context.Context, late *lateError) {
-	d.retry = min(max(2*d.retry, d.controller.cfg.Retry), lastRetry)
+	d.attempts++
+	d.retry = min(max(d.retry*3/2, d.controller.cfg.Retry), lastRetry)
 	d.report(ctx, waiting(late.reason))
 }
 
@@ -180,7 +188,7 @@ func (d *driver) freeze(ctx context.Context) error {
 	if d.closed.IsZero() || d.stream == nil {
 		return &lateError{"the controller that had begun it is gone"}
 	}
-	limited, cancel := context.WithTimeout(ctx, writersLimit)
+	limited, cancel := context.WithTimeout(ctx, d.bound(writersLimit))
 	defer cancel()
 	err := d.topology().AwaitProxies(limited, topology.StageWrite, d.epoch)
 	var lagging *topology.LaggingError
@@ -202,7 +210,7 @@ func (d *driver) freeze(ctx context.Context) error {
 	var sagas error
 	var looking sync.WaitGroup
 	// owner: freeze, which waits; ends with the answers or sagaLimit.
-	looking.Go(func() { sagas = d.checkSagas(ctx, sagaLimit) })
+	looking.Go(func() { sagas = d.checkSagas(ctx, d.bound(sagaLimit)) })
 	err = d.drainTo(ctx, marker)
 	d.lap("marker")
 	looking.Wait()
@@ -220,9 +228,10 @@ SELECT pg_logical_emit_message(true, '%s', '%s'); COMMIT`
 // holds; then nobody can write to them any more, and the marker comes behind everything that anybody has written. Writers that
 // come while it waits queue behind it.
 func (d *driver) closeSource(ctx context.Context, marker string) error {
-	ctx, cancel := context.WithTimeout(ctx, freezeLimit+answerLimit)
+	limit := d.bound(freezeLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit+answerLimit)
 	defer cancel()
-	_, err := d.source.Exec(ctx, fmt.Sprintf(freezing, freezeLimit.Milliseconds(), lockClass, int32(d.move.ID), d.move.ID, d.term, markerPrefix, marker))
+	_, err := d.source.Exec(ctx, fmt.Sprintf(freezing, limit.Milliseconds(), lockClass, int32(d.move.ID), d.move.ID, d.term, markerPrefix, marker))
 	if err == nil {
 		return nil
 	}

@@ -28,6 +28,7 @@ type driver struct {
 	stream   *stream                    // nil when there is none
 	verified bool
 	retry    time.Duration // how long the next cut-over is put off
+	attempts int           // how often it has been
 	back     string        // replication slot on the target, made for the way back; empty: none
 	cuts     bool          // it holds the place of the move that is cut over
 	closed   time.Time     // when proxies were told to hold writes back; zero unless this controller did it

@@ -257,6 +257,39 @@ func TestSlotsDoNotLeaveAnUnsettledSaga(t *testing.T) {
 	nothingLeft(t, r, topo, "s1")
 }
 
+func TestSlotsMoveAlthoughEveryTransactionIsSlow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	topo := r.topology(t, "s1", "s2")
+	m := small(t, r, topo)
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		clients.Wait()
+	})
+	user := int64(0)
+	for range 6 { // longer than a first attempt waits, and always some of them in the middle
+		for user++; !m.Slots.Has(slotOf(t, user)); user++ {
+		}
+		c, mine := r.client(t, topo), user
+		// owner: the test, whose cleanup waits; ends when ctx does.
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := c.write(ctx, mine, "WITH slow AS MATERIALIZED (SELECT pg_sleep(0.4)) UPDATE orders SET note = 'x' FROM slow WHERE user_id = $1", mine); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
+		t.Fatal(err)
+	}
+	r.background(t, r.controller(t, topo).Run)
+	noMoves(t, topo)
+}
+
 func TestAStaleProxyCannotWriteToTheSource(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -131,11 +131,13 @@ func setGuard(ctx context.Context, conn *pgx.Conn, move, term int64, state strin
 // for what it holds: a stopped process, or one behind a network that is cut, would hold a table for as long as TCP believes in it.
 const holderTimeout = "3s"
 
-// lockTimeout is how long a change of a table waits for the statements that use it. New statements queue behind it meanwhile, so
-// it is short, and tried again.
+// How long a change of a table waits for the transactions that use it. New statements queue behind it meanwhile, so it is short at
+// first, and tried again. Where there is always a slow one it would never come: each time it waits half as long again, and then leaves
+// the table alone for some times as long.
 const (
-	lockTimeout = "100ms"
-	lockPause   = 200 * time.Millisecond
+	firstLockWait = 100 * time.Millisecond
+	lastLockWait  = 1500 * time.Millisecond
+	lockPause     = 4 // times the wait
 )
 
 // alter runs DDL on a table in a transaction of its own. It gives way to the clients' statements and tries again until ctx ends.
@@ -160,9 +162,9 @@ func (d *driver) alterIf(ctx context.Context, s side, ddl string, ask func(pgx.T
 
 // alterIf is alter that goes by what it is asked when it has the table: an error takes everything back.
 func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) error, blocked func()) error {
-	for {
+	for wait := firstLockWait; ; wait = min(wait*3/2, lastLockWait) {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; SET LOCAL idle_in_transaction_session_timeout = '"+holderTimeout+"'; "+ddl)
+			_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = '%s'; %s", wait.Milliseconds(), holderTimeout, ddl))
 			if err == nil && ask != nil {
 				err = ask(tx)
 			}
@@ -172,7 +174,7 @@ func alterIf(ctx context.Context, conn *pgx.Conn, ddl string, ask func(pgx.Tx) e
 			return err
 		}
 		blocked()
-		if !pause(ctx, lockPause) {
+		if !pause(ctx, lockPause*wait) {
 			return fmt.Errorf("wait for the table: %w", err)
 		}
 	}
