@@ -34,6 +34,14 @@ func ledgerPace(t testing.TB) time.Duration {
 	return pace
 }
 
+// rest is what a client does between two rounds.
+func rest(ctx context.Context, pace time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pace):
+	}
+}
+
 // ledger writes orders with unique ids, adds to balances and counts customers, through several proxies, and keeps what was
 // acknowledged and what may have happened.
 type ledger struct {
@@ -128,10 +136,7 @@ func (l *ledger) session(ctx context.Context, p *pgring, body func(context.Conte
 			if err := body(lasting, conn); err != nil {
 				l.note(p, err)
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(l.pace):
-			}
+			rest(ctx, l.pace)
 		}
 		_ = conn.Close(lasting)
 	}

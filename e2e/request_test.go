@@ -152,6 +152,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	var group sync.WaitGroup
 	var acked atomic.Int64
 	const clients = 16
+	pace := ledgerPace(t)
 	answers := make([]map[string]string, clients)
 	for i := range clients {
 		answers[i] = map[string]string{}
@@ -169,6 +170,7 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 				}
 				answers[i][request] = answer
 				acked.Add(1)
+				rest(ctx, pace)
 			}
 		})
 	}
