@@ -415,67 +415,6 @@ func (g *generator) sameKey(a, b visible) *tree {
 	return of(sortCondition, "%s%s", first, of("", " AND %s.%s = %s.%s", a.alias, a.second, b.alias, b.second).maybe())
 }
 
-const sortFrom = "from"
-
-// from is a list of relations joined in some way.
-func (g *generator) from(depth int) (*tree, scope) {
-	item, v := g.relation(depth)
-	s := scope{v}
-	for g.chance(40) && len(s) < 3 {
-		next, n := g.relation(depth)
-		switch {
-		case g.chance(12) && len(s) == 1:
-			return of(sortFrom, "%s, %s", item, next), append(s, n)
-		case g.chance(8) && len(s) == 1:
-			item = of(sortFrom, "(%s CROSS JOIN %s)", item, next)
-		case g.chance(12) && depth > 0:
-			q := g.query(s, depth-1, 0)
-			n = visible{alias: n.alias, columns: q.columns}
-			item = of(sortFrom, pick(g, "(%s CROSS JOIN LATERAL (%s) %s)", "(%s LEFT JOIN LATERAL (%s) %s ON true)"), item, q.tree, n.alias)
-		default:
-			join := pick(g, "JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
-			item = of(sortFrom, "(%s %s %s ON %s)", item, join, next, g.on(s, n, join == "FULL JOIN"))
-		}
-		s = append(s, n)
-	}
-	return item, s
-}
-
-// on is the condition of a join; FULL JOIN wants plain equalities.
-func (g *generator) on(s scope, n visible, plain bool) *tree {
-	other := pick(g, s...)
-	link := of(sortCondition, "%s = %s", g.joined(n), g.joined(other)).or("true")
-	if len(n.keys) > 0 && len(other.keys) > 0 && n.keys[0] == other.keys[0] && g.chance(75) {
-		link = g.sameKey(n, other)
-	}
-	if plain || g.chance(65) {
-		return link
-	}
-	return of(sortCondition, "%s%s", link, of("", " AND %s", g.condition(s.with(n), 0)).maybe())
-}
-
-// joined is a column to join by, or a constant where there is none.
-func (g *generator) joined(v visible) *tree {
-	if name := g.column(scope{v}, integer); name != "" {
-		return of("", name)
-	}
-	return g.leaf(scope{v}, integer)
-}
-
-// relation is a table, a subquery, or a function.
-func (g *generator) relation(depth int) (*tree, visible) {
-	alias := g.alias()
-	if depth > 0 && g.chance(18) {
-		q := g.query(nil, depth-1, 0)
-		return of(sortFrom, "(%s) %s", q.tree, alias), visible{alias: alias, columns: q.columns}
-	}
-	if g.chance(3) {
-		return of(sortFrom, "generate_series(1, 4) %s(g)", alias), visible{alias: alias, columns: cols("g:i")}
-	}
-	t := g.table()
-	return of(sortFrom, t.name+" "+alias), visible{alias, t.key, t.keys, t.second, t.seconds, t.columns}
-}
-
 // aggregate of a class.
 func (g *generator) aggregate(s scope, c class, depth int) *tree {
 	sub := func(c class) *tree { return g.expression(s, c, depth) }
