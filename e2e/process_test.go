@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -136,9 +137,12 @@ func (p *pgring) checkEnd(t testing.TB) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("pgring's log: %s", lastBytes(log, 20_000))
+		t.Logf("pgring's log: %s", lastBytes(frequent.ReplaceAllString(log, ""), 20_000))
 	}
 }
+
+// frequent are lines that tell little and would hide the others.
+var frequent = regexp.MustCompile(`(?m)^.*"msg":"topology published".*\n`)
 
 func lastBytes(s string, n int) string { return s[max(0, len(s)-n):] }
 
