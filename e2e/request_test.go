@@ -17,19 +17,23 @@ import (
 
 const (
 	paymentTables = shopTables + `
-  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}, batch: {max_rows: 16}}`
+  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}, batch: {max_rows: 16}}
+  - {name: totals, shard_key: [customer_id], colocate: customers, idempotency: {keep: 1h}}`
 	paymentSchema = shopSchema + `
 CREATE SEQUENCE payment_numbers;
 CREATE TABLE payments (customer_id bigint NOT NULL, n bigint NOT NULL DEFAULT nextval('payment_numbers'), request_id text NOT NULL, amount bigint,
-	PRIMARY KEY (customer_id, n));`
+	PRIMARY KEY (customer_id, n));
+CREATE TABLE totals (customer_id bigint PRIMARY KEY, amount bigint);`
 
-	// stops holds up an idempotent INSERT at one of its steps for as long as somebody has the advisory lock of that number.
+	// stops holds up an idempotent write at one of its steps for as long as somebody has the advisory lock of that number.
 	stops = `
 CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(TG_ARGV[0]::int); RETURN NEW; END $$;
 CREATE TRIGGER stop_1 BEFORE INSERT ON pgring.idempotency FOR EACH ROW EXECUTE FUNCTION stop(1);
 CREATE TRIGGER stop_2 BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION stop(2);
+CREATE TRIGGER stop_2 BEFORE UPDATE ON totals FOR EACH ROW EXECUTE FUNCTION stop(2);
 CREATE TRIGGER stop_3 BEFORE UPDATE ON pgring.idempotency FOR EACH ROW EXECUTE FUNCTION stop(3);
-CREATE CONSTRAINT TRIGGER stop_4 AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stop(4);`
+CREATE CONSTRAINT TRIGGER stop_4 AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stop(4);
+CREATE CONSTRAINT TRIGGER stop_4 AFTER UPDATE ON totals DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stop(4);`
 )
 
 // payOnce is one idempotent write; its answer is made by the shard.
@@ -39,7 +43,19 @@ func payOnce(ctx context.Context, conn *pgx.Conn, customer int64, request string
 	return answer, err
 }
 
-// payer pays through one proxy after the other until it has an answer.
+// countOnce is another one, whose key is not in its row.
+func countOnce(ctx context.Context, conn *pgx.Conn, customer int64, request string) (answer string, err error) {
+	if _, err = conn.Exec(ctx, "SET pgring.idempotency_key = '"+request+"'"); err != nil {
+		return "", err
+	}
+	err = conn.QueryRow(ctx, "UPDATE totals SET amount = amount + 1 WHERE customer_id = $1 RETURNING amount || ' at ' || clock_timestamp()", customer).Scan(&answer)
+	return answer, err
+}
+
+// once is an idempotent write.
+type once func(ctx context.Context, conn *pgx.Conn, customer int64, request string) (answer string, err error)
+
+// payer writes through one proxy after the other until it has an answer.
 type payer struct {
 	proxies []*pgring
 	next    int
@@ -47,13 +63,13 @@ type payer struct {
 }
 
 // pay returns the answer. Whoever says that a key is used or a transaction was done is wrong here.
-func (p *payer) pay(ctx context.Context, customer int64, request string) (answer string, err error) {
+func (p *payer) pay(ctx context.Context, write once, customer int64, request string) (answer string, err error) {
 	for {
 		if p.conn == nil {
 			p.conn, err = pgx.Connect(ctx, p.proxies[p.next%len(p.proxies)].dsn(appLogin))
 		}
 		if err == nil {
-			answer, err = payOnce(ctx, p.conn, customer, request)
+			answer, err = write(ctx, p.conn, customer, request)
 		}
 		var told *pgconn.PgError
 		if err == nil || ctx.Err() != nil || errors.As(err, &told) && (told.Code == "PR101" || told.Code == "PR102") {
@@ -95,20 +111,24 @@ func TestAnIdempotentWriteHappensOnceWhateverDiesAtAnyStep(t *testing.T) {
 		s.ExecIn(t, database, stops)
 	}
 	customer := c.customersOn(t, server, 1, 1)[0]
-	for step, name := range []string{"claim", "INSERT", "record", "COMMIT"} {
+	execute(t, c.connect(t), "INSERT INTO totals VALUES ($1, 0)", customer)
+	writes := []once{payOnce, countOnce}
+	for step, name := range []string{"claim", "write", "record", "COMMIT"} {
 		for _, victim := range []string{"proxy", "shard"} {
 			request := name + " of " + victim
 			shut := c.servers[server].ConnectAs(t, "postgres", database)
 			execute(t, shut, "SELECT pg_advisory_lock($1)", step+1)
-			told := make(chan error, 1)
-			conn := c.connect(t)
-			// owner: the test, which reads what the client was told; ends when the proxy or the shard is dead.
-			go func() {
-				_, err := payOnce(t.Context(), conn, customer, request)
-				told <- err
-			}()
-			eventually(t, patience, "the write waits at its "+name, func(context.Context) error {
-				if n := one[int](t, shut, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = $1", step+1); n != 1 {
+			told := make(chan error, len(writes))
+			for _, write := range writes {
+				conn := c.connect(t)
+				// owner: the test, which reads what the client was told; ends when the proxy or the shard is dead.
+				go func() {
+					_, err := write(t.Context(), conn, customer, request)
+					told <- err
+				}()
+			}
+			eventually(t, patience, "the writes wait at their "+name, func(context.Context) error {
+				if n := one[int](t, shut, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = $1", step+1); n != len(writes) {
 					return fmt.Errorf("%d wait", n)
 				}
 				return nil
@@ -121,25 +141,29 @@ func TestAnIdempotentWriteHappensOnceWhateverDiesAtAnyStep(t *testing.T) {
 				c.servers[server].Kill9(t)
 				c.servers[server].Restart(t)
 			}
-			if err := <-told; err == nil {
-				t.Errorf("%s: the client got an answer", request)
-			}
-			var answers [2]string
-			for i, proxy := range []*pgring{other, c.pgring} {
-				p := &payer{proxies: []*pgring{proxy}}
-				answer, err := p.pay(t.Context(), customer, request)
-				must(t, err)
-				p.close(t.Context())
-				answers[i] = answer
-			}
-			first, again := answers[0], answers[1]
-			if first != again {
-				t.Errorf("%s: answered %q, and then %q", request, first, again)
+			for _, write := range writes {
+				if err := <-told; err == nil {
+					t.Errorf("%s: a client got an answer", request)
+				}
+				var answers [2]string
+				for i, proxy := range []*pgring{other, c.pgring} {
+					p := &payer{proxies: []*pgring{proxy}}
+					answer, err := p.pay(t.Context(), write, customer, request)
+					must(t, err)
+					p.close(t.Context())
+					answers[i] = answer
+				}
+				if first, again := answers[0], answers[1]; first != again {
+					t.Errorf("%s: answered %q, and then %q", request, first, again)
+				}
 			}
 			if n := c.count(t, server, "SELECT count(*) FROM payments WHERE request_id = '"+request+"'"); n != 1 {
 				t.Errorf("%s: %d rows", request, n)
 			}
 		}
+	}
+	if n := c.count(t, server, "SELECT amount FROM totals"); n != 8 {
+		t.Errorf("8 updates have counted %d", n)
 	}
 }
 
@@ -153,9 +177,10 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	var acked atomic.Int64
 	const clients = 16
 	pace := ledgerPace(t)
-	answers := make([]map[string]string, clients)
+	answers := make([]map[string][2]string, clients)
+	execute(t, c.connect(t), "INSERT INTO totals SELECT n, 0 FROM generate_series(1, 50) n")
 	for i := range clients {
-		answers[i] = map[string]string{}
+		answers[i] = map[string][2]string{}
 		// owner: the test, which waits; ends when ctx does.
 		group.Go(func() {
 			p := &payer{proxies: proxies, next: i}
@@ -163,12 +188,16 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 			for n := 0; ctx.Err() == nil; n++ {
 				request := fmt.Sprintf("client %d, request %d", i, n)
 				customer := int64(n%50 + 1)
-				answer, err := p.pay(context.WithoutCancel(ctx), customer, request)
+				paid, err := p.pay(context.WithoutCancel(ctx), payOnce, customer, request)
+				counted := ""
+				if err == nil {
+					counted, err = p.pay(context.WithoutCancel(ctx), countOnce, customer, request)
+				}
 				if err != nil {
 					t.Errorf("%s: %v", request, err)
 					return
 				}
-				answers[i][request] = answer
+				answers[i][request] = [2]string{paid, counted}
 				acked.Add(1)
 				rest(ctx, pace)
 			}
@@ -208,8 +237,10 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 			if _, err := fmt.Sscanf(request, "client %d, request %d", new(int), &customer); err != nil {
 				t.Fatal(err)
 			}
-			if again, err := payOnce(t.Context(), conn, customer%50+1, request); err != nil || again != answer {
-				t.Fatalf("%s: answered %q, and then %q, %v", request, answer, again, err)
+			for j, write := range []once{payOnce, countOnce} {
+				if again, err := write(t.Context(), conn, customer%50+1, request); err != nil || again != answer[j] {
+					t.Fatalf("%s: answered %q, and then %q, %v", request, answer[j], again, err)
+				}
 			}
 			repeats++
 		}
@@ -218,8 +249,11 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	if distinct := one[int](t, conn, "SELECT count(DISTINCT request_id)::int FROM payments"); effects != repeats || distinct != repeats {
 		t.Errorf("%d requests were answered; there are %d rows of %d requests", repeats, effects, distinct)
 	}
+	if counted := one[int](t, conn, "SELECT sum(amount)::int FROM totals"); counted != repeats {
+		t.Errorf("%d updates were answered, and %d are done", repeats, counted)
+	}
 	if batched == 0 {
 		t.Error("no INSERT shared a transaction")
 	}
-	t.Logf("%d requests were answered, once each in the table, and %d repeats answered alike afterwards; at least %d shared transactions", effects, repeats, batched)
+	t.Logf("%d INSERTs and as many UPDATEs were answered, each done once, and %d repeats answered alike afterwards; at least %d shared transactions", effects, repeats, batched)
 }

@@ -230,7 +230,7 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 	if s.bind != nil {
 		m.size += len(s.bind.rest)
 	}
-	if _, once, ok := c.ruleFor(s.stmt); ok {
+	if once, ok := c.ruleFor(s.stmt, s.key); ok {
 		if m.request, err = c.newRequest(s, once); err != nil {
 			return "", false, c.reject(err)
 		}
@@ -260,6 +260,7 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 	if outdated := c.checkPlan(); outdated != nil && !believed(m.tag) {
 		return "", false, c.reject(outdated)
 	}
+	c.spend(s.key)
 	if err := c.write(m.answer); err != nil {
 		return "", false, err
 	}

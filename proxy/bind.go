@@ -42,7 +42,10 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if c.isLocal(stmt) {
 		return c.bindKept(ctx, p, frame)
 	}
-	p.plan, err = c.plan(stmt, b)
+	if p.key, err = c.keyForPrepared(stmt, s.shared); err != nil {
+		return c.rejectBind(ctx, err)
+	}
+	p.plan, err = c.plan(stmt, p.key, b)
 	if c.meansAnew(ctx, err) {
 		return c.onBind(ctx, frame)
 	}

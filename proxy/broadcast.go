@@ -24,6 +24,7 @@ type spread struct {
 	shared   *shared // nil: simple protocol
 	describe bool
 	returned bool          // Split: it has answered with rows
+	key      givenKey      // Split: which request it is, if the client has said so
 	write    *writing      // Split: it is on one shard, and its undoing is derived
 	queue    *ingest.Queue // Split: it is on one shard, and may be done later
 	batch    *Batching     // Split: it is on one shard, and may share a transaction there

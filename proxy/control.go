@@ -90,8 +90,8 @@ func (c *session) drainNoted() error {
 	return nil
 }
 
-// plan routes the statement. Transaction statements that are not local go to the one participant.
-func (c *session) plan(stmt *router.Statement, values router.Values) (router.Plan, error) {
+// plan routes the statement, which may have a key. Transaction statements that are not local go to the one participant.
+func (c *session) plan(stmt *router.Statement, key givenKey, values router.Values) (router.Plan, error) {
 	switch stmt.Verb {
 	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
 		return router.Plan{Kind: router.One, Shard: c.sole().shard}, nil
@@ -114,7 +114,7 @@ func (c *session) plan(stmt *router.Statement, values router.Values) (router.Pla
 		plan, err = c.planWhileMoving(stmt, values, plan)
 	}
 	if err == nil {
-		err = c.planRequest(stmt, &plan)
+		err = c.planRequest(stmt, key, &plan)
 	}
 	if err != nil {
 		return plan, err

@@ -49,7 +49,8 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 	case router.Staged:
 		return c.staged(ctx, &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids})
 	case router.Split:
-		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared, write: p.write, batch: p.batch, queue: p.queue}
+		s := &spread{stmt: p.stmt, plan: &p.plan, text: p.text, bind: p.values, oids: p.owner.shared.oids, shared: p.owner.shared, key: p.key, write: p.write,
+			batch: p.batch, queue: p.queue}
 		tag, err := c.split(ctx, s)
 		if err == nil && s.returned {
 			p.again = tag[:strings.LastIndexByte(tag, ' ')] + " 0"

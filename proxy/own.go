@@ -22,6 +22,7 @@ type ownSettings struct {
 	direct     bool          // async is off: every write is synchronous
 	stale      bool          // read_your_writes is off: reads do not wait for the session's own asynchronous writes
 	plain      bool          // idempotency is off: no repeat of a write is looked for
+	requestKey string        // idempotency_key: the request that the next write is
 	compensate string        // directive for the next statement that writes; by SET LOCAL only
 }
 
@@ -58,8 +59,9 @@ func (o *own) with(name, value string, local bool) (*own, error) {
 		return nil, err
 	}
 	if !local {
-		next.lasting = next.now
-		next.lasting.compensate = ""
+		if err := next.lasting.set(name, value, false); err != nil { // the others may be SET LOCAL
+			return nil, err
+		}
 	}
 	return &next, nil
 }
@@ -101,6 +103,13 @@ func (v *ownSettings) set(name, value string, local bool) error {
 			return errSettingValue(name, value, "Available values: on, off.")
 		}
 		v.plain = word == "off"
+	case "idempotency_key":
+		if value != "" {
+			if err := router.CheckRequestKey(value); err != nil {
+				return err
+			}
+		}
+		v.requestKey = value
 	case "async", "read_your_writes":
 		if word != "on" && word != "off" {
 			return errSettingValue(name, value, "Available values: on, off.")
@@ -154,6 +163,8 @@ func (v *ownSettings) show(name string) (string, bool) {
 		return "require", true
 	case "idempotency":
 		return onOrOff(!v.plain), true
+	case "idempotency_key":
+		return v.requestKey, true
 	case "async":
 		return onOrOff(!v.direct), true
 	case "read_your_writes":

@@ -16,10 +16,10 @@ import (
 	"github.com/pgring/pgring/topology"
 )
 
-// Idempotent writes. An INSERT of one row into a table that has them is a request, which a column of the row names. It runs in a
-// transaction, the client's or one of its own, of one shard:
+// Idempotent writes. A write to a table that has them is a request if it is named: an INSERT of one row by a column, and any write of one
+// shard key by a key that the client gives beside it (request_key.go). It runs in a transaction, the client's or one of its own, of one shard:
 //
-//	claim the request ─new▶ run the INSERT ▶ record its answer ▶ COMMIT ▶ answer
+//	claim the request ─new▶ run the write ▶ record its answer ▶ COMMIT ▶ answer
 //	                  └done▶ answer with what was recorded
 //
 // The claim is a row with the request as its primary key, so a repeat waits at it until the first attempt has ended. It commits
@@ -28,9 +28,9 @@ import (
 // A repeat answers for itself only, not for what else the transaction of the first attempt has done. So a transaction in which a
 // request was answered by the record writes nothing else: it is a repeat, and what else it would write is there already.
 
-// Idempotency makes the INSERTs into one table requests.
+// Idempotency makes writes to one table requests.
 type Idempotency struct {
-	Column string        // names the request
+	Column string        // names an INSERT; empty: only a key that is given beside the statement names one
 	Keep   time.Duration // how long a request is known
 }
 
@@ -55,38 +55,56 @@ var (
 	recordTypes = []uint32{oidText, oidInt8, oidText, oidText, oidText, oidText, oidText, oidBytea}
 )
 
-// ruleFor is the rule for the statement, if it puts a row into a table whose writes are idempotent.
-func (c *session) ruleFor(stmt *router.Statement) (table topology.Name, rule Idempotency, ok bool) {
-	if c.policy.Idempotent == nil || stmt.Access != router.Write || c.state.own.now.plain {
-		return topology.Name{}, Idempotency{}, false
-	}
-	for _, name := range stmt.InsertsInto() {
-		if rule, ok := c.policy.Idempotent[name]; ok {
-			return name, rule, true
-		}
-	}
-	return topology.Name{}, Idempotency{}, false
+// requestRule says how a statement is a request.
+type requestRule struct {
+	Idempotency
+	table topology.Name
+	key   givenKey
 }
 
-// planRequest makes a plan for one shard that of a request, if the statement is one. What would put rows into such a table in another
-// way is refused: its repeats would not be known.
-func (c *session) planRequest(stmt *router.Statement, plan *router.Plan) error {
-	table, _, ok := c.ruleFor(stmt)
+// ruleFor is the rule for the statement: it has a key of its own, or puts a row into a table whose INSERTs are named by a column.
+func (c *session) ruleFor(stmt *router.Statement, key givenKey) (rule requestRule, ok bool) {
+	if key.given() {
+		table, _ := stmt.WritesOnly()
+		return requestRule{Idempotency: c.policy.Idempotent[table], table: table, key: key}, true
+	}
+	if c.policy.Idempotent == nil || stmt.Access != router.Write || c.state.own.now.plain {
+		return requestRule{}, false
+	}
+	for _, name := range stmt.InsertsInto() {
+		if rule, ok := c.policy.Idempotent[name]; ok && rule.Column != "" {
+			return requestRule{Idempotency: rule, table: name}, true
+		}
+	}
+	return requestRule{}, false
+}
+
+// planRequest makes a plan for one shard that of a request, if the statement is one. What would write to such a table in another way, or is
+// given a key and cannot be a request, is refused: its repeats would not be known.
+func (c *session) planRequest(stmt *router.Statement, key givenKey, plan *router.Plan) error {
+	rule, ok := c.ruleFor(stmt, key)
 	if !ok {
 		return nil
 	}
-	why := ""
-	switch {
-	case stmt.Verb != router.Plain || !stmt.IsRequest(table):
+	why, hint := "", "Write one row with INSERT … VALUES, or SET pgring.idempotency TO off, which writes without looking for repeats."
+	if key.given() {
+		why, hint = c.whyNoKey(stmt, plan)
+	} else if stmt.Verb != router.Plain || !stmt.IsRequest(rule.table) {
 		why = "It is no INSERT … VALUES of one row."
+	}
+	switch {
+	case why != "":
 	case plan.Kind != router.One || !plan.HasKey:
 		why = "Its shard key is not given as a constant or a parameter."
 	case c.tx.wide && c.tx.wideMode == CommitSaga, c.tx.active && !c.tx.implicit && c.commitMode() == CommitSaga:
 		why = "A transaction in mode saga may be undone after the request is known as done. Use pgring.cross_shard = '2pc', or pgring.saga_key."
 	}
 	if why != "" {
-		return &pgwire.Error{Code: codeFeatureNotSupported, Message: fmt.Sprintf("write to table %q cannot be made idempotent", shownName(table)), Detail: why,
-			Hint: "Write one row with INSERT … VALUES, or SET pgring.idempotency TO off, which writes without looking for repeats."}
+		message := "statement cannot be made idempotent"
+		if rule.table.Table != "" {
+			message = fmt.Sprintf("write to table %q cannot be made idempotent", shownName(rule.table))
+		}
+		return &pgwire.Error{Code: codeFeatureNotSupported, Message: message, Detail: why, Hint: hint}
 	}
 	plan.Parts = []router.Part{{Shard: plan.Shard, SQL: plan.SQL}}
 	plan.Kind = router.Split
@@ -94,24 +112,37 @@ func (c *session) planRequest(stmt *router.Statement, plan *router.Plan) error {
 }
 
 // newRequest reads the request that a statement is.
-func (c *session) newRequest(s *spread, rule Idempotency) (*request, error) {
+func (c *session) newRequest(s *spread, rule requestRule) (*request, error) {
 	if s.bind != nil {
 		s.bind.types(s.oids)
 	}
-	named, err := s.stmt.Request(rule.Column, s.bindValues(), []byte(s.text))
+	var named *router.Request
+	var err error
+	if rule.key.given() {
+		var key string
+		if key, err = rule.key.in(s); err == nil {
+			named, err = s.stmt.RequestNamed(key, s.plan.Key, s.bindValues(), []byte(s.text))
+		}
+	} else {
+		named, err = s.stmt.Request(rule.Column, s.bindValues(), []byte(s.text))
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &request{spread: s, Request: named, rule: rule, fingerprint: c.fingerprint(s)}, nil
+	return &request{spread: s, Request: named, rule: rule.Idempotency, fingerprint: c.fingerprint(s)}, nil
 }
 
 // request runs a statement that planRequest has planned.
-func (c *session) request(ctx context.Context, s *spread, rule Idempotency) (string, error) {
+func (c *session) request(ctx context.Context, s *spread, rule requestRule) (string, error) {
 	r, err := c.newRequest(s, rule)
 	if err != nil {
 		return "", c.reject(err)
 	}
-	return c.enclosed(ctx, inOneShard, func() (string, error) { return c.runRequest(ctx, r) })
+	tag, err := c.enclosed(ctx, inOneShard, func() (string, error) { return c.runRequest(ctx, r) })
+	if err == nil {
+		c.spend(s.key)
+	}
+	return tag, err
 }
 
 // request is one at work.

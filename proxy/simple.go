@@ -54,7 +54,11 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		}
 		return c.control(ctx, stmt, string(b.Text), b.Values)
 	}
-	plan, err := c.plan(stmt, b.Values)
+	key, err := c.keyFor(stmt, b.Text)
+	if err != nil {
+		return c.reject(err)
+	}
+	plan, err := c.plan(stmt, key, b.Values)
 	if frame != nil && c.meansAnew(ctx, err) {
 		return c.query(ctx, frame)
 	}
@@ -81,7 +85,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
 		c.takeTime()
 		own := plan // so that the plan of a statement which is not batched stays on the stack
-		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), describe: true}
+		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), key: key, describe: true}
 		if _, alone, err := c.batch(ctx, s, rule); !alone {
 			return err
 		}
@@ -94,11 +98,11 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 		}
 		return err
 	}
-	return c.wide(ctx, b, plan)
+	return c.wide(ctx, b, plan, key)
 }
 
 // wide runs one statement of a Query message that concerns several servers.
-func (c *session) wide(ctx context.Context, b *router.Bound, plan router.Plan) error {
+func (c *session) wide(ctx context.Context, b *router.Bound, plan router.Plan, key givenKey) error {
 	c.takeTime()
 	stmt := b.Statement
 	switch plan.Kind {
@@ -109,7 +113,7 @@ func (c *session) wide(ctx context.Context, b *router.Bound, plan router.Plan) e
 	case router.Broadcast:
 		return c.broadcast(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
 	case router.Split:
-		_, err := c.split(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})
+		_, err := c.split(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), key: key, describe: true})
 		return err
 	case router.Staged:
 		return c.staged(ctx, &spread{stmt: stmt, plan: &plan, text: string(b.Text), describe: true})

@@ -34,7 +34,7 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 			return tag, err
 		}
 	}
-	if _, rule, ok := c.ruleFor(s.stmt); ok {
+	if rule, ok := c.ruleFor(s.stmt, s.key); ok {
 		return c.request(ctx, s, rule)
 	}
 	if s.batch != nil {

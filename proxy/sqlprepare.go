@@ -132,7 +132,11 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		return c.reject(errArguments(stmt.Name, inner.Params, len(bind.values)))
 	}
 	bind.types(s.shared.oids)
-	plan, err := c.plan(inner, bind)
+	key, err := c.keyForPrepared(inner, s.shared)
+	if err != nil {
+		return c.reject(err)
+	}
+	plan, err := c.plan(inner, key, bind)
 	if err != nil {
 		return c.reject(err)
 	}
@@ -158,7 +162,7 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		err := c.staged(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, describe: describe})
 		return c.endExecute(ctx, err)
 	case router.Split:
-		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, describe: describe})
+		_, err := c.split(ctx, &spread{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, oids: s.shared.oids, shared: s.shared, key: key, describe: describe})
 		return c.endExecute(ctx, err)
 	}
 	return c.executeOn(ctx, &writing{stmt: inner, plan: &plan, text: s.shared.text, bind: bind, shared: s.shared}, s)

@@ -106,7 +106,7 @@ func (c *session) planLast(ctx context.Context, s *spread) error {
 		s.bind.types(s.oids)
 		values = s.bind
 	}
-	plan, err := c.plan(stmt, values)
+	plan, err := c.plan(stmt, givenKey{}, values)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (c *session) answerStage(ctx context.Context, s *spread, sql string) (route
 	if bind != nil {
 		values = bind
 	}
-	plan, err := c.plan(stmt, values)
+	plan, err := c.plan(stmt, givenKey{}, values)
 	if err != nil {
 		return none, c.reject(err)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,7 @@ type shared struct {
 	name     string // on the servers
 	text     string
 	oids     []uint32
+	keyed    bool // a comment may name the request that it is
 	key      internKey
 	refs     int
 	resolved atomic.Pointer[[]uint32] // the types of all parameters, once a server was asked
@@ -59,7 +61,8 @@ func (t *internTable) acquire(key internKey, oids []uint32) *shared {
 	s := t.byKey[key]
 	if s == nil {
 		t.next++
-		s = &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, oids: slices.Clone(oids), key: key}
+		s = &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, oids: slices.Clone(oids), key: key,
+			keyed: strings.Contains(key.text, router.RequestKeyWord)}
 		t.byKey[key] = s
 	}
 	s.refs++
@@ -123,6 +126,7 @@ type portal struct {
 	values *bindMessage  // the client's Bind, kept for several shards
 	work   *work         // what is noted of it when it runs, in mode saga
 	write  *writing      // it is on one shard, and its undoing is derived, in mode saga
+	key    givenKey      // which request it is, if the client has said so
 	batch  *Batching     // it waits in line to share a transaction; nil: it does not
 	queue  *ingest.Queue // it is done later, if that turns out to be possible; nil: it is done now
 	done   bool          // it was run to its end, on several shards

@@ -32,8 +32,8 @@ type Verified struct {
 // verifyAtOnce is how many shards are looked at at a time.
 const verifyAtOnce = 4
 
-// Verify looks at all shards for what contradicts the map, and changes nothing: rows of sharded tables where their keys do not
-// belong, those among them whose keys have rows on their owner too, reference tables that are not the same everywhere, and what moves
+// Verify looks at all shards for what contradicts the map, and changes nothing: rows of sharded tables, and what pgring keeps beside them
+// (idempotency keys, the progress of asynchronous writes, dead letters), where their keys do not belong, those among the former whose keys have rows on their owner too, reference tables that are not the same everywhere, and what moves
 // that are over have left behind. It reads every row. Rows that are hidden because of a move under way are in their place, so it may
 // be used at any time; to moves it is like any statement on several shards, for each table and shard anew.
 func (c *Controller) Verify(ctx context.Context) (*Verified, error) {
@@ -129,7 +129,48 @@ func (s *shardCheck) run(ctx context.Context) error {
 			}
 		}
 	}
+	for _, g := range s.controller.cfg.Topology.Current().Groups() {
+		if err := s.own(ctx, g.Name); err != nil {
+			return fmt.Errorf("group %s: %w", g.Name, err)
+		}
+	}
 	return s.leftovers(ctx)
+}
+
+// own looks for rows of pgring's own tables that go with a group's keys, where those do not belong.
+func (s *shardCheck) own(ctx context.Context, group string) error {
+	use := s.controller.cfg.Topology.NewUse()
+	defer use.Close()
+	snap := use.Begin()
+	g := snap.Group(group)
+	if g == nil {
+		return nil
+	}
+	placed, bySlots := g.Placement.(*ring.Map)
+	if !bySlots {
+		return nil
+	}
+	hidden := snap.Hidden(group, s.shard.ID)
+	for _, t := range ownTables(&topology.Move{Group: group, Slots: placed.Part(s.shard.ID)}) {
+		var there bool
+		if err := s.conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", t.sql).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		var strays int64
+		var key string
+		err := s.conn.QueryRow(ctx, "SELECT count(*), coalesce(min(shard_key), '') FROM "+t.sql+" WHERE placed = $1 AND NOT "+t.moving+" AND NOT "+t.in(hidden, ""), group).Scan(&strays, &key)
+		if err != nil {
+			return err
+		}
+		if strays > 0 {
+			s.findings = append(s.findings, Finding{Problem: "stray", Table: t.name.String(), Shard: s.shard.ID, Rows: strays,
+				Detail: fmt.Sprintf("of group %s, whose key %s belongs to another shard", group, key)})
+		}
+	}
+	return nil
 }
 
 // strayShown is how many stray keys of a table are looked for on their owners.

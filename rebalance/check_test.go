@@ -2,6 +2,7 @@ package rebalance_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,7 +95,14 @@ func TestVerifyFindsWhatIsNotInItsPlace(t *testing.T) {
 	exec("s2", "INSERT INTO events VALUES ($1, '{}', 1)", mine)
 	exec("s2", "UPDATE countries SET name = 'Deutschland' WHERE code = 'de'")
 	exec("s2", "CREATE PUBLICATION pgring_move_77 FOR TABLE plain")
+	for _, db := range []string{"s1", "s2"} { // one of the three is in its place, one is of no group that is known
+		for i, user := range []int64{mine, theirs, theirs} {
+			exec(db, "INSERT INTO pgring.idempotency (placed, hash, shard_key, scope, key, fingerprint, expires_at) VALUES ($1, hashint8extended($2, 0), $2::text, 't', $3, '', 'infinity')",
+				[]string{m.Group, m.Group, "elsewhere"}[i], user, fmt.Sprint(i))
+		}
+	}
 	verify(t, c, "stray public.plain on s1: 1 rows", "doubled public.plain on s2: 1 rows", "stray public.parts on s1: 2 rows", "doubled public.parts on s2: 3 rows",
 		"stray public.events on s2: 1 rows", "doubled public.events on s1: 3 rows", "differs public.countries on s2: 2 rows, 2 rows here, 2 on shard s1, with other contents",
-		"publication pgring_move_77")
+		"publication pgring_move_77", fmt.Sprintf("stray pgring.idempotency on s1: 1 rows, of group %s, whose key %d belongs", m.Group, theirs),
+		fmt.Sprintf("stray pgring.idempotency on s2: 1 rows, of group %s, whose key %d belongs", m.Group, mine))
 }

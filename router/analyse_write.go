@@ -14,6 +14,7 @@ func (a *analysis) writeStatement(node *pg.Node) {
 	a.st.Access = Write
 	a.writeAsItIs(node)
 	a.insertRow(node.GetInsertStmt())
+	a.writtenAlone(node)
 	switch {
 	case a.st.splits || a.refused != nil:
 	case a.src.rows == nil:

@@ -61,7 +61,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 	a.adopt(st, &Refusal{Reason: Unsupported, Message: "EXPLAIN of a statement on several shards is not supported",
 		Detail: "Each shard has a plan of its own.", Hint: "EXPLAIN ROUTE shows what is sent to which shard."})
 	a.tables = inner.tables
-	a.st.row = nil // what EXPLAIN answers is not the answer to the INSERT
+	a.st.row, a.st.target = nil, topology.Name{} // what EXPLAIN answers is not the answer to the write
 	a.explainSpread(s)
 	a.st.needsLiterals = st.needsLiterals
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // requestsVersion is the comment on the table; a shard whose comment is another one has another version.
-const requestsVersion = "idempotent writes that were done, and their answers (version 1)"
+const requestsVersion = "idempotent writes that were done, and their answers (version 2)"
 
 // ownSchemaSQL makes the schema of pgring's own tables, in a block of PL/pgSQL. One makes them at a time.
 const ownSchemaSQL = `
@@ -27,7 +27,7 @@ const ownSchemaSQL = `
 // row that is committed has an answer. The primary key is what a concurrent repeat waits at. It begins with what a moving row is
 // found by, since a publication's filter may use no other columns.
 //
-// Clients have no rights on the table. Who calls the functions past pgring can claim keys of tables that he may insert into anyway,
+// Clients have no rights on the table. Who calls the functions past pgring can claim keys of tables that he may write to anyway,
 // and hears of no answer without the fingerprint of the very statement and role that got it.
 const requestsSQL = `
 DO $install$ BEGIN` + ownSchemaSQL + `
@@ -57,7 +57,7 @@ DECLARE
 	mine     bytea := sha256(fingerprint || convert_to(who, 'UTF8'));
 	earlier  record;
 BEGIN
-	IF NOT has_any_column_privilege(who, relation, 'INSERT') THEN
+	IF NOT (has_any_column_privilege(who, relation, 'INSERT, UPDATE') OR has_table_privilege(who, relation, 'DELETE')) THEN
 		RAISE EXCEPTION 'permission denied for table %', table_name USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	INSERT INTO pgring.idempotency (placed, hash, shard_key, scope, key, fingerprint, expires_at)

@@ -57,8 +57,8 @@ func (c *checker) rateKey(path string, t Table) {
 
 // idempotency reports one that says nothing of which writes are the same.
 func (c *checker) idempotency(path string, t Table) {
-	if c.given(path) && c.sound(path) && c.sound(path+".column") && t.Strategy.Sharded() && t.Idempotency.Column == "" {
-		c.fault(path, "idempotency has no column", "write idempotency: {column: request_id}, or remove it")
+	if c.given(path) && c.sound(path) && c.sound(path+".column") && c.sound(path+".keep") && t.Strategy.Sharded() && !t.Idempotency.On() {
+		c.fault(path, "idempotency has neither column nor keep", "write idempotency: {column: request_id}, or idempotency: {keep: 24h} for keys that clients give, or remove it")
 	}
 }
 
@@ -85,7 +85,7 @@ func (c *checker) async(path string, t Table) {
 		c.fault(path, fmt.Sprintf("asynchronous writes to table %s have no place for their log", t.Name),
 			"write async: {dir: /var/lib/pgring/async} at the top level: a folder on a disk of this machine")
 	}
-	if t.Idempotency.Column != "" {
+	if t.Idempotency.On() {
 		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and idempotent in this version", t.Name),
 			"remove async or idempotency", parentPath(path)+".idempotency", "idempotency stands here")
 	}

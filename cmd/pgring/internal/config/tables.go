@@ -36,7 +36,7 @@ type Table struct {
 
 	RateLimit TableRate `yaml:"rate_limit" doc:"Rate of statements that write and name the table, per proxy; absent = any."`
 
-	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of an INSERT is recognised by a column, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
+	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of a write is recognised by a column, or by a key that the client gives, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
 	Async       AsyncTable  `yaml:"async" doc:"An INSERT of one row is answered when it is in this proxy's log, and applied later; see docs/writes.md. Absent = off."`
 	Batch       Batch       `yaml:"batch" doc:"INSERTs of one row that come at the same time share a transaction of their shard; see docs/writes.md. Absent = off."`
 }
@@ -70,9 +70,12 @@ func (b Batch) DelayOrDefault() time.Duration { return b.MaxDelay.Or(50 * time.M
 
 // Idempotency is tables[].idempotency.
 type Idempotency struct {
-	Column Ident    `yaml:"column" doc:"The column whose value names a write, such as request_id. Its type is one that a shard key may have."`
+	Column Ident    `yaml:"column" doc:"The column whose value names an INSERT, such as request_id. Its type is one that a shard key may have. Absent = only keys that are given with pgring.idempotency_key or in comments name writes."`
 	Keep   Duration `yaml:"keep" shown:"24h" min:"1m" max:"8760h" doc:"How long a write is known at least."`
 }
+
+// On tells whether writes may be idempotent.
+func (i Idempotency) On() bool { return i.Column != "" || i.Keep > 0 }
 
 // KeepOrDefault is how long a write is known.
 func (i Idempotency) KeepOrDefault() time.Duration { return i.Keep.Or(day) }

@@ -58,7 +58,7 @@ func boundaries(cfg, old *config.Config, before *proxy.Limits) *proxy.Limits {
 func requests(cfg *config.Config) map[topology.Name]proxy.Idempotency {
 	var all map[topology.Name]proxy.Idempotency
 	for _, t := range cfg.Tables {
-		if t.Idempotency.Column == "" {
+		if !t.Idempotency.On() {
 			continue
 		}
 		if all == nil {
