@@ -234,10 +234,16 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 	}
 }
 
-// firstFailure is the error to tell of several: one that is not the effect of the session's own cancel, if there is any.
+// firstFailure is the error to tell of several: one that is not the effect of the session's own cancel, if there is any, and best of those
+// one of a shard that knows.
 func firstFailure(sources []*shardRows, err error) error {
 	for _, s := range sources {
-		if s.failed != nil && s.failed.Code != codeQueryCanceled {
+		if s.failed != nil && s.failed.Code != codeQueryCanceled && s.failed.Code != codeBehind {
+			return s.failed
+		}
+	}
+	for _, s := range sources {
+		if s.failed != nil && s.failed.Code == codeBehind {
 			return s.failed
 		}
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ const (
 	lookEvery = 100 * time.Millisecond // whether the session was killed meanwhile
 
 	codeFenced = "PR001" // pgring.guard on a shard: it does not take writes for the slot
+	codeBehind = "PR002" // pgring.guard_reference: a row refers to the one to be deleted that may only be behind the one that counts
 )
 
 // planWhileMoving lets a statement that concerns moving slots pass, or holds it back and plans it anew with the map that comes.
@@ -229,10 +231,22 @@ func (g *gathering) textFor(shard ring.ShardID) string {
 
 // unfenced turns the refusal of a guard into what clients know: the transaction is to be repeated.
 func unfenced(e *pgwire.Error) *pgwire.Error {
-	if e.Code != codeFenced {
-		return e
+	switch e.Code {
+	case codeFenced:
+		return errFenced()
+	case codeBehind:
+		return &pgwire.Error{Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
+			Detail: "A row that is being moved referred to the one that is deleted or changed, and its copy on another shard still does.",
+			Hint:   "Repeat the transaction. If that does not help, a move stands still: SHOW REBALANCE on the console."}
 	}
-	return errFenced()
+	return e
+}
+
+// isBehind reports whether a shard has refused a change of a reference table for a row that only follows another shard: whether one that
+// counts refers to it, that shard knows.
+func isBehind(err error) bool {
+	var wire *pgwire.Error
+	return errors.As(err, &wire) && wire.Code == codeBehind
 }
 
 func errFenced() *pgwire.Error {
@@ -242,7 +256,7 @@ func errFenced() *pgwire.Error {
 
 // unfencedFrame is unfenced for an ErrorResponse.
 func unfencedFrame(frame []byte) []byte {
-	if e := pgwire.ParseError(frame); e.Code == codeFenced {
+	if e := pgwire.ParseError(frame); e.Code == codeFenced || e.Code == codeBehind {
 		return pgwire.AppendError(nil, unfenced(e))
 	}
 	return frame

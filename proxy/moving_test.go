@@ -154,6 +154,43 @@ CREATE TRIGGER b BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	}
 }
 
+// TestWhatAFollowingShardCannotTellAnotherOneDoes has a foreign key to a reference table, of a row that is moving.
+func TestWhatAFollowingShardCannotTellAnotherOneDoes(t *testing.T) {
+	t.Parallel()
+	w, _ := behind(t, 3, backend.Config{Size: 4})
+	for _, s := range w.servers {
+		s.Exec(t, "INSERT INTO countries VALUES ('a', 'x'), ('b', 'x'), ('c', 'x'), ('d', 'x')")
+	}
+	m, _, _ := newMover(t, w)
+	waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	refuse := `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.code IN (%s) THEN RAISE EXCEPTION 'refused' USING ERRCODE = '%s'; END IF; RETURN NULL; END $$;
+CREATE TRIGGER refuse AFTER UPDATE OR DELETE ON countries FOR EACH ROW EXECUTE FUNCTION refuse()`
+	w.servers[0].Exec(t, fmt.Sprintf(refuse, "'a', 'b'", "PR002"))
+	w.servers[1].Exec(t, fmt.Sprintf(refuse, "'c'", "PR002"))
+	w.servers[2].Exec(t, fmt.Sprintf(refuse, "'b', 'c'", "23503"))
+	const behind = "E:40001:could_not_serialize_access_due_to_a_move_of_slots_to_another_shard:0 Z:I"
+	for script, want := range map[string]string{
+		"Q DELETE FROM countries WHERE code = 'a'":                        behind,
+		"Q DELETE FROM countries WHERE code = 'b'":                        "E:23503:refused:0 Z:I",
+		"Q DELETE FROM countries WHERE code = 'c'":                        "E:23503:refused:0 Z:I",
+		"P . UPDATE countries SET name = $1 | B . . y | E . | S":          "1 2 E:23503:refused:0 Z:I",
+		"P . DELETE FROM countries WHERE code = $1 | B . . a | E . | S":   "1 2 " + behind,
+		"Q DELETE FROM countries WHERE code = 'd' RETURNING name":         "T:name/25/-1/2/0 D:x C:DELETE_1 Z:I",
+		"Q BEGIN; DELETE FROM countries WHERE code = 'a' ; Q ROLLBACK":    "C:ROLLBACK Z:I",
+		"Q SELECT count(*) FROM countries WHERE name = 'x' AND code <'d'": "T:count/20/-1/0/0 D:3 C:SELECT_1 Z:I",
+	} {
+		before, script, found := strings.Cut(script, " ; ")
+		f := w.frames()
+		got := f.ask(before)
+		if found {
+			got = f.ask(script)
+		}
+		if got != want {
+			t.Errorf("%s %s\n got %s\nwant %s", before, script, got, want)
+		}
+	}
+}
+
 // TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen has the columns of a table change places meanwhile, and with them the key.
 func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 	t.Parallel()

@@ -165,6 +165,7 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 	if err != nil {
 		return nil, c.rejectBegun(err)
 	}
+	var behind error // of a copy of a reference table that cannot tell whether it may be changed; the others can
 	for i, source := range sources {
 		source.extended = s.bind != nil
 		g := &gathering{text: s.sql(parts[i]), bind: s.bind, oids: s.oids}
@@ -181,14 +182,24 @@ func (c *session) startSplit(ctx context.Context, s *spread, parts []router.Part
 			c.awaitOpenings(sources[i+1:])
 			return nil, c.reject(err)
 		}
-		// Writers of one row of a reference table meet at the first copy: none waits for another one at a later copy.
-		if s.stmt.Copies && i == 0 {
-			if err := source.result(); err != nil {
-				c.abortGather(ctx, sources[:1])
-				c.awaitOpenings(sources[1:])
-				return nil, c.rejectBegun(splitFailure(parts[:1], sources[:1], err))
+		// Writers of one row of a reference table meet at the first copy: none waits for another one at a later copy. While slots move
+		// a copy may not know whether the row may be changed, so each is asked, and none of them cancelled.
+		if s.stmt.Copies && (i == 0 || len(c.snap.Moves) > 0) {
+			err := source.result()
+			if isBehind(err) {
+				behind = err
+				continue
+			}
+			if err != nil {
+				c.abortGather(ctx, sources[:i+1])
+				c.awaitOpenings(sources[i+1:])
+				return nil, c.rejectBegun(splitFailure(parts[:i+1], sources[:i+1], err))
 			}
 		}
+	}
+	if behind != nil {
+		c.abortGather(ctx, sources)
+		return nil, c.rejectBegun(splitFailure(parts, sources, behind))
 	}
 	return sources, nil
 }

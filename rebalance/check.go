@@ -242,8 +242,8 @@ func (s *shardCheck) leftovers(ctx context.Context) error {
 	}
 	found, err := texts(ctx, s.conn, `SELECT what FROM (
 	SELECT 'publication ' || pubname AS what, substring(pubname FROM '^pgring_move_([0-9]+)') AS move FROM pg_publication
-	UNION ALL SELECT DISTINCT 'triggers ' || substring(tgname FROM '^zz_pgring_move_[0-9]+') || ' on ' || tgrelid::regclass,
-		substring(tgname FROM '^zz_pgring_move_([0-9]+)_') FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0
+	UNION ALL SELECT DISTINCT 'triggers ' || substring(tgname FROM '^(?:zz|AA)_pgring_move_[0-9]+') || ' on ' || tgrelid::regclass,
+		substring(tgname FROM '^(?:zz|AA)_pgring_move_([0-9]+)_') FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0
 	UNION ALL SELECT 'replication slot ' || slot_name, substring(slot_name FROM '^`+clusterPrefix(snap.ClusterID)+`([0-9]+)_') FROM pg_replication_slots
 		WHERE database = current_database()) w WHERE move IS NOT NULL AND NOT move = ANY ($1)`, known)
 	if err != nil {

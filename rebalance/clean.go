@@ -12,12 +12,13 @@ import (
 )
 
 // clean removes what the source has of the slots. Its log first: it is kept for the slot as long as that is there. The rows are
-// deleted when no statement and no open transaction is left that may read them there.
+// deleted when no statement and no open transaction is left that may read them there, or that may have met them on the target when that
+// was not open yet.
 func (d *driver) clean(ctx context.Context) error {
 	if err := d.endStreams(ctx); err != nil {
 		return err
 	}
-	if err := d.await(ctx, topology.StageDrain, d.move.Switched); err != nil {
+	if err := d.await(ctx, topology.StageDrain, d.topology().Current().Epoch); err != nil {
 		return err
 	}
 	for _, t := range d.tables {
@@ -91,7 +92,7 @@ func (d *driver) deleteRows(ctx context.Context, sql string) error {
 // group still or not.
 func (d *driver) release(ctx context.Context, s side) error {
 	drops, err := texts(ctx, s.conn, `SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), '; ') FROM pg_trigger
-WHERE starts_with(tgname, $1) AND NOT tgisinternal AND tgparentid = 0 GROUP BY tgrelid`, guardName(d.move.ID)+"_")
+WHERE (starts_with(tgname, $1) OR starts_with(tgname, $2)) AND NOT tgisinternal AND tgparentid = 0 GROUP BY tgrelid`, guardName(d.move.ID)+"_", referenceGuard(d.move.ID)+"_")
 	if err != nil {
 		return err
 	}

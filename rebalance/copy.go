@@ -95,7 +95,7 @@ func (d *driver) holdClosed(ctx context.Context, tx pgx.Tx) error {
 
 // mustBeClosed stops the move when the target's guard lets clients write.
 func (d *driver) mustBeClosed(state string) error {
-	if state != guardClosed {
+	if state != guardClosed && state != guardFollowing {
 		return stopped("shard %s is open for the moving slots before it owns them", d.move.To)
 	}
 	return nil

@@ -19,7 +19,7 @@ func (d *driver) preflight(ctx context.Context) error {
 	}
 	checks := []func(context.Context) ([]string, error){d.checkLogs, d.checkTarget}
 	if len(obstacles) == 0 {
-		checks = append(checks, d.checkTables, d.checkColumns)
+		checks = append(checks, d.checkTables, d.checkColumns, d.checkReferences)
 	}
 	for _, check := range checks {
 		found, err := check(ctx)

@@ -37,7 +37,7 @@ func (d *driver) prepare(ctx context.Context) error {
 	for _, side := range d.sides() {
 		state := guardOpen
 		if side.id == d.move.To {
-			state = guardClosed
+			state = guardFollowing
 		}
 		if err := d.guard(ctx, side, state); err != nil {
 			return fmt.Errorf("guard shard %s: %w", side.id, err)
@@ -81,7 +81,7 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
-	return nil
+	return d.guardReferences(ctx, s)
 }
 
 func (d *driver) publish(ctx context.Context, s side) error {

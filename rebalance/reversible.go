@@ -165,6 +165,7 @@ func (d *driver) followBack(ctx context.Context) (topology.MoveState, error) {
 	if err := d.settleReturn(ctx); err != nil {
 		return d.move.State, err
 	}
+	opened, passing := d.topology().Current().Epoch, false
 	for {
 		if err := d.wanted(); err != nil {
 			return d.move.State, err
@@ -176,6 +177,9 @@ func (d *driver) followBack(ctx context.Context) (topology.MoveState, error) {
 		if err == nil {
 			err = d.reportLag(ctx)
 		}
+		if err == nil && !passing {
+			passing, err = d.passCascades(ctx, opened)
+		}
 		var over *noReturnError
 		var broken *StoppedError
 		if errors.As(err, &over) || errors.As(err, &broken) || errors.Is(err, errSlotLost) {
@@ -186,6 +190,20 @@ func (d *driver) followBack(ctx context.Context) (topology.MoveState, error) {
 			return d.move.State, err
 		}
 	}
+}
+
+// passCascades lets the shard that follows pass over foreign keys' actions, when no statement is left, of whatever proxy, that began before
+// the other one was opened: it could have met the rows on neither shard as those that count.
+func (d *driver) passCascades(ctx context.Context, opened int64) (bool, error) {
+	err := d.topology().CheckProxies(ctx, topology.StageForgets, opened)
+	var lagging *topology.LaggingError
+	if errors.As(err, &lagging) {
+		return false, nil
+	}
+	if err == nil {
+		_, err = d.target.Exec(ctx, "UPDATE pgring.guards SET state = $3 WHERE move = $1 AND term = $2 AND state = $4", d.move.ID, d.term, guardFollowing, guardClosed)
+	}
+	return err == nil, err
 }
 
 // settleReturn drops what the way there has left, and opens the shard that serves: it is closed when reverting was cancelled late.

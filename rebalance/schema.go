@@ -35,6 +35,12 @@ const lockClass = 1885827689
 // which is taken after the lock, so that a freeze that the writer waited for is seen; under REPEATABLE READ with FOR SHARE, which
 // fails with 40001 when the state has changed since the transaction's snapshot. The lock lasts until the transaction's end,
 // prepared ones included. The freeze takes it exclusively, so it waits for exactly the writers of the moving slots.
+//
+// On a shard that follows it passes over what a foreign key's action (ON DELETE CASCADE and the like) would do to rows of the moving slots: the
+// shard that serves does it to those that count, and the stream brings it. Such an action is known by its statement, which PostgreSQL
+// makes. A table with BEFORE triggers of users' own would run them on both shards, and is not passed over.
+//
+// pgring.guard_reference looks after foreign keys without an action: see references.go.
 const shardSchema = `
 DO $$ BEGIN
 	PERFORM pg_catalog.pg_advisory_xact_lock(1885827689, 0);
@@ -42,21 +48,29 @@ DO $$ BEGIN
 		CREATE SCHEMA pgring;
 	END IF;
 	CREATE TABLE IF NOT EXISTS pgring.guards (move bigint PRIMARY KEY, term bigint NOT NULL, state text NOT NULL);
-	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers; over or leaving when only proxies with an old map are kept out';
+	COMMENT ON TABLE pgring.guards IS 'one row for each move of slots that touches this shard: open, frozen or closed to writers, or following another shard; over or leaving when only proxies with an old map are kept out';
 	CREATE TABLE IF NOT EXISTS pgring.move_progress (move bigint PRIMARY KEY, term bigint NOT NULL, lsn pg_lsn NOT NULL, slot text NOT NULL);
 	COMMENT ON TABLE pgring.move_progress IS 'up to where the other shard''s changes are on this one, and the replication slot that has the further ones';
 	CREATE OR REPLACE FUNCTION pgring.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 	DECLARE
 		this bigint := TG_ARGV[0]::bigint;
-		writable boolean;
+		present text;
+		stack text;
 	BEGIN
 		PERFORM pg_advisory_xact_lock_shared(1885827689, this::int);
 		IF current_setting('transaction_isolation') LIKE 'read %' THEN
-			SELECT g.state = 'open' INTO writable FROM pgring.guards g WHERE g.move = this;
+			SELECT g.state INTO present FROM pgring.guards g WHERE g.move = this;
 		ELSE
-			SELECT g.state = 'open' INTO writable FROM pgring.guards g WHERE g.move = this FOR SHARE;
+			SELECT g.state INTO present FROM pgring.guards g WHERE g.move = this FOR SHARE;
 		END IF;
-		IF writable IS NOT TRUE THEN
+		IF present IS DISTINCT FROM 'open' THEN
+			IF present = 'following' AND TG_OP <> 'INSERT' AND pg_trigger_depth() > 1 THEN
+				GET DIAGNOSTICS stack = PG_CONTEXT;
+				IF split_part(stack, E'\n', 2) ~ '(DELETE FROM|UPDATE) (ONLY )?".*"\.".*" (SET .* )?WHERE \$[0-9]+\S* OPERATOR\(' AND NOT EXISTS
+					(SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D' AND t.tgname < TG_NAME AND NOT starts_with(t.tgname, 'zz_pgring_move_')) THEN
+					RETURN NULL;
+				END IF;
+			END IF;
 			RAISE EXCEPTION 'this shard does not take writes for the slot of the row'
 				USING ERRCODE = 'PR001', DETAIL = format('Move %s has taken the slot to another shard, or is about to.', this),
 				HINT = 'Repeat the transaction.';
@@ -65,6 +79,19 @@ DO $$ BEGIN
 			RETURN OLD;
 		END IF;
 		RETURN NEW;
+	END $guard$;
+	CREATE OR REPLACE FUNCTION pgring.guard_reference() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+	DECLARE
+		refers boolean;
+	BEGIN
+		IF EXISTS (SELECT FROM pgring.guards g WHERE g.move = TG_ARGV[0]::bigint AND g.state IN ('closed', 'following')) THEN
+			EXECUTE TG_ARGV[1] INTO refers USING OLD;
+			IF refers THEN
+				RAISE EXCEPTION 'a row refers to this one that follows the shard which owns it, and may be behind'
+					USING ERRCODE = 'PR002', HINT = 'Repeat the transaction.';
+			END IF;
+		END IF;
+		RETURN NULL;
 	END $guard$;
 	CREATE OR REPLACE FUNCTION pgring.guard_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
 	BEGIN
@@ -78,10 +105,11 @@ END $$`
 
 // The states of a guard.
 const (
-	guardOpen    = "open"
-	guardClosed  = "closed"
-	guardOver    = "over"    // closed, but the move is done with the shard: its tables may be truncated
-	guardLeaving = "leaving" // likewise, and the guard is about to be taken off
+	guardOpen      = "open"
+	guardClosed    = "closed"
+	guardFollowing = "following" // closed, and foreign keys' actions are passed over
+	guardOver      = "over"      // closed, but the move is done with the shard: its tables may be truncated
+	guardLeaving   = "leaving"   // likewise, and the guard is about to be taken off
 )
 
 // fence raises the term of a move on a shard, if the move has been there. When it returns, nothing that a controller of an earlier

@@ -118,6 +118,7 @@ func (t *table) list() string {
 
 // names of what a move makes on a shard.
 func guardName(move int64) string       { return fmt.Sprintf("zz_pgring_move_%d", move) } // triggers fire by name: after the users' own
+func referenceGuard(move int64) string  { return fmt.Sprintf("AA_pgring_move_%d", move) } // before those of foreign keys, which begin with RI_
 func publicationName(move int64) string { return fmt.Sprintf("pgring_move_%d", move) }
 
 // clusterPrefix begins the names of all replication slots of moves. It is unique on a server that has databases of several clusters.

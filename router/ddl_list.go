@@ -132,10 +132,14 @@ func (a *analysis) vacuum(n *pg.Node, s *pg.VacuumStmt) {
 	})
 }
 
+// shareLock is the weakest lock that keeps writers out, as the parser numbers them.
+const shareLock = 5
+
 // lock analyses LOCK TABLE: the locks are taken shard by shard, in the same
 // order by everyone.
 func (a *analysis) lock(n *pg.Node, s *pg.LockStmt) {
 	a.st.Access = Write
+	a.st.locksOut = s.Mode >= shareLock
 	list := a.ranges(s.Relations)
 	for _, l := range list {
 		if l.at.everywhere {

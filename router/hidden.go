@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -60,6 +61,9 @@ func (p *planner) hide() *Refusal {
 				Detail: "A move copies rows between tables that must stay alike.",
 				Hint:   "Wait for the move or cancel it: SHOW REBALANCE on the console."}
 		}
+		if p.s.locksOut {
+			return p.unlockable()
+		}
 		if !p.s.truncates { // VACUUM, LOCK TABLE and the like, or a write to a reference table
 			return nil
 		}
@@ -68,6 +72,22 @@ func (p *planner) hide() *Refusal {
 	refs := append([]SlotRef{p.plan.At}, p.plan.Also...)
 	if p.movingTables() || slices.ContainsFunc(refs, func(ref SlotRef) bool { return p.snap.Moving(ref.Group) }) {
 		return moving()
+	}
+	return nil
+}
+
+// unlockable refuses a lock that would wait for a copy of rows, which may take hours, while it keeps others out on other shards.
+func (p *planner) unlockable() *Refusal {
+	for _, m := range p.snap.Moves {
+		copied := func(name topology.Name) bool {
+			t := p.snap.Table(name.Schema, name.Table)
+			return t != nil && t.Group != nil && t.Group.Name == m.Group
+		}
+		if m.State == topology.MoveCopying && slices.ContainsFunc(p.s.Tables, copied) {
+			return &Refusal{Reason: SlotsMoving, Code: "55P03", Message: "could not obtain lock on a table whose rows are being copied to another shard",
+				Detail: fmt.Sprintf("The copy of move %d writes to it on shard %q until it is done.", m.ID, m.To),
+				Hint:   "Try again later: SHOW REBALANCE on the console tells how far the copy is. REBALANCE CANCEL ends it."}
+		}
 	}
 	return nil
 }

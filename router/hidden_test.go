@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -128,7 +129,15 @@ func TestStatementsThatCannotLeaveRowsOutAreRefusedWhileTheyMove(t *testing.T) {
 			t.Errorf("%s: plan %v, %v", text, p.Kind, err)
 		}
 	}
-	for _, text := range []string{"VACUUM orders", "ANALYZE orders", "REINDEX TABLE orders", "LOCK TABLE orders", "SELECT * FROM orders WHERE user_id = 42", "SELECT count(*) FROM docs", "INSERT INTO countries VALUES ('x', 'y')",
+	for text, refused := range map[string]bool{"LOCK TABLE orders": true, "LOCK TABLE countries, orders IN SHARE MODE": true, "LOCK TABLE orders IN ROW EXCLUSIVE MODE": false,
+		"LOCK TABLE docs": false, "LOCK TABLE countries": false} {
+		_, _, err := plan(t, New(Config{}), snap, testEnv(), text)
+		var refusal *Refusal
+		if errors.As(err, &refusal) != refused || refused && refusal.Code != "55P03" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"VACUUM orders", "ANALYZE orders", "REINDEX TABLE orders", "SELECT * FROM orders WHERE user_id = 42", "SELECT count(*) FROM docs", "INSERT INTO countries VALUES ('x', 'y')",
 		"DELETE FROM orders WHERE user_id = 42", "SELECT count(*) FROM logs"} {
 		if _, p, err := plan(t, New(Config{}), snap, testEnv(), text); err != nil || len(p.Hidden) > 0 {
 			t.Errorf("%s: hidden %v, %v", text, p.Hidden, err)

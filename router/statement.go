@@ -103,6 +103,7 @@ type Statement struct {
 	Hold          bool        // DECLARE … WITH HOLD
 	Returns       bool        // it is a write with RETURNING
 	Locks         []string    // LOCK TABLE: the tables that several shards have, as SQL
+	locksOut      bool        // LOCK TABLE: in a mode that keeps writers out
 	DefinesViews  []string    // names, without schema, that views over sharded tables get by CREATE VIEW or ALTER
 	Unknown       bool        // it calls a function that neither PostgreSQL nor the snapshot has
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
