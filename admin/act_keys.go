@@ -148,8 +148,8 @@ func (c *Console) bringKey(ctx context.Context, snap *topology.Snapshot, group *
 	if m == nil {
 		return &outcome{notices: notice(fmt.Sprintf("key %s of group %s is on shard %s already", key, group.Name, to), "SHOW PINS lists the keys that stay where they are when slots move.")}, nil
 	}
-	if _, err := c.cfg.Topology.PlanMoves(ctx, []topology.Move{*m}); err != nil {
-		return nil, topologyError(err)
+	if err := c.record(ctx, snap, []topology.Move{*m}); err != nil {
+		return nil, err
 	}
 	return &outcome{notices: notice(fmt.Sprintf("key %s of group %s is being moved from shard %s to %s", key, group.Name, m.From, to), "SHOW REBALANCE tells how far that is.")}, nil
 }

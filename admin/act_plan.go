@@ -100,7 +100,56 @@ func (c *Console) rebalancePlan(ctx context.Context, in *input) (*outcome, error
 		}
 		rows = append(rows, r)
 	}
-	return rowsOf(rows)
+	obstacles, err := c.obstacles(ctx, snap, movesOf(planned))
+	if err != nil {
+		return nil, err
+	}
+	out := &outcome{rows: rows}
+	if len(obstacles) > 0 {
+		warning := inTheWay(obstacles)
+		warning.Severity, warning.Code = "WARNING", "01000"
+		out.notices = append(out.notices, warning)
+	}
+	return out, nil
+}
+
+// obstacles lists what keeps moves from being made.
+func (c *Console) obstacles(ctx context.Context, snap *topology.Snapshot, moves []topology.Move) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, planLimit)
+	defer cancel()
+	found, err := c.cfg.Rebalance.Obstacles(ctx, snap, moves)
+	if err != nil {
+		return nil, topologyError(fmt.Errorf("look for obstacles: %w", err))
+	}
+	return found, nil
+}
+
+// record has the moves made, unless something is in the way that somebody must remove first.
+func (c *Console) record(ctx context.Context, snap *topology.Snapshot, moves []topology.Move) error {
+	obstacles, err := c.obstacles(ctx, snap, moves)
+	if err != nil {
+		return err
+	}
+	if len(obstacles) > 0 {
+		return inTheWay(obstacles)
+	}
+	if _, err := c.cfg.Topology.PlanMoves(ctx, moves); err != nil {
+		return topologyError(err)
+	}
+	return nil
+}
+
+func inTheWay(obstacles []string) *pgwire.Error {
+	return &pgwire.Error{Code: codeNotInState, Message: "slots cannot be moved yet", Detail: strings.Join(obstacles, "\n"),
+		Hint: "No move was begun. Remove what is in the way, and REBALANCE START; docs/rebalancing.md tells what the servers need."}
+}
+
+func movesOf(planned []rebalance.Planned) []topology.Move {
+	moves := make([]topology.Move, len(planned))
+	for i := range planned {
+		moves[i] = planned[i].Move
+	}
+	return moves
 }
 
 // rebalanceStart answers REBALANCE START.
@@ -132,12 +181,8 @@ func (c *Console) startMoves(ctx context.Context, by rebalance.By, nothing strin
 		}
 		return &outcome{notices: notice(nothing+": nothing to move", hint)}, nil
 	}
-	moves := make([]topology.Move, len(planned))
-	for i := range planned {
-		moves[i] = planned[i].Move
-	}
-	if _, err := c.cfg.Topology.PlanMoves(ctx, moves); err != nil {
-		return nil, topologyError(err)
+	if err := c.record(ctx, snap, movesOf(planned)); err != nil {
+		return nil, err
 	}
 	return &outcome{notices: notice(summary(planned)+" are under way",
 		"SHOW REBALANCE tells how far they are. Until they are done the schema cannot be changed, and their tables cannot be truncated.")}, nil

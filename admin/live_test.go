@@ -213,6 +213,12 @@ func TestShardsAndTablesAreAddedAndDropped(t *testing.T) {
 	}
 	run(fmt.Sprintf("ADD SHARD s3 HOST %s PORT %d WEIGHT 2", r.servers[2].Host, r.servers[2].Port), "")
 	wantOutput(t, r.psql("boss", "SHOW SHARDS LIKE 's3';"), fmt.Sprintf("s3|127.0.0.1|%d|active|2|0|0|", r.servers[2].Port))
+	r.servers[2].Exec(t, "ALTER TABLE users SET UNLOGGED")
+	wantOutput(t, r.psql("boss", "REBALANCE PLAN;"), "WARNING:  01000: slots cannot be moved yet", "table public.users on shard s3: is unlogged", "people|s1|s3|", "people|s2|s3|")
+	if e := run("REBALANCE START", "55000"); !strings.Contains(e.Detail, "public.users on shard s3: is unlogged") || e.Hint == "" || len(r.topology.Current().Moves) > 0 {
+		t.Errorf("REBALANCE START with something in the way: %+v", e)
+	}
+	r.servers[2].Exec(t, "ALTER TABLE users SET LOGGED")
 	if e := run("ADD SHARD s3 HOST nowhere", "55000"); !strings.Contains(e.Message, "there already") || e.Hint == "" {
 		t.Errorf("second ADD SHARD: %+v", e)
 	}

@@ -2,20 +2,86 @@ package rebalance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
 
-// preflight lists every obstacle at once.
+// Obstacles lists, each once, what would stop moves that are not recorded yet. A shard that does not answer is one.
+func (c *Controller) Obstacles(ctx context.Context, snap *topology.Snapshot, moves []topology.Move) ([]string, error) {
+	var all []string
+	seen := map[[3]string]bool{}
+	for _, m := range moves {
+		pair := [3]string{m.Group, string(m.From), string(m.To)}
+		if seen[pair] {
+			continue
+		}
+		seen[pair] = true
+		found, err := c.obstaclesOf(ctx, snap, m)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range found {
+			if !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (c *Controller) obstaclesOf(ctx context.Context, snap *topology.Snapshot, m topology.Move) (found []string, err error) {
+	d := &driver{controller: c, move: m, log: c.cfg.Log}
+	defer d.close(ctx)
+	var broken *StoppedError
+	if d.tables, err = tablesOf(snap, &d.move); errors.As(err, &broken) {
+		return []string{broken.Problem}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for _, end := range []struct {
+		shard ring.ShardID
+		conn  **pgx.Conn
+	}{{m.From, &d.source}, {m.To, &d.target}} {
+		if *end.conn, err = d.connect(ctx, snap, end.shard); err != nil {
+			c.cfg.Log.Debug("look for obstacles", "shard", string(end.shard), "error", err)
+			found = append(found, fmt.Sprintf("shard %s does not answer", end.shard))
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	found, _, err = d.obstacles(ctx)
+	return found, err
+}
+
+// preflight stops the move when there are obstacles, all at once.
 func (d *driver) preflight(ctx context.Context) error {
-	obstacles, err := d.checkMissing(ctx)
+	obstacles, taken, err := d.obstacles(ctx)
 	if err != nil {
 		return fmt.Errorf("look for obstacles: %w", err)
+	}
+	if len(obstacles) > 0 {
+		return stopped("%s", strings.Join(obstacles, "; "))
+	}
+	if len(taken) > 0 {
+		d.report(ctx, waiting("waiting until other moves need fewer replication slots: "+strings.Join(taken, "; ")+
+			". REBALANCE FINISH frees those of reversible moves"))
+		return errNoRoom
+	}
+	return nil
+}
+
+// obstacles lists every one that somebody must remove, and what other moves take for a while.
+func (d *driver) obstacles(ctx context.Context) (obstacles, taken []string, err error) {
+	if obstacles, err = d.checkMissing(ctx); err != nil {
+		return nil, nil, err
 	}
 	checks := []func(context.Context) ([]string, error){d.checkLogs, d.checkTarget}
 	if len(obstacles) == 0 {
@@ -24,24 +90,12 @@ func (d *driver) preflight(ctx context.Context) error {
 	for _, check := range checks {
 		found, err := check(ctx)
 		if err != nil {
-			return fmt.Errorf("look for obstacles: %w", err)
+			return nil, nil, err
 		}
 		obstacles = append(obstacles, found...)
 	}
 	room, err := d.checkRoom(ctx)
-	if err != nil {
-		return fmt.Errorf("look for free replication slots: %w", err)
-	}
-	obstacles = append(obstacles, room.lacking...)
-	if len(obstacles) > 0 {
-		return stopped("%s", strings.Join(obstacles, "; "))
-	}
-	if len(room.taken) > 0 {
-		d.report(ctx, waiting("waiting until other moves need fewer replication slots: "+strings.Join(room.taken, "; ")+
-			". REBALANCE FINISH frees those of reversible moves"))
-		return errNoRoom
-	}
-	return nil
+	return append(obstacles, room.lacking...), room.taken, err
 }
 
 // texts runs a query that gives one obstacle for each row.
