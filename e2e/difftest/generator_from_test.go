@@ -21,7 +21,7 @@ func (g *generator) from(depth int) (*tree, scope) {
 			item = of(sortFrom, "(%s CROSS JOIN %s)", item, next)
 		case g.chance(12) && depth > 0:
 			q := g.query(s, depth-1, 0)
-			n = visible{alias: n.alias, columns: q.columns}
+			n = q.visible(n.alias)
 			item = of(sortFrom, pick(g, "(%s CROSS JOIN LATERAL (%s) %s)", "(%s LEFT JOIN LATERAL (%s) %s ON true)"), item, q.tree, n.alias)
 		default:
 			item = g.join(item, next, s, n)
@@ -60,12 +60,16 @@ func (g *generator) join(item, next *tree, s scope, n visible) *tree {
 // named gives a join a name, and most often its columns, too. The relations in it can no longer be named themselves. Columns of one
 // name are ambiguous.
 func (g *generator) named(item *tree, s scope) (*tree, visible) {
-	all := visible{alias: g.alias()}
+	joined := visible{alias: g.alias()}
 	for _, v := range s {
-		all.columns = append(all.columns, v.columns...)
+		if v.all == nil {
+			v.all = v.columns
+		}
+		joined.all = append(joined.all, v.all...)
 	}
-	list := g.renamed(all.columns)
-	return of(sortFrom, "(%s) AS %s%s", item, all.alias, list), all
+	list := g.renamed(joined.all)
+	joined.columns = used(joined.all)
+	return of(sortFrom, "(%s) AS %s%s", item, joined.alias, list), joined
 }
 
 // renamed changes the names of some columns, the first ones, and gives the list that says so.
@@ -107,24 +111,25 @@ func (g *generator) relation(depth int) (*tree, visible) {
 	alias := g.alias()
 	if depth > 0 && g.chance(18) {
 		q := g.query(nil, depth-1, 0)
-		return of(sortFrom, "(%s) %s", q.tree, alias), visible{alias: alias, columns: q.columns}
+		return of(sortFrom, "(%s) %s", q.tree, alias), q.visible(alias)
 	}
 	if g.chance(3) {
 		return of(sortFrom, "generate_series(1, 4) %s(g)", alias), visible{alias: alias, columns: cols("g:i")}
 	}
 	t := g.table()
-	v := visible{alias, t.key, t.keys, t.second, t.seconds, t.columns}
+	v := visible{alias, t.key, t.keys, t.second, t.seconds, t.columns, t.all}
 	if !g.chance(5) {
 		return of(sortFrom, t.name+" "+alias), v
 	}
-	v.columns = slices.Clone(t.columns)
-	list := g.renamed(v.columns)
-	for i, c := range t.columns {
+	v.all = slices.Clone(t.all)
+	list := g.renamed(v.all)
+	v.columns = used(v.all)
+	for i, c := range t.all {
 		switch c.name {
 		case t.key:
-			v.key = v.columns[i].name
+			v.key = v.all[i].name
 		case t.second:
-			v.second = v.columns[i].name
+			v.second = v.all[i].name
 		}
 	}
 	return of(sortFrom, t.name+" "+alias+list), v

@@ -3,6 +3,7 @@ package difftest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,11 +12,21 @@ import (
 type generated struct {
 	tree    *tree
 	columns []column
+	shown   bool  // a column of that name, the key that it groups by, comes behind the columns
 	locks   bool  // it locks rows
 	whole   *tree // the query without the LIMIT that leaves free which rows come; nil: there is none
 }
 
 const sortQuery = "query"
+
+// visible is the query in FROM.
+func (q generated) visible(alias string) visible {
+	v := visible{alias: alias, columns: q.columns}
+	if q.shown {
+		v.all = append(slices.Clone(q.columns), column{"shown", unused})
+	}
+	return v
+}
 
 // query makes a SELECT whose rows PostgreSQL fixes, as a multiset. A positive width asks for that many columns of class integer.
 func (g *generator) query(outer scope, depth, width int) generated {
@@ -114,7 +125,7 @@ func (g *generator) groupQuery(outer scope, depth, width int) generated {
 	if width == 0 && !strings.Contains(by, "(") {
 		shown = of("", ", "+keys[0]+" AS shown").maybe()
 	}
-	return generated{tree: of(sortQuery, "SELECT %s%s FROM %s%s GROUP BY %s%s", items, shown, s.from, s.where, by, having), columns: columns}
+	return generated{tree: of(sortQuery, "SELECT %s%s FROM %s%s GROUP BY %s%s", items, shown, s.from, s.where, by, having), columns: columns, shown: len(shown.parts) > 0}
 }
 
 // windowQuery uses functions whose value does not depend on the order of peers.
@@ -164,7 +175,7 @@ func (g *generator) limited(q generated) generated {
 		}
 		keys = append(keys, strconv.Itoa(i+1)+pick(g, "", "", " DESC", " NULLS FIRST", " DESC NULLS LAST"))
 	}
-	if strings.Contains(q.tree.String(), " AS shown") {
+	if q.shown {
 		keys = append(keys, "shown")
 	}
 	cut := g.cut()

@@ -24,6 +24,7 @@ const (
 	array
 	address
 	float
+	unused // what statements do not name
 )
 
 var allClasses = []class{integer, integer, integer, text, bytewise, decimal, boolean, day, moment, identity, bytea, enum, array, address}
@@ -44,6 +45,7 @@ type table struct {
 	seconds []string
 	primary string
 	columns []column
+	all     []column // in the table's order, with the unused ones
 }
 
 // view stands for the primary key of what is not written to.
@@ -51,7 +53,7 @@ const view = "\x00"
 
 func cols(list string) []column {
 	classes := map[string]class{"i": integer, "t": text, "c": bytewise, "d": decimal, "b": boolean, "y": day, "m": moment, "u": identity,
-		"x": bytea, "e": enum, "a": array, "n": address, "f": float}
+		"x": bytea, "e": enum, "a": array, "n": address, "f": float, "-": unused}
 	var columns []column
 	for _, field := range strings.Fields(list) {
 		name, code, _ := strings.Cut(field, ":")
@@ -70,25 +72,35 @@ var (
 
 // theTables are the relations that random statements use; the first ones come more often.
 func theTables() []table {
-	return []table{
-		{name: "people", key: "id", keys: someIDs, primary: "id", columns: cols("id:i name:t nick:c code:t email:t age:i grade:i height:f balance:d active:b born:y seen:m joined:m tag:u pic:x nums:a mood:e stars:i addr:n boss:i")},
-		{name: "orders", key: "person_id", keys: someIDs, primary: "person_id, id", columns: cols("person_id:i id:i item:t qty:i status:e placed:m note:t sku:i")},
+	tables := []table{
+		{name: "people", key: "id", keys: someIDs, primary: "id", columns: cols("id:i name:t nick:c code:t email:t age:i grade:i height:f weight:- balance:d score:- active:b born:y seen:m joined:m span:- tag:u pic:x prefs:- raw:- nums:a words:- mood:e stars:i years:- addr:n boss:i")},
+		{name: "orders", key: "person_id", keys: someIDs, primary: "person_id, id", columns: cols("person_id:i id:i item:t qty:i price:- status:e placed:m note:t sku:i")},
 		{name: "lines", key: "person_id", keys: someIDs, primary: "person_id, order_id, no", columns: cols("person_id:i order_id:i no:i sku:i amount:d weight:f")},
 		{name: "bag", key: "k", keys: someIDs, primary: "", columns: cols("k:i v:t n:i f:f")},
 		{name: "accounts", key: "login", keys: someTexts, primary: "login", columns: cols("login:t owner:i credit:d level:i opened:y note:t")},
-		{name: "devices", key: "id", keys: someUUIDs, primary: "id", columns: cols("id:u owner:i label:t seen:m")},
-		{name: "ledger", key: "account_id", keys: strings.Fields("1 5 7 999 1000 1500 1999"), primary: "account_id, no", columns: cols("account_id:i no:i memo:t")},
+		{name: "devices", key: "id", keys: someUUIDs, primary: "id", columns: cols("id:u owner:i label:t seen:m metrics:-")},
+		{name: "ledger", key: "account_id", keys: strings.Fields("1 5 7 999 1000 1500 1999"), primary: "account_id, no", columns: cols("account_id:i no:i amount:- memo:t")},
 		{name: "invoices", key: "country", keys: []string{"'DE'", "'FR'"}, primary: "country, no", columns: cols("country:t no:i total:d paid:b")},
 		{name: "hollow", key: "id", keys: someIDs, primary: "id", columns: cols("id:i v:t n:i")},
 		{name: "seats", key: "hall", keys: someHalls, second: "place", seconds: somePlaces, primary: "hall, place", columns: cols("hall:i place:t price:d taken:b holder:i since:y")},
 		{name: "tickets", key: "hall", keys: someHalls, second: "place", seconds: somePlaces, primary: "place, hall, no", columns: cols("hall:i place:t no:i label:t paid:d")},
 		{name: "countries", key: "code", keys: nil, primary: "code", columns: cols("code:t name:t people:i area:f")},
-		{name: "products", key: "sku", keys: nil, primary: "sku", columns: cols("sku:i name:t kind:e parent:i")},
+		{name: "products", key: "sku", keys: nil, primary: "sku", columns: cols("sku:i name:t price:- kind:e parent:i")},
 		{name: "notes", key: "id", keys: nil, primary: "id", columns: cols("id:i person_id:i body:t written:y")},
 		{name: "adults", key: "id", keys: someIDs, primary: view, columns: cols("id:i name:t age:i mood:e born:y")},
 		{name: "spending", key: "person_id", keys: someIDs, primary: view, columns: cols("person_id:i orders:i items:i")},
 		{name: "noted", key: "id", keys: someIDs, primary: view, columns: cols("id:i name:t body:t written:y")},
 	}
+	for i := range tables {
+		t := &tables[i]
+		t.all = t.columns
+		t.columns = used(t.all)
+	}
+	return tables
+}
+
+func used(columns []column) []column {
+	return slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.class == unused })
 }
 
 // generator makes random statements.
@@ -124,6 +136,7 @@ type visible struct {
 	second  string
 	seconds []string
 	columns []column
+	all     []column // in its order, with the unused ones; nil: there are none
 }
 
 // scope lists the relations that an expression sees, those of outer queries first.

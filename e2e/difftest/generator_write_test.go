@@ -51,7 +51,7 @@ func (g *generator) written() target {
 }
 
 func (t target) visible() visible {
-	return visible{t.alias, t.key, t.keys, t.second, t.seconds, t.columns}
+	return visible{t.alias, t.key, t.keys, t.second, t.seconds, t.columns, t.all}
 }
 
 // keyColumns are those that an INSERT has to fill, the shard key first.
