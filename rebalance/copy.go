@@ -1,10 +1,9 @@
 package rebalance
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -101,28 +100,17 @@ func (d *driver) mustBeClosed(state string) error {
 	return nil
 }
 
-// copyTables copies all tables in one transaction of the target, which ends with the position where the stream goes on.
+// copyTables copies all tables. The position where the stream goes on comes last: without it all that was copied is purged.
 func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicationSlotResult) error {
-	read, err := d.source.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return err
+	began, m := time.Now(), &meter{driver: d, said: time.Now()}
+	for _, t := range d.tables {
+		if err := d.copyTable(ctx, t, slot.SnapshotName, m); err != nil {
+			return fmt.Errorf("table %s: %w", t.name, err)
+		}
 	}
-	defer func() { _ = read.Rollback(context.WithoutCancel(ctx)) }() // it only read
-	if _, err := read.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+slot.SnapshotName+"'"); err != nil {
-		return err
-	}
+	seconds := time.Since(began).Seconds()
+	d.report(ctx, rowsCopied(m.allRows), bytesCopied(m.allBytes), rowRate(float64(m.allRows)/seconds), byteRate(float64(m.allBytes)/seconds))
 	return pgx.BeginFunc(ctx, d.target, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
-			return err
-		}
-		began, m := time.Now(), &meter{driver: d, said: time.Now()}
-		for _, t := range d.tables {
-			if err := d.copyTable(ctx, t, m); err != nil {
-				return fmt.Errorf("table %s: %w", t.name, err)
-			}
-		}
-		seconds := time.Since(began).Seconds()
-		d.report(ctx, rowsCopied(m.allRows), bytesCopied(m.allBytes), rowRate(float64(m.allRows)/seconds), byteRate(float64(m.allBytes)/seconds))
 		if _, err := tx.Exec(ctx, "INSERT INTO pgring.move_progress (move, term, lsn, slot) VALUES ($1, $2, $3::text::pg_lsn, $4)",
 			d.move.ID, d.term, slot.ConsistentPoint, slot.SlotName); err != nil {
 			return err
@@ -131,25 +119,39 @@ func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicati
 	})
 }
 
-// copyTable pipes one table from the source to the target, in the text format, which means the same on every version.
-func (d *driver) copyTable(ctx context.Context, t *table, m *meter) error {
-	reader, writer := io.Pipe()
-	group, ctx := errgroup.WithContext(ctx)
-	m.to = writer
+// loadBytes is how much of a copy one transaction of the target takes. None lasts as long as a copy: others that make replication slots
+// or triggers there, for further moves, would wait for it.
+const loadBytes = 8 << 20
+
+// copyTable reads one table in the source's snapshot and writes it to the target at the same time, in the text format, which means the
+// same on every version.
+func (d *driver) copyTable(ctx context.Context, t *table, snapshot string, m *meter) error {
+	read, err := d.source.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = read.Rollback(context.WithoutCancel(ctx)) }() // it only read
+	if _, err := read.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+snapshot+"'"); err != nil {
+		return err
+	}
+	loads := make(chan []byte)
+	group, limited := errgroup.WithContext(ctx)
 	before, written := m.allRows, int64(0)
 	// owner: copyTable, which waits; ends with the table or an error on either side.
 	group.Go(func() error {
-		_, err := d.source.PgConn().CopyTo(ctx, m.writer(ctx), "COPY (SELECT "+t.list()+" FROM "+t.sql+" WHERE "+t.moving+") TO STDOUT")
-		if err == nil {
-			err = m.flush(ctx)
-		}
-		return errors.Join(err, writer.CloseWithError(err))
+		defer close(loads)
+		return d.readTable(limited, t, m, loads)
 	})
 	// owner: copyTable, which waits; ends with the table or an error on either side.
 	group.Go(func() error {
-		tag, err := d.target.PgConn().CopyFrom(ctx, reader, "COPY "+t.sql+" ("+t.list()+") FROM STDIN")
-		written = tag.RowsAffected()
-		return errors.Join(err, reader.CloseWithError(err))
+		for load := range loads {
+			rows, err := d.writeLoad(limited, t, load)
+			if err != nil {
+				return err
+			}
+			written += rows
+		}
+		return nil
 	})
 	if err := group.Wait(); err != nil {
 		return err
@@ -158,6 +160,51 @@ func (d *driver) copyTable(ctx context.Context, t *table, m *meter) error {
 		return fmt.Errorf("%d rows were read, and %d were written", read, written)
 	}
 	return nil
+}
+
+// readTable sends the moving rows of a table, some of them in each load.
+func (d *driver) readTable(ctx context.Context, t *table, m *meter, loads chan<- []byte) error {
+	var load []byte
+	send := func() error {
+		select {
+		case loads <- load:
+			load = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	m.to = writerFunc(func(rows []byte) (int, error) {
+		load = append(load, rows...)
+		if len(load) >= loadBytes {
+			return len(rows), send()
+		}
+		return len(rows), nil
+	})
+	_, err := d.source.PgConn().CopyTo(ctx, m.writer(ctx), "COPY (SELECT "+t.list()+" FROM "+t.sql+" WHERE "+t.moving+") TO STDOUT")
+	if err == nil {
+		err = m.flush(ctx)
+	}
+	if err == nil && len(load) > 0 {
+		err = send()
+	}
+	return err
+}
+
+// writeLoad writes some rows on the target, if this controller still drives the move.
+func (d *driver) writeLoad(ctx context.Context, t *table, load []byte) (rows int64, err error) {
+	err = pgx.BeginFunc(ctx, d.target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
+			return err
+		}
+		tag, err := d.target.PgConn().CopyFrom(ctx, bytes.NewReader(load), "COPY "+t.sql+" ("+t.list()+") FROM STDIN")
+		if err != nil {
+			return err
+		}
+		rows = tag.RowsAffected()
+		return d.holdClosed(ctx, tx)
+	})
+	return rows, err
 }
 
 // estimate tells people what is to be copied.
