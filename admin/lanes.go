@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/pgring/pgring/ingest"
@@ -23,6 +24,8 @@ func laneCommands() []command {
 			does: "Has the shard try a dead letter again. It is one no more when the shard takes it."},
 		{name: "RETRY DEAD LETTERS", syntax: "table", role: proxy.RoleAdmin, run: (*Console).retryLetters,
 			does: "Has the shards try all dead letters of a table again."},
+		{name: "SKIP RECORD", syntax: "number OF table CONFIRM", role: proxy.RoleAdmin, run: (*Console).skipRecord,
+			does: "Makes a dead letter of the record that a lane waits for, because its statement fails over and over with an error that may be over later (SHOW LANES: stuck_record). The lane goes on behind it."},
 		{name: "DROP DEAD LETTER", syntax: "id CONFIRM", role: proxy.RoleAdmin, run: (*Console).dropLetter,
 			does: "Forgets a dead letter: the write is never done."},
 	}
@@ -42,6 +45,7 @@ func laneColumns() []column {
 		{"applied_total", integer, "Records applied, of all lanes of the table."},
 		{"dead_total", integer, "Records that became dead letters."},
 		{"repeated_total", integer, "Records that were found to be applied already, after a crash or a lost connection."},
+		{"stuck_record", integer, "The record that the lane waits for: its statement fails with an error that may be over later. SKIP RECORD makes a dead letter of it."},
 	}
 }
 
@@ -78,8 +82,12 @@ func (c *Console) showLanes(context.Context, *input) (*outcome, error) {
 		if l.Problem != "" {
 			waits = oneLine(errors.New(l.Problem))
 		}
+		stuck := any(nil)
+		if l.Stuck > 0 {
+			stuck = number(l.Stuck)
+		}
 		rows = append(rows, row{l.Table.String(), orNull(string(l.Shard)), number(l.Accepted), number(l.Applied), millis(l.Lag), number(l.LogSize), yes(l.Open),
-			waits, n.Accepted, n.Applied, n.Buried, n.Repeated})
+			waits, n.Accepted, n.Applied, n.Buried, n.Repeated, stuck})
 	}
 	return rowsOf(rows)
 }
@@ -143,6 +151,52 @@ func (c *Console) retryLetters(ctx context.Context, in *input) (*outcome, error)
 		return nil, letterError("", err)
 	}
 	return &outcome{notices: notice(fmt.Sprintf("%d dead letters are queued again", n), "SHOW DEAD LETTERS lists those again that their shard refuses.")}, nil
+}
+
+// skipRecord answers SKIP RECORD.
+func (c *Console) skipRecord(ctx context.Context, in *input) (*outcome, error) {
+	typed, err := in.arguments.value("the number of a record")
+	if err != nil {
+		return nil, err
+	}
+	index, err := strconv.ParseUint(typed, 10, 64)
+	if err != nil {
+		return nil, &pgwire.Error{Code: codeSyntax, Message: fmt.Sprintf("%q is no number of a record", typed), Hint: "SHOW LANES has it as stuck_record."}
+	}
+	if err := in.arguments.expect("OF"); err != nil {
+		return nil, err
+	}
+	table, err := in.arguments.value("a table")
+	if err != nil {
+		return nil, err
+	}
+	confirmed := in.arguments.accept("CONFIRM")
+	if err := in.arguments.end(); err != nil {
+		return nil, err
+	}
+	var q *ingest.Queue
+	if c.cfg.Queues != nil {
+		q = c.cfg.Queues.Of(topology.ParseName(table))
+	}
+	switch {
+	case q == nil:
+		return nil, letterError("", ingest.ErrNotQueued)
+	case !confirmed:
+		return nil, &pgwire.Error{Code: codeNotInState, Message: fmt.Sprintf("SKIP RECORD %d OF %s needs CONFIRM", index, table),
+			Detail: "Later writes of the same shard key are done before it.", Hint: fmt.Sprintf("SKIP RECORD %d OF %s CONFIRM", index, table)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
+	defer cancel()
+	switch err := q.SkipRecord(ctx, index); {
+	case errors.Is(err, ingest.ErrNotStuck):
+		return nil, &pgwire.Error{Code: codeUndefinedObject, Message: fmt.Sprintf("no lane of %s waits for record %d", table, index), Hint: "SHOW LANES says what lanes wait for."}
+	case errors.Is(err, ingest.ErrStuckStill):
+		return nil, &pgwire.Error{Code: codeInUse, Message: fmt.Sprintf("record %d of %s is to become a dead letter, and is none yet", index, table),
+			Detail: "Its shard has not taken it.", Hint: "SHOW LANES says why. The record is skipped as soon as that is possible."}
+	case err != nil:
+		return nil, serverFault(err)
+	}
+	return &outcome{notices: notice(fmt.Sprintf("record %d of %s is a dead letter now, unless it was done at this moment", index, table), "SHOW DEAD LETTERS lists it; RETRY DEAD LETTER tries it again.")}, nil
 }
 
 // dropLetter answers DROP DEAD LETTER.

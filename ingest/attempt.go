@@ -238,12 +238,11 @@ func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, p *progr
 	if err == nil {
 		return nil
 	}
-	var server *pgconn.PgError
-	if index := n - sent; index >= 0 && errors.As(err, &server) && server.Severity == "ERROR" && isFinal(server.Code) {
+	if index := n - sent; index >= 0 {
 		if index >= len(batch) { // at COMMIT
 			index = -1
 		}
-		err = &refusal{index: index, code: server.Code, message: server.Message, detailText: server.Detail}
+		err = answerTo(index, err)
 	}
 	return c.undo(ctx, err)
 }
@@ -282,13 +281,8 @@ func (c *laneConn) prepare(ctx context.Context, batch []*Record) error {
 			clear(c.prepared)
 		}
 		name := "lane_" + strconv.Itoa(len(c.prepared)+1)
-		_, err := c.pg.Prepare(ctx, name, r.SQL, r.Types)
-		var server *pgconn.PgError
-		if errors.As(err, &server) && server.Severity == "ERROR" && isFinal(server.Code) {
-			return &refusal{index: i, code: server.Code, message: server.Message, detailText: server.Detail}
-		}
-		if err != nil {
-			return err
+		if _, err := c.pg.Prepare(ctx, name, r.SQL, r.Types); err != nil {
+			return answerTo(i, err)
 		}
 		c.prepared[key] = name
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgring/pgring/ingest/internal/wal"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
@@ -22,6 +24,7 @@ const (
 	laneTimeout  = time.Minute
 	laneShortest = 20 * time.Millisecond // pause after a failure; it doubles
 	laneLongest  = 2 * time.Second
+	laneTogether = 3 // attempts of several records together, when one of them fails that may do better later
 )
 
 // lane applies the records of a queue whose keys one shard owns, in the order of the log: so the order of each key is kept. Every
@@ -30,6 +33,7 @@ const (
 //	collect ▶ apply ─done──────────────────────────────▶ collect
 //	            ├─ some were applied before ▶ without them, again
 //	            ├─ the shard refuses one ▶ those before it, then it alone ─refused▶ dead letter
+//	            ├─ one fails, and may do better later ▶ again; soon alone ─SKIP RECORD▶ dead letter
 //	            └─ the shard is away, or the keys are on their way ▶ wait, again
 //
 // What a crash leaves unknown is seen by the next try: the shard refuses what it has.
@@ -50,6 +54,8 @@ type lane struct {
 	next    uint64    // every record of the lane before it is done
 	at      time.Time // when the oldest record that is not done was accepted; zero: there is none, as far as is known
 	problem string    // why it does not get on; empty: it does
+	stuck   *Record   // the record whose statement fails, and may do better at another time; nil: there is none
+	skipped *Record   // it is to become a dead letter, if it is stuck still
 }
 
 // run applies records until ctx ends.
@@ -89,7 +95,7 @@ func (l *lane) passed(next uint64) {
 	q := l.queue
 	q.watched.Lock()
 	defer q.watched.Unlock()
-	l.next, l.problem, l.at = next, "", time.Time{}
+	l.next, l.problem, l.at, l.stuck, l.skipped = next, "", time.Time{}, nil, nil
 	if l.held != nil {
 		l.at = l.held.At
 	}
@@ -177,9 +183,11 @@ func (r *Record) together(o *Record) bool {
 // apply has the shard do the records, however long that takes. An error is errPlacement or that of ctx.
 func (l *lane) apply(ctx context.Context, batch []*Record) error {
 	pause := laneShortest
-	for len(batch) > 0 {
+	for tries := 1; len(batch) > 0; tries++ {
 		err := l.attempt(ctx, batch)
 		var refused *refusal
+		var failed *failure
+		l.fails(batch, err)
 		switch {
 		case err == nil:
 			l.queue.counts.applied.Add(int64(len(batch)))
@@ -191,12 +199,18 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 		case errors.Is(err, errGone):
 			l.queue.counts.gone.Add(1)
 			return nil
-		case errors.As(err, &refused) && len(batch) == 1:
+		case errors.As(err, &failed) && (len(batch) > 1 && tries >= laneTogether || len(batch) == 1 && l.skips(batch[0])):
+			refused = failed.refusal
+		default:
+			_ = errors.As(err, &refused)
+		}
+		switch {
+		case refused != nil && len(batch) == 1:
 			if err = l.bury(ctx, batch[0], refused); err == nil {
 				l.queue.counts.buried.Add(1)
 				return nil
 			}
-		case errors.As(err, &refused):
+		case refused != nil:
 			rest, err := l.around(ctx, batch, refused.index)
 			if err != nil {
 				return err
@@ -217,6 +231,32 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 		}
 	}
 	return nil
+}
+
+// fails notes of a record by itself how it does.
+func (l *lane) fails(batch []*Record, err error) {
+	var failed *failure
+	var stuck *Record
+	if errors.As(err, &failed) && len(batch) == 1 {
+		stuck = batch[0]
+	}
+	l.queue.watched.Lock()
+	defer l.queue.watched.Unlock()
+	if l.stuck == stuck {
+		return
+	}
+	l.stuck = stuck
+	if stuck == nil {
+		l.problem = ""
+	}
+	l.queue.signal()
+}
+
+// skips reports whether a record is to be a dead letter although it may do better later.
+func (l *lane) skips(r *Record) bool {
+	l.queue.watched.Lock()
+	defer l.queue.watched.Unlock()
+	return l.skipped == r
 }
 
 // around applies what stands before a record that was refused, and that record by itself, and returns what is left. If it is not known
@@ -306,6 +346,41 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", r.message, r.code) }
+
+// failure is a shard's answer to a record that may be another one at another time: a lock that was not had, a deadlock, an internal error.
+type failure struct {
+	*refusal
+	cause error
+}
+
+// Unwrap returns what the shard has said.
+func (f *failure) Unwrap() error { return f.cause }
+
+// answerTo is the shard's error to the index-th record of a transaction as the lane goes by it: a *refusal, a *failure, or err itself if it says
+// nothing of the record.
+func answerTo(index int, err error) error {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) || server.Severity != "ERROR" {
+		return err
+	}
+	answer := &refusal{index: index, code: server.Code, message: server.Message, detailText: server.Detail}
+	switch {
+	case isFinal(server.Code):
+		return answer
+	case isOfRecord(server.Code):
+		return &failure{refusal: answer, cause: err}
+	}
+	return err
+}
+
+// isOfRecord reports whether an error that is not final comes from what the record does, rather than from the shard.
+func isOfRecord(code string) bool {
+	switch code {
+	case codeFenced, codeApplied, codeUnknownSource:
+		return false
+	}
+	return slices.Contains([]string{"40", "55", "XX", "72", "F0"}, code[:min(2, len(code))])
+}
 
 // isFinal reports whether an error says something of the record, so that the same statement will have the same error. What a shard says
 // of itself, of others or of the moment is not final.

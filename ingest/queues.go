@@ -166,6 +166,7 @@ type LaneStatus struct {
 	Lag      time.Duration // since the oldest record that is not done was accepted
 	LogSize  int64         // of the queue, in bytes
 	Problem  string        // why it does not get on; empty: it does
+	Stuck    uint64        // the record that it waits for, whose statement fails over and over; 0: none
 	Open     bool          // new writes are accepted
 }
 
@@ -218,6 +219,9 @@ func (q *Queue) status() []LaneStatus {
 		one.Shard, one.Applied = l.shard, l.next-1
 		if !l.at.IsZero() {
 			one.Lag = time.Since(l.at)
+		}
+		if l.stuck != nil {
+			one.Stuck = l.stuck.index
 		}
 		if one.Problem == "" {
 			one.Problem = l.problem
