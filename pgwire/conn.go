@@ -131,6 +131,19 @@ func (c *Conn) Attend(t *poll.Task) {
 	}
 }
 
+// WaitIdle waits until something is unread, but gives up with poll.ErrTired when that takes long and the task could rest meanwhile, see
+// [poll.Conn.WaitIdle]. It returns at once where there is no engine.
+func (c *Conn) WaitIdle() error {
+	if c.polled == nil || c.r < c.w {
+		return nil
+	}
+	c.r, c.w = 0, 0
+	return c.fillPolled(true)
+}
+
+// Rest has the task give its stack back until there may be something to be read, see [poll.Task.Rest]. The connection must be engaged.
+func (c *Conn) Rest(t *poll.Task, then func(*poll.Task)) { t.Rest(c.polled, then) }
+
 // Net returns the connection below, for addresses, deadlines and TLS state.
 func (c *Conn) Net() net.Conn { return c.nc }
 
@@ -298,7 +311,7 @@ func (c *Conn) fill() error {
 			return c.fillRaw()
 		}
 		if c.polled != nil {
-			return c.fillPolled()
+			return c.fillPolled(false)
 		}
 	}
 	c.ensureIn()
@@ -316,11 +329,15 @@ func (c *Conn) filled(n int, err error) error {
 	return c.broken(err)
 }
 
-// fillPolled takes a buffer only for as long as there is something to be read.
-func (c *Conn) fillPolled() error {
+// fillPolled takes a buffer only for as long as there is something to be read. An idle reader may tire.
+func (c *Conn) fillPolled(idle bool) error {
+	wait := c.polled.WaitRead
+	if idle {
+		wait = c.polled.WaitIdle
+	}
 	for {
 		c.dropIn()
-		if err := c.polled.WaitRead(); err != nil {
+		if err := wait(); err != nil {
 			return c.broken(err)
 		}
 		c.ensureIn()

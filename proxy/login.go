@@ -15,33 +15,34 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
-// login authenticates the client and runs its session to the end. An error it returns has not been told to the client yet.
-func (s *Server) login(ctx context.Context, t *poll.Task, conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) error {
+// login authenticates the client and returns its session, which is to be run. A client of the console is served to the end, without a
+// session to be run. An error has not been told to the client yet.
+func (s *Server) login(ctx context.Context, t *poll.Task, conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) (*session, error) {
 	if s.draining.Load() || s.closed.Load() {
-		return fatal(codeCannotConnectNow, "the proxy is shutting down")
+		return nil, fatal(codeCannotConnectNow, "the proxy is shutting down")
 	}
 	user, err := s.authenticate(conn, start, policy)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	console := s.consoles[start.Database]
 	if console == nil && user.ConsoleOnly {
-		return &pgwire.Error{Code: "42501", Message: fmt.Sprintf("user %q may only use the console", user.Name),
+		return nil, &pgwire.Error{Code: "42501", Message: fmt.Sprintf("user %q may only use the console", user.Name),
 			Hint: "Connect to database \"pgring\", or set auth.users[].database."}
 	}
 	if console == nil && user.Database != "" && user.Database != start.Database {
-		return fatal(codeInvalidCatalog, fmt.Sprintf("database %q does not exist", start.Database))
+		return nil, fatal(codeInvalidCatalog, fmt.Sprintf("database %q does not exist", start.Database))
 	}
 	if console != nil && user.Role == RoleApp {
-		return &pgwire.Error{Code: "42501", Message: fmt.Sprintf("user %q may not use the console", user.Name),
+		return nil, &pgwire.Error{Code: "42501", Message: fmt.Sprintf("user %q may not use the console", user.Name),
 			Hint: "Give the user role stats or admin."}
 	}
 	if err := conn.Net().SetDeadline(time.Time{}); err != nil {
-		return err
+		return nil, err
 	}
 	if console == nil {
 		if err := conn.Engage(s.engine); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	c := newSession(s, conn, user, start)
@@ -50,14 +51,14 @@ func (s *Server) login(ctx context.Context, t *poll.Task, conn *pgwire.Conn, sta
 		conn.Attend(c.task)
 	}
 	if err := s.register(c, policy); err != nil {
-		return err
+		return nil, err
 	}
-	defer s.unregister(c)
 	s.totals.logins.Add(1)
 	if console != nil {
-		return c.runConsole(ctx, console)
+		defer s.unregister(c)
+		return nil, c.runConsole(ctx, console)
 	}
-	return c.run(ctx, start.Params)
+	return c, nil
 }
 
 func (s *Server) authenticate(conn *pgwire.Conn, start *pgwire.Startup, policy *Policy) (*User, error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -216,10 +215,8 @@ func (s *Server) accept(ctx, sessions context.Context, ln net.Listener, group *s
 		}
 		delay = 5 * time.Millisecond
 		group.Add(1)
-		s.start(func(t *poll.Task) {
-			defer group.Done()
-			s.serve(sessions, t, nc)
-		})
+		v := &visit{srv: s, nc: nc, over: group.Done}
+		s.start(func(t *poll.Task) { v.serve(sessions, t) })
 	}
 }
 
@@ -268,48 +265,6 @@ func (s *Server) drain(ctx context.Context, group *sync.WaitGroup, limit time.Du
 				deadline = now.Add(time.Second)
 			}
 		}
-	}
-}
-
-// serve runs one connection from its first byte to its last.
-func (s *Server) serve(ctx context.Context, t *poll.Task, nc net.Conn) {
-	defer nc.Close()
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("connection ended by a bug", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	policy := s.policy.Load()
-	if err := nc.SetDeadline(time.Now().Add(policy.LoginTimeout)); err != nil {
-		return
-	}
-	login, cancel := context.WithTimeout(ctx, policy.LoginTimeout)
-	conn, start, request, err := pgwire.Handshake(login, nc, pgwire.HandshakeConfig{TLS: policy.TLS, TLSRequired: policy.TLSRequired})
-	cancel() // not deferred: the session would keep the timer in memory until it ends
-	switch {
-	case request != nil:
-		s.cancel(ctx, *request)
-	case err != nil:
-		farewell(conn, err)
-	default:
-		if err := s.login(ctx, t, conn, start, policy); err != nil {
-			s.log.Debug("login refused", "user", start.User, "error", err)
-			farewell(conn, err)
-		}
-	}
-	_ = conn.Close()
-}
-
-// farewell tells the client why the connection ends, if it is still there and there is something to tell.
-func farewell(c *pgwire.Conn, err error) {
-	var io *pgwire.IOError
-	if errors.As(err, &io) || errors.Is(err, pgwire.ErrProbe) {
-		return
-	}
-	e := *toWire(err)
-	e.Severity = "FATAL"
-	if c.Write(pgwire.AppendError(nil, &e)) == nil {
-		_ = c.Flush()
 	}
 }
 

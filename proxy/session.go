@@ -21,21 +21,22 @@ import (
 
 // session is one client connection. Its fields belong to the session's goroutine, except those of watch.
 type session struct {
-	srv     *Server
-	client  *pgwire.Conn
-	sink    *pgwire.Conn // where answers go: the client, or what keeps them for a later stage of its statement
-	task    *poll.Task   // nil: a goroutine of its own, as under TLS
-	user    *User
-	dbname  string
-	id      uint64
-	pid     uint32
-	secret  uint32
-	since   time.Time
-	tls     bool
-	policy  *Policy // in force for this unit
-	snap    *topology.Snapshot
-	held    *topology.Use // what the session has in use of the map
-	scratch router.Scratch
+	srv    *Server
+	client *pgwire.Conn
+	sink   *pgwire.Conn // where answers go: the client, or what keeps them for a later stage of its statement
+	task   *poll.Task   // nil: a goroutine of its own, as under TLS
+	user   *User
+	dbname string
+	hello  []pgwire.Param // of start-up; nil once the client has been greeted
+	id     uint64
+	pid    uint32
+	secret uint32
+	since  time.Time
+	tls    bool
+	policy *Policy // in force for this unit
+	snap   *topology.Snapshot
+	held   *topology.Use // what the session has in use of the map
+	*desk                // nil while it rests
 
 	state     state  // the settings as the client sees them now
 	lastSaga  string // pgring.last_saga_id
@@ -45,28 +46,33 @@ type session struct {
 	statements map[string]*statement
 	unnamed    *statement
 	portals    map[string]*portal
-	current    portal // the unnamed portal
-	hasCurrent bool
 	hears      bool // a connection has LISTENs
 	cursors    map[string]cursor
 	queued     map[topology.Name]*ownWrites // that may not be applied yet
 	kept       int                          // temporary tables that cursors read, so far: for their names
-	bind       bindMessage
-	oids       []uint32 // scratch of Parse
-	owed       int      // bytes still to come of a message that is dropped
+	owed       int                          // bytes still to come of a message that is dropped
 
-	tx    transaction
 	parts []*participant // servers the session holds a connection of
-	spare *participant
-
-	admitted admission
-	flight   flight
-	turn     turn
-	unit     unit
-	again    repetition
-
-	out   []byte // scratch for building frames
 	watch watch
+}
+
+// desk is what a session has before it while it works. Between two units outside of a transaction nothing is on it that counts, so that a
+// session which rests clears it away, and takes a new one.
+type desk struct {
+	tx         transaction
+	unit       unit
+	turn       turn
+	current    portal // the unnamed portal
+	hasCurrent bool
+	admitted   admission
+	flight     flight
+	again      repetition
+
+	scratch router.Scratch
+	bind    bindMessage
+	oids    []uint32 // scratch of Parse
+	out     []byte   // scratch for building frames
+	spare   *participant
 }
 
 // unit is the state of what the client has sent since the last ReadyForQuery.
@@ -104,7 +110,7 @@ type watch struct {
 }
 
 func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startup) *session {
-	c := &session{srv: srv, client: conn, sink: conn, user: user, dbname: start.Database, since: time.Now(), tls: start.TLS != nil}
+	c := &session{srv: srv, client: conn, sink: conn, user: user, dbname: start.Database, hello: start.Params, since: time.Now(), tls: start.TLS != nil, desk: new(desk)}
 	for _, p := range start.Params {
 		if p.Name == "application_name" {
 			c.watch.app = p.Value
@@ -115,33 +121,50 @@ func newSession(srv *Server, conn *pgwire.Conn, user *User, start *pgwire.Startu
 	return c
 }
 
-// run serves the client until it leaves. An error that it returns has not been told to the client.
-func (c *session) run(ctx context.Context, params []pgwire.Param) (err error) {
+// run serves the client until it leaves, or has been silent for so long that the session rests: then run is called again when there is
+// something to do. Any other error has not been told to the client.
+func (c *session) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ctx, stop := poll.WithTask(ctx, c.task)
 	defer stop()
-	c.held = c.srv.topology.NewUse()
-	defer c.held.Close()
-	c.beginUnit()
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.log.Error("session ended by a bug", "session", c.id, "user", c.user.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = fatal(codeInternal, "internal error")
 		}
+		if errors.Is(err, errResting) {
+			c.desk = nil
+			c.srv.totals.resting.Add(1)
+			return
+		}
 		c.leave()
 	}()
-	hello, err := c.greet(ctx, params)
+	if c.desk == nil {
+		c.srv.totals.resting.Add(-1)
+		c.desk = new(desk)
+	}
+	if c.held == nil {
+		c.held = c.srv.topology.NewUse()
+		if err := c.sendGreeting(ctx); err != nil {
+			return err
+		}
+	}
+	return c.loop(ctx)
+}
+
+// sendGreeting tells the client with what settings it begins.
+func (c *session) sendGreeting(ctx context.Context) error {
+	c.beginUnit()
+	hello, err := c.greet(ctx, c.hello)
 	if err != nil {
 		return err
 	}
+	c.hello = nil
 	c.baseline, c.state, c.envSchema = hello.state, hello.state, c.snap.Schema
-	b := append(c.out[:0], hello.parameters...)
+	b := append([]byte(nil), hello.parameters...)
 	b = appendKeyData(b, c.pid, c.secret)
-	if err := c.client.Write(pgwire.AppendReady(b, pgwire.TxIdle)); err != nil {
-		return err
-	}
-	return c.loop(ctx)
+	return c.client.Write(pgwire.AppendReady(b, pgwire.TxIdle))
 }
 
 func appendKeyData(b []byte, pid, secret uint32) []byte {
@@ -210,12 +233,20 @@ func (c *session) idle() (byte, int, error) {
 	e := c.listen()
 	if e == nil {
 		c.task.Attach()
+		if c.mayRest(limit) && errors.Is(c.client.WaitIdle(), poll.ErrTired) {
+			return 0, 0, errResting
+		}
 	}
 	typ, size, err := c.await(limit, func() bool { return e.isBroken() || (!c.tx.active && c.srv.draining.Load()) })
 	if failure := c.stop(e); failure != nil {
 		return 0, 0, failure
 	}
 	return typ, size, err
+}
+
+// mayRest reports whether all that the session waits for is its client's next unit, for as long as that takes.
+func (c *session) mayRest(limit time.Duration) bool {
+	return c.task.Attached() && limit == 0 && !c.tx.active && len(c.parts) == 0
 }
 
 // await waits for the client's next message for at most limit (0: for ever).
@@ -367,6 +398,8 @@ func (c *session) leave() {
 	c.releaseUnnamed(c.unnamed)
 	c.statements, c.unnamed = nil, nil
 	c.srv.accountTraffic(c.client)
+	c.held.Close()
+	c.srv.unregister(c)
 }
 
 // home is the shard of tables that are not spread.

@@ -22,11 +22,13 @@ type totals struct {
 	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
 	batches, batched                                atomic.Int64 // transactions that INSERTs have shared, and those INSERTs
 	repeated                                        atomic.Int64 // statements sent again with a newer map
+	resting                                         atomic.Int64 // sessions, now
 }
 
 // Stats are the server's counters since it started.
 type Stats struct {
 	Sessions      int
+	Resting       int64 // of them, those that have been idle for so long that they hold no stack
 	Logins        int64
 	LoginFailures int64
 	Cancels       int64
@@ -75,6 +77,7 @@ func (s *Server) Stats() Stats {
 		Received: t.received.Load(), Sent: t.sent.Load(), Router: s.router.Stats(),
 		Plans: map[string]int64{"one": t.one.Load(), "home": t.home.Load(), "reference": t.reference.Load(), "gather": t.gather.Load(), "pull": t.pull.Load(), "broadcast": t.wide.Load(),
 			"split": t.split.Load()}}
+	stats.Resting = t.resting.Load()
 	stats.Batches, stats.Batched = t.batches.Load(), t.batched.Load()
 	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
 	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {

@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -8,6 +9,9 @@ import (
 	"syscall"
 	"time"
 )
+
+// ErrTired is returned by [Conn.WaitIdle].
+var ErrTired = errors.New("nothing has happened for a while")
 
 // Conn is a connection on an engine: a [net.Conn] with one reader and one writer at a time. Whoever waits for it is suspended as a
 // task, if the connection attends to one that is attached, else as a goroutine.
@@ -22,8 +26,19 @@ type Conn struct {
 	in     side
 	out    side
 	ops    int // system calls under way
+	doze   doze
 	closed bool
 }
+
+// doze says for how long a reader has waited that would rather rest.
+type doze uint8
+
+const (
+	alert  doze = iota // nobody waits who would
+	idle               // since less than a tick
+	drowsy             // for up to two
+	tired              // it is to be told
+)
 
 // side is one direction of a connection.
 type side struct {
@@ -96,6 +111,46 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WaitRead waits, without a buffer, until there may be something to read.
 func (c *Conn) WaitRead() error { return c.begin(&c.in, false) }
 
+// WaitIdle is WaitRead for a task that could as well rest, see [Task.Rest]: it gives up with ErrTired when nothing happens for a
+// quarter of a second or two.
+func (c *Conn) WaitIdle() error {
+	c.setDoze(idle)
+	defer c.setDoze(alert)
+	return c.WaitRead()
+}
+
+func (c *Conn) setDoze(d doze) {
+	c.mu.Lock()
+	c.doze = d
+	c.mu.Unlock()
+}
+
+// tick makes who waits idly more tired.
+func (c *Conn) tick() {
+	var reader *Task
+	c.mu.Lock()
+	if c.doze != alert && c.doze != tired && c.in.waiting {
+		if c.doze++; c.doze == tired {
+			reader = c.in.wake()
+		}
+	}
+	c.mu.Unlock()
+	resumeLater(reader)
+}
+
+// rest has t scheduled when there may be something to be read: at once, if there is already.
+func (c *Conn) rest(t *Task) {
+	c.mu.Lock()
+	waits := !c.closed && !c.in.expired && c.in.dry && !c.in.ready && !c.in.over
+	if waits {
+		c.in.waiting, c.in.task = true, t
+	}
+	c.mu.Unlock()
+	if !waits {
+		t.loop.schedule(t)
+	}
+}
+
 // begin waits until an attempt on s is worth it. With use it begins the attempt, which finish must end.
 func (c *Conn) begin(s *side, use bool) error {
 	c.mu.Lock()
@@ -107,6 +162,9 @@ func (c *Conn) begin(s *side, use bool) error {
 		case s.expired:
 			return os.ErrDeadlineExceeded
 		case s.dry && !s.ready && !s.over:
+			if c.doze == tired && s == &c.in {
+				return ErrTired
+			}
 			c.await(s)
 			continue
 		}

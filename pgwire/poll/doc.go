@@ -9,8 +9,13 @@
 //	┌──────────┐ ──▶ ┌──────────┐ ─wait▶ ┌─────────┐
 //	│ detached │     │ attached │        │ waiting │
 //	└──────────┘ ◀── └──────────┘ ◀event─└─────────┘
-//	  ▲        Detach
-//	Start
+//	  ▲        Detach     │ ▲
+//	Start            Rest ▼ │event
+//	                 ┌──────────┐
+//	                 │ resting  │
+//	                 └──────────┘
+//
+// A waiting task holds its stack, a resting one none: its body has returned, and goes on as a new one.
 //
 // Guaranteed: a task never runs on two goroutines at once, and an event is never lost. A task that blocks or computes while it is
 // attached delays the others for stallLimit at most: then another goroutine takes the loop over. Not done: fairness between tasks

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +16,10 @@ import (
 const (
 	// stallLimit is how long a task may hold the loop up before another goroutine takes the loop over; it may be twice that.
 	stallLimit = 20 * time.Millisecond
+
+	// tireTicks is how many stallLimits apart those who wait idly are looked for: a quarter of a second. It bounds how many sessions of a crowd
+	// that logs in hold a stack at the same time.
+	tireTicks = int(250 * time.Millisecond / stallLimit)
 
 	// burst is how many tasks are run before the loop looks for new events.
 	burst = 64
@@ -93,7 +99,8 @@ func (l *loop) watch(ctx context.Context) {
 	run()
 	tick := time.NewTicker(stallLimit)
 	defer tick.Stop()
-	for seen := int64(0); ; {
+	var conns []*Conn
+	for seen, n := int64(0), 1; ; n++ {
 		select {
 		case <-ended:
 			group.Wait()
@@ -105,7 +112,22 @@ func (l *loop) watch(ctx context.Context) {
 			run()
 		}
 		seen = serial
+		if n%tireTicks == 0 {
+			conns = l.tire(conns)
+		}
 	}
+}
+
+// tire makes all who wait idly more tired. Conns is room for the connections.
+func (l *loop) tire(conns []*Conn) []*Conn {
+	l.mu.Lock()
+	conns = slices.AppendSeq(conns[:0], maps.Values(l.conns))
+	l.mu.Unlock()
+	for _, c := range conns {
+		c.tick()
+	}
+	clear(conns)
+	return conns
 }
 
 // end lets the loop end once nothing is left on it.

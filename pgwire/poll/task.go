@@ -19,16 +19,18 @@ const (
 // for Wake. The nil Task is always detached.
 type Task struct {
 	loop  *loop
-	next  func() (reason, bool)
+	body  func(*Task)
+	next  func() (reason, bool) // nil while it has no stack
 	yield func(reason) bool
+	rests *Conn // what it will rest on when its body has returned
 
 	running  sync.Mutex // held while it runs, so that a loop which changes hands cannot run it twice
 	attached bool
 
 	mu     sync.Mutex
 	parked place
-	woken  bool // Wake has come before it waited
-	signal chan struct{}
+	woken  bool          // Wake has come before it waited
+	signal chan struct{} // nil until it parks, detached, the first time
 }
 
 // place is where a task waits for Wake.
@@ -42,20 +44,15 @@ const (
 
 // Start runs body as a detached task, in a new goroutine, and returns at once. Body tells its owner itself when it ends.
 func (e *Engine) Start(body func(*Task)) {
-	t := &Task{loop: e.pick(), signal: make(chan struct{}, 1)}
+	t := &Task{loop: e.pick(), body: body}
 	t.loop.begun()
-	next, _ := iter.Pull(func(yield func(reason) bool) {
-		t.yield = yield
-		body(t)
-	})
-	t.next = next
 	// owner: the task's body, which tells its own owner; ends when the body ends or attaches itself to the loop.
 	go t.run()
 }
 
 // run lets a detached task go on until it ends or attaches itself.
 func (t *Task) run() {
-	if _, alive := t.resume(); alive {
+	if why, _ := t.resume(); why == toLoop {
 		t.loop.schedule(t)
 	}
 }
@@ -64,11 +61,32 @@ func (t *Task) run() {
 func (t *Task) resume() (why reason, alive bool) {
 	t.running.Lock()
 	defer t.running.Unlock()
-	why, alive = t.next()
-	if !alive {
-		t.loop.over()
+	if t.next == nil {
+		t.next, _ = iter.Pull(t.flow)
 	}
-	return why, alive
+	if why, alive = t.next(); alive {
+		return why, true
+	}
+	t.next, t.yield = nil, nil
+	if on := t.rests; on != nil {
+		t.rests, t.attached = nil, true
+		on.rest(t)
+		return toWait, true
+	}
+	t.loop.over()
+	return toWait, false
+}
+
+// flow is one run of the body.
+func (t *Task) flow(yield func(reason) bool) {
+	t.yield = yield
+	t.body(t)
+}
+
+// Rest gives the task's stack back: when its body has returned, the task waits without one until there may be something to be read from
+// on, and is then run with the body then, attached.
+func (t *Task) Rest(on *Conn, then func(*Task)) {
+	t.rests, t.body = on, then
 }
 
 // Attach moves the task to the loop. From now on it must not block, but for waiting for connections that attend to it, and Park.
@@ -106,26 +124,30 @@ func (t *Task) Park() {
 		t.parked = onLoop
 	} else {
 		t.parked = onOwn
+		if t.signal == nil {
+			t.signal = make(chan struct{}, 1)
+		}
 	}
+	signal := t.signal
 	t.mu.Unlock()
 	if attached {
 		t.yield(toWait)
 		return
 	}
-	<-t.signal
+	<-signal
 }
 
 // Wake ends the task's Park, the present one or else the next. Any goroutine may call it.
 func (t *Task) Wake() {
 	t.mu.Lock()
-	parked := t.parked
+	parked, signal := t.parked, t.signal
 	t.parked, t.woken = nowhere, parked == nowhere
 	t.mu.Unlock()
 	switch parked {
 	case onLoop:
 		t.loop.schedule(t)
 	case onOwn:
-		t.signal <- struct{}{}
+		signal <- struct{}{}
 	case nowhere:
 	}
 }
