@@ -13,7 +13,8 @@ import (
 //	planned ▶ preparing ▶ copying ▶ catching up ▶ verifying ▶ freezing ▶ switched ▶ reversible ▶ cleaning ▶ guarding ▶ done
 //	   │          │          │        │ ▲            │            │
 //	   │          │          │        │ └────────────┴────────────┘ (a cut-over that is given up)
-//	   └──────────┴──────────┴────────┴──────────────┴─────▶ cancelling ▶ cancelled
+//	   ▼          └──────────┴────────┴──────────────┴─────▶ cancelling ▶ cancelled
+//	cancelled
 //
 // A reversible move that is reverted changes source and target and goes on from catching up, without a way back of its own.
 type MoveState uint8

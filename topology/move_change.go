@@ -180,6 +180,8 @@ func (t *Topology) CancelMoves(ctx context.Context) (cancelled int, err error) {
 			return false
 		case m.Reverted:
 			m.turn(MoveReversible)
+		case m.State == MovePlanned: // nothing has been done
+			m.State = MoveCancelled
 		default:
 			m.State = MoveCancelling
 		}
