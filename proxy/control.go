@@ -211,7 +211,7 @@ func (c *session) noteSettings(part *participant) {
 	for _, s := range c.turn.settings {
 		next = next.With(s.Name, setConfigSQL(s.Name, s.Text))
 		if c.tx.active {
-			c.tx.prelude = append(c.tx.prelude, entry{sql: setConfigSQL(s.Name, s.Text), state: before})
+			c.tx.prelude = append(c.tx.prelude, entry{sql: setConfigSQL(s.Name, s.Text), sets: []router.Setting{s}, state: before})
 		}
 		c.unit.resolve = c.unit.resolve || s.Name == "search_path" || s.Name == "role" || s.Name == "client_encoding"
 	}

@@ -90,9 +90,16 @@ func (c *session) beginWait() mapWait {
 	return mapWait{until: time.Now().Add(limit), timed: timed, interrupts: c.watch.interrupts.Load()}
 }
 
-// statementTimeout reads the client's own setting.
+// statementTimeout reads the client's own setting: what the open transaction has set last goes before what the session has.
 func (c *session) statementTimeout() (time.Duration, bool) {
-	sql, set := c.state.settings.Lookup("statement_timeout")
+	const name = "statement_timeout"
+	for _, e := range slices.Backward(c.tx.prelude) {
+		at := slices.IndexFunc(e.sets, func(s router.Setting) bool { return s.Name == name && !s.Default })
+		if at >= 0 {
+			return parseTimeout(e.sets[at].Text)
+		}
+	}
+	sql, set := c.state.settings.Lookup(name)
 	if !set {
 		return 0, false
 	}

@@ -252,6 +252,14 @@ func endsEarly(t *testing.T, w *twin, write string) {
 		wantCode(t, err, "57014")
 	}
 	run(t, conn, "SET statement_timeout = 0")
+	for _, timeout := range []string{"SET LOCAL statement_timeout = '50ms'", "SET statement_timeout = 50"} {
+		for _, sql := range []string{"BEGIN", "SELECT 1", timeout} {
+			run(t, conn, sql)
+		}
+		_, err := conn.Exec(background, write)
+		wantCode(t, err, "57014")
+		run(t, conn, "ROLLBACK")
+	}
 	ended := make(chan error, 1)
 	// owner: endsEarly, which receives; ends with the cancel.
 	go func() {

@@ -23,6 +23,7 @@ type change struct {
 	sql   []string          // the statements that the servers get
 	next  *backend.Settings // the settings that result
 	names []string          // of the settings; "all" for all of them
+	sets  []router.Setting  // their values, of SET and SET LOCAL
 	local bool              // until the end of the transaction only
 	tag   string            // what the client is answered
 }
@@ -43,7 +44,7 @@ func (c *session) change(ctx context.Context, ch change) error {
 	}
 	if c.tx.active {
 		for _, sql := range ch.sql {
-			c.tx.prelude = append(c.tx.prelude, entry{sql: sql, state: before})
+			c.tx.prelude = append(c.tx.prelude, entry{sql: sql, sets: ch.sets, state: before})
 		}
 		c.tx.localEnv = c.tx.localEnv || (meaning && ch.local)
 	}
@@ -232,7 +233,7 @@ func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, te
 		}
 		return c.replyTag("SET")
 	}
-	return c.change(ctx, change{sql: []string{strings.TrimRight(text, "; \n\t")}, next: next, names: names, local: stmt.Verb != router.Set, tag: "SET"})
+	return c.change(ctx, change{sql: []string{strings.TrimRight(text, "; \n\t")}, next: next, names: names, sets: stmt.Settings, local: stmt.Verb != router.Set, tag: "SET"})
 }
 
 func setOutsideMessage(verb router.Verb) string {

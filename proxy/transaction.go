@@ -43,8 +43,9 @@ type transaction struct {
 type entry struct {
 	savepoint string // empty for a SET
 	sql       string
-	state     state // the session's settings before this entry
-	works     int   // how many transaction.works there were
+	sets      []router.Setting // what a SET sets
+	state     state            // the session's settings before this entry
+	works     int              // how many transaction.works there were
 }
 
 func (t *transaction) plain() bool { return t.begin == "" }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,16 +15,19 @@ import (
 	"github.com/pgring/pgring/topology"
 )
 
-// partition is the network between a controller and a shard, which is cut in the middle of a freeze and later heals.
+// partition is the network between a controller and a shard, which is cut in the middle of a freeze and later heals. Or it is the
+// process of the server that stands still then.
 type partition struct {
 	rig     *rig
 	shard   string
 	arrives bool // the freeze reaches the shard, and its answer is lost; else it reaches the shard when the network has healed
+	stops   bool // the network is well, and the process that gets the freeze is stopped before it reads it
 
-	mu   sync.Mutex
-	cut  chan struct{} // closed when it is
-	over bool
-	late []func() // what happens when it heals
+	mu     sync.Mutex
+	cut    chan struct{} // closed when it is
+	over   bool
+	frozen bool     // a process has been stopped
+	late   []func() // what happens when it heals
 }
 
 func (p *partition) dial(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) {
@@ -31,22 +35,28 @@ func (p *partition) dial(ctx context.Context, shard topology.Shard) (*pgx.Conn, 
 	if err != nil || shard.Host != p.shard {
 		return pgx.ConnectConfig(ctx, cfg)
 	}
+	var last *divided
 	open := cfg.DialFunc
 	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := open(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &divided{Conn: conn, by: p}, nil
+		last = &divided{Conn: conn, by: p}
+		return last, nil
 	}
-	return pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err == nil {
+		last.pid = int(conn.PgConn().PID())
+	}
+	return conn, err
 }
 
 // isCut reports whether nothing gets through now.
 func (p *partition) isCut() bool {
 	select {
 	case <-p.cut:
-		return !p.over
+		return !p.over && !p.stops
 	default:
 		return false
 	}
@@ -60,21 +70,28 @@ func (p *partition) heal() {
 	for _, happen := range p.late {
 		happen()
 	}
+	p.late = nil
 }
 
 // divided is a connection that a partition cuts: neither side hears of it.
 type divided struct {
 	net.Conn
 	by     *partition
+	pid    int
 	silent bool // under by.mu: something was lost on it, so that it is of no use any more
 }
 
 func (c *divided) Write(b []byte) (int, error) {
 	c.by.mu.Lock()
 	defer c.by.mu.Unlock()
-	freezes := !c.by.over && bytes.Contains(b, []byte("pg_logical_emit_message"))
+	freezes := !c.by.over && !c.by.frozen && bytes.Contains(b, []byte("pg_logical_emit_message"))
 	if freezes && !c.by.isCut() {
 		close(c.by.cut)
+		if c.by.stops {
+			_ = syscall.Kill(c.pid, syscall.SIGSTOP)
+			c.by.late = append(c.by.late, func() { _ = syscall.Kill(c.pid, syscall.SIGCONT) })
+			c.by.frozen = true
+		}
 		if c.by.arrives {
 			c.silent = true
 			return c.Conn.Write(b)
@@ -120,8 +137,9 @@ func TestClientsDoNotWaitForAControllerThatIsCutOff(t *testing.T) {
 	m := small(t, r, topo)
 	w := r.smallWriter(t, topo)
 	quiesce := together(t, func(ctx context.Context) { w.run(ctx, t) })
-	for _, arrives := range []bool{false, true} {
-		p := &partition{rig: r, shard: string(m.From), arrives: arrives, cut: make(chan struct{})}
+	for _, p := range []*partition{{}, {arrives: true}, {stops: true}} {
+		p.rig, p.shard, p.cut = r, string(m.From), make(chan struct{})
+		t.Cleanup(p.heal) // however the test ends
 		stop := r.background(t, r.controllerOf(t, topo, r.control, p.dial).Run)
 		if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
 			t.Fatal(err)
@@ -129,8 +147,8 @@ func TestClientsDoNotWaitForAControllerThatIsCutOff(t *testing.T) {
 		<-p.cut
 		began := time.Now()
 		await(t, "the cut-over is abandoned", func() bool { return topo.Current().Moves[0].State == topology.MoveCatchingUp })
-		t.Logf("the freeze arrives: %t; abandoned after %s", arrives, time.Since(began))
-		if !arrives {
+		t.Logf("the freeze arrives: %t, its process is stopped: %t; abandoned after %s", p.arrives, p.stops, time.Since(began))
+		if !p.arrives {
 			before := w.ops.Load()
 			await(t, "clients write", func() bool { return w.ops.Load() > before+2*smallUsers })
 		}

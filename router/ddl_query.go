@@ -161,6 +161,7 @@ func (a *analysis) copySharded(s *pg.CopyStmt, t *topology.Table) {
 // copiedColumns notes what a query must select to give what COPY of a table does.
 func (a *analysis) copiedColumns(s *pg.CopyStmt, t *topology.Table) {
 	if t.RelKind != 'r' || !t.Exists {
+		a.st.uncopied = true
 		return
 	}
 	names, _ := words(s.Attlist)

@@ -104,6 +104,9 @@ func (p *planner) anyMove() bool {
 
 // hideRows notes what is hidden of a statement's tables, which are of one group.
 func (p *planner) hideRows() *Refusal {
+	if p.s.uncopied {
+		return nil
+	}
 	group := p.s.needs[0].group
 	for _, shard := range p.plan.Shards {
 		slots := p.snap.Hidden(group, shard)

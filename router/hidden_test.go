@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,10 +11,16 @@ import (
 )
 
 // movingShop is the shop while slots of group users move from s1 to s2.
-func movingShop() *topology.Snapshot {
+func movingShop(partitioned ...string) *topology.Snapshot {
 	s := newShop()
 	still := s.snapshot(1)
-	contents := topology.Contents{Epoch: 2, Schema: 1, Shards: still.Shards, Home: still.Home, Tables: s.tables(),
+	tables := slices.Clone(s.tables())
+	for i := range tables {
+		if slices.Contains(partitioned, tables[i].Table) {
+			tables[i].RelKind = 'p'
+		}
+	}
+	contents := topology.Contents{Epoch: 2, Schema: 1, Shards: still.Shards, Home: still.Home, Tables: tables,
 		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo},
 		Moves: []*topology.Move{{ID: 1, Group: "users", From: "s1", To: "s2", Slots: ring.NewSlotSet([]ring.Slot{4, 8, 7114}),
 			State: topology.MoveCopying}}}
@@ -77,6 +84,17 @@ func TestWritesAndCopiesLeaveOutRowsThatDoNotCount(t *testing.T) {
 		if err != nil || !strings.Contains(hidden, condition) || strings.Count(hidden, "IS NOT TRUE") != 1 {
 			t.Errorf("%s: %v\n%s", text, err, hidden)
 		}
+	}
+}
+
+// TestWhatShardsRefuseIsLeftToThem copies a partitioned table, which PostgreSQL does not.
+func TestWhatShardsRefuseIsLeftToThem(t *testing.T) {
+	snap := movingShop("orders")
+	if _, p, err := plan(t, New(Config{}), snap, testEnv(), "COPY orders TO STDOUT"); err != nil || len(p.Hidden) > 0 {
+		t.Errorf("plan %v: %v", p, err)
+	}
+	if _, p, err := plan(t, New(Config{}), snap, testEnv(), "COPY (SELECT * FROM orders) TO STDOUT"); err != nil || len(p.Hidden) != 1 {
+		t.Errorf("plan %v: %v", p, err)
 	}
 }
 

@@ -104,6 +104,7 @@ type Statement struct {
 	Returns       bool        // it is a write with RETURNING
 	Locks         []string    // LOCK TABLE: the tables that several shards have, as SQL
 	locksOut      bool        // LOCK TABLE: in a mode that keeps writers out
+	uncopied      bool        // COPY TO of what is no plain table, which each shard refuses
 	DefinesViews  []string    // names, without schema, that views over sharded tables get by CREATE VIEW or ALTER
 	Unknown       bool        // it calls a function that neither PostgreSQL nor the snapshot has
 	NoTransaction bool        // PostgreSQL runs it only outside a transaction block
