@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 
 const (
 	paymentTables = shopTables + `
-  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}, batch: {max_rows: 16}}
+  - {name: payments, shard_key: [customer_id], colocate: customers, idempotency: {column: request_id, keep: 1h}, batch: {max_rows: 16}, append_only: true}
   - {name: totals, shard_key: [customer_id], colocate: customers, idempotency: {keep: 1h}}`
 	paymentSchema = shopSchema + `
 CREATE SEQUENCE payment_numbers;
@@ -213,13 +214,25 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 			return nil
 		})
 	}
+	book := map[string]bool{}
+	look := func(conn *pgx.Conn) (rows map[string]bool) {
+		rows = map[string]bool{}
+		answer, err := conn.Query(t.Context(), "SELECT payments::text FROM payments")
+		must(t, err)
+		var row string
+		_, err = pgx.ForEachRow(answer, []any{&row}, func() error { rows[row] = true; return nil })
+		must(t, err)
+		return rows
+	}
 	progress()
+	maps.Copy(book, look(c.connect(t)))
 	k := &kills{cluster: c, proxies: proxies, ledger: &ledger{killed: map[*pgring]bool{}}}
 	c.addSpare(t, c.console(t))
 	k.order(t, "REBALANCE START")
 	k.server(t, 1)
 	k.settled(t)
 	progress()
+	maps.Copy(book, look(c.connect(t)))
 	k.order(t, "REBALANCE REVERT")
 	k.proxy(t, true)
 	k.settled(t)
@@ -251,6 +264,18 @@ func TestRepeatsHaveOneEffectWhileSlotsMoveAndPartsDie(t *testing.T) {
 	}
 	if counted := one[int](t, conn, "SELECT sum(amount)::int FROM totals"); counted != repeats {
 		t.Errorf("%d updates were answered, and %d are done", repeats, counted)
+	}
+	for _, sql := range []string{"UPDATE payments SET amount = 0", "DELETE FROM payments WHERE customer_id = 1", "TRUNCATE payments"} {
+		var refused *pgconn.PgError
+		if _, err := conn.Exec(t.Context(), sql); !errors.As(err, &refused) || refused.Code != "PR105" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	now := look(conn)
+	for row := range book {
+		if !now[row] {
+			t.Errorf("payment %s was in the book and is not any more", row)
+		}
 	}
 	if batched == 0 {
 		t.Error("no INSERT shared a transaction")

@@ -32,6 +32,8 @@ type Config struct {
 	Dial  func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
 	Every time.Duration // between two looks for rows whose time is over; 0 means a minute
 	Log   *slog.Logger  // nil discards
+	// AppendOnly lists the tables whose rows stay as they are, at present; nil: there are none.
+	AppendOnly func() []topology.Name
 }
 
 // Keeper sees to the table of idempotent writes on every shard.
@@ -39,7 +41,8 @@ type Keeper struct {
 	cfg     Config
 	expired atomic.Int64
 	mu      sync.Mutex
-	done    map[string]bool // shards that have the table, by name and address
+	done    map[string]bool   // shards that have the table, by name and address
+	guarded map[string]string // of shards likewise, which append-only tables of which schema were seen to
 }
 
 // New checks the configuration. It connects to nothing.
@@ -53,7 +56,7 @@ func New(cfg Config) (*Keeper, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{cfg: cfg, done: map[string]bool{}}, nil
+	return &Keeper{cfg: cfg, done: map[string]bool{}, guarded: map[string]string{}}, nil
 }
 
 // Stats are the keeper's counters since it was made.
@@ -69,7 +72,16 @@ func (k *Keeper) Stats() Stats { return Stats{Expired: k.expired.Load()} }
 func (k *Keeper) Install(ctx context.Context) bool {
 	var group sync.WaitGroup
 	var failed atomic.Bool
-	for _, shard := range k.cfg.Topology.Current().Shards {
+	snap := k.cfg.Topology.Current()
+	ledgers := k.ledgers(snap)
+	for _, shard := range snap.Shards {
+		// owner: Install, which waits; ends after exchange at the latest.
+		group.Go(func() {
+			if err := k.guard(ctx, shard, ledgers, snap.Schema); err != nil {
+				failed.Store(true)
+				k.warn(ctx, "make tables append-only on a shard", shard, err)
+			}
+		})
 		if k.has(shard) {
 			continue
 		}
@@ -90,6 +102,37 @@ func (k *Keeper) Install(ctx context.Context) bool {
 	return !failed.Load()
 }
 
+// ledgers are the append-only tables that are there.
+func (k *Keeper) ledgers(snap *topology.Snapshot) (all []topology.Name) {
+	if k.cfg.AppendOnly == nil {
+		return nil
+	}
+	for _, name := range k.cfg.AppendOnly() {
+		if t := snap.Table(name.Schema, name.Table); t != nil && t.Exists {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// guard sees to the append-only tables of a shard, once for each schema.
+func (k *Keeper) guard(ctx context.Context, shard topology.Shard, ledgers []topology.Name, schema int64) error {
+	mark := fmt.Sprint(schema, ledgers)
+	k.mu.Lock()
+	same := k.guarded[where(shard)] == mark
+	k.mu.Unlock()
+	if same || len(ledgers) == 0 {
+		return nil
+	}
+	err := k.with(ctx, shard, exchange, func(ctx context.Context, conn *pgx.Conn) error { return topology.EnsureAppendOnly(ctx, conn, ledgers) })
+	if err == nil {
+		k.mu.Lock()
+		k.guarded[where(shard)] = mark
+		k.mu.Unlock()
+	}
+	return err
+}
+
 // Run makes the tables on shards that come, and deletes rows whose time is over, until ctx ends. It always returns nil: what it cannot
 // do now, it tries again.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -107,6 +150,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-retry:
 		case <-sweep.C:
 			k.sweep(ctx)
+			k.mu.Lock()
+			clear(k.guarded) // somebody may have dropped a trigger
+			k.mu.Unlock()
 		}
 	}
 	return nil

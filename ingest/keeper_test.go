@@ -29,7 +29,8 @@ func TestTheTableIsOnEveryShardAndRowsGoWhenTheirTimeIsOver(t *testing.T) {
 	must(t, err)
 	_, err = topo.Start(t.Context())
 	must(t, err)
-	keeper, err := ingest.New(ingest.Config{Topology: topo, Dial: dial, Every: 20 * time.Millisecond})
+	keeper, err := ingest.New(ingest.Config{Topology: topo, Dial: dial, Every: 20 * time.Millisecond,
+		AppendOnly: func() []topology.Name { return []topology.Name{topology.ParseName("orders"), topology.ParseName("not_there")} }})
 	must(t, err)
 	if !keeper.Install(t.Context()) {
 		t.Fatal("the table was not made")
@@ -48,6 +49,13 @@ SELECT 'public.orders', hashint8extended(n, 0), n, 'public.orders', 'key', '', '
 	waitFor(t, "the table on the new shard", func() bool {
 		return pgtest.OneIn[bool](t, server, "s2", "SELECT to_regclass('pgring.idempotency') IS NOT NULL")
 	})
+	// So are the triggers of a table that is append-only, again and again.
+	for _, shard := range []string{"s1", "s2", "s1"} {
+		waitFor(t, "triggers on shard "+shard, func() bool {
+			return pgtest.OneIn[int](t, server, shard, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pgring_append_only%' AND tgenabled = 'O'") == 2
+		})
+		server.ExecIn(t, "s1", "ALTER TABLE orders DISABLE TRIGGER pgring_append_only")
+	}
 	// What is on its way to a shard is not its own to delete. (A sweep that has begun before is kept from it by a guard; here is none.)
 	stop()
 	_, err = topo.PlanMoves(t.Context(), []topology.Move{{Group: "public.orders", From: "s1", To: "s2", Slots: ring.NewSlotSet([]ring.Slot{7114})}}) // 42's

@@ -147,6 +147,9 @@ func (c *session) compensation(p *participant, w *writing, sql string) (saga.Sta
 	if err != nil {
 		return saga.Statement{}, err
 	}
+	if err := c.checkAppends(stmt); err != nil {
+		return saga.Statement{}, inCompensation(err)
+	}
 	used := router.UsedParams(sql)
 	if len(used) > w.params() {
 		return saga.Statement{}, &pgwire.Error{Code: "42P02", Message: fmt.Sprintf("compensation: there is no parameter $%d", len(used)),

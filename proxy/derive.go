@@ -36,6 +36,9 @@ func (c *session) derive(p *participant, w *writing, k *work) error {
 	if err != nil {
 		return err
 	}
+	if c.appends(w.stmt) {
+		return router.Underived(fmt.Sprintf("Rows of %q stay, since the table is append-only: say which row reverses this one.", d.Table.Table))
+	}
 	if err := c.drain(); err != nil {
 		return err
 	}

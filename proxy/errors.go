@@ -10,6 +10,7 @@ import (
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
+	"github.com/pgring/pgring/topology"
 )
 
 // The SQLSTATEs that pgring itself raises (PostgreSQL manual, appendix "PostgreSQL Error Codes"). docs/errors.md is rendered
@@ -22,6 +23,7 @@ const (
 	codeDiskFull            = "53100"
 	codeIO                  = "58030"
 	codeDatatypeMismatch    = "42804"
+	codeAppendOnly          = topology.AppendOnlyCode
 	codeDuplicateCursor     = "42P03"
 	codeDuplicateStatement  = "42P05"
 	codeFeatureNotSupported = "0A000"

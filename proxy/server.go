@@ -86,6 +86,7 @@ type Policy struct {
 	Limits          *Limits                       // nil: none
 	Idempotent      map[topology.Name]Idempotency // nil: no table
 	Batches         map[topology.Name]*Batching   // nil: no table
+	AppendOnly      map[topology.Name]bool        // nil: no table
 }
 
 // Config is what a Server works with.

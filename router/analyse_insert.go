@@ -49,6 +49,9 @@ func (a *analysis) onConflict(q *query, r *rel, c *pg.OnConflictClause) {
 	if c == nil {
 		return
 	}
+	if c.Action == pg.OnConflictAction_ONCONFLICT_UPDATE {
+		a.changing(r.table)
+	}
 	items := q.items
 	q.items = append(q.items[:len(items):len(items)], excluded(items[0]))
 	a.assignments(q, r, c.TargetList)

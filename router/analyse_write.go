@@ -110,9 +110,25 @@ func (a *analysis) target(q *query, v *pg.RangeVar, verb string) *rel {
 	if verb == "INSERT" || verb == "MERGE" {
 		a.inserting(r.table)
 	}
+	if verb != "INSERT" {
+		a.changing(r.table)
+	}
 	a.written = append(a.written, write{verb: verb, rel: r})
 	return r
 }
+
+// changing notes a table of which the statement may change rows that are there.
+func (a *analysis) changing(t *topology.Table) {
+	if t != nil && !slices.Contains(a.st.changes, t.Name) {
+		a.st.changes = append(a.st.changes, t.Name)
+	}
+}
+
+// Changes lists the tables of which the statement may update or delete rows, apart from what TRUNCATE does.
+func (s *Statement) Changes() []topology.Name { return s.changes }
+
+// Truncates says whether the statement is TRUNCATE, of all its tables.
+func (s *Statement) Truncates() bool { return s.truncates }
 
 // update analyses UPDATE … FROM.
 func (a *analysis) update(s *pg.UpdateStmt, outer *cte) *query {

@@ -46,6 +46,7 @@ type core struct {
 	rows      *sql.Rows       // of insertion, where they are not the message's
 	row       *insertedRow    // the row of an INSERT that does nothing else
 	inserts   []topology.Name // tables that it may put rows into
+	changes   []topology.Name // tables of which it may update or delete rows
 	target    topology.Name   // the table of an INSERT, UPDATE or DELETE that writes to no other
 	copying   *copying        // COPY … FROM STDIN into a table that is on several shards
 	out       *Out            // COPY … TO STDOUT that every shard answers for itself

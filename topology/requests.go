@@ -108,13 +108,21 @@ func EnsureRequests(ctx context.Context, conn *pgx.Conn) error {
 func ensure(ctx context.Context, conn *pgx.Conn, table, version, definitions string) error {
 	var same bool
 	err := conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.obj_description(pg_catalog.to_regclass($1), 'pg_class') = $2, false)", table, version).Scan(&same)
-	for try := 0; err == nil && !same && try < requestsTries; try++ {
-		failure := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	if err != nil || same {
+		return err
+	}
+	return define(ctx, conn, definitions)
+}
+
+// define runs definitions in a transaction.
+func define(ctx context.Context, conn *pgx.Conn, definitions string) (err error) {
+	for range requestsTries {
+		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, definitions, pgx.QueryExecModeSimpleProtocol)
 			return err
 		})
-		if same = failure == nil; try+1 == requestsTries || ctx.Err() != nil {
-			err = failure
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 	}
 	return err

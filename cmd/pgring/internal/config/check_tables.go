@@ -85,6 +85,10 @@ func (c *checker) async(path string, t Table) {
 		c.fault(path, fmt.Sprintf("asynchronous writes to table %s have no place for their log", t.Name),
 			"write async: {dir: /var/lib/pgring/async} at the top level: a folder on a disk of this machine")
 	}
+	if t.AppendOnly {
+		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and append-only in this version", t.Name),
+			"remove async or append_only: what a shard refuses later would be missing in the book", parentPath(path)+".append_only", "append_only stands here")
+	}
 	if t.Idempotency.On() {
 		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and idempotent in this version", t.Name),
 			"remove async or idempotency", parentPath(path)+".idempotency", "idempotency stands here")
@@ -102,10 +106,11 @@ func (c *checker) misplaced(path string, t Table) {
 		"shard":     t.Strategy == StrategyHome,
 
 		"idempotency": t.Strategy.Sharded(),
+		"append_only": t.Strategy.Sharded(),
 		"batch":       t.Strategy.Sharded(),
 		"async":       t.Strategy.Sharded(),
 	}
-	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "batch", "async"} {
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "append_only", "batch", "async"} {
 		if c.given(path+"."+name) && !allowed[name] {
 			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
 		}

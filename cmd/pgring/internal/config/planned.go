@@ -7,7 +7,6 @@ func planned(path string) bool {
 	case "ids",
 		"routing.missing_key",
 		"tables[].id", "tables[].partition",
-		"tables[].append_only",
 		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":
 		return true

@@ -86,6 +86,20 @@ func batches(cfg *config.Config) map[topology.Name]*proxy.Batching {
 	return all
 }
 
+// ledgers are the append-only tables; nil if there are none.
+func ledgers(cfg *config.Config) map[topology.Name]bool {
+	var all map[topology.Name]bool
+	for _, t := range cfg.Tables {
+		if t.AppendOnly {
+			if all == nil {
+				all = map[topology.Name]bool{}
+			}
+			all[topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}] = true
+		}
+	}
+	return all
+}
+
 // lanes are the tables with asynchronous writes.
 func lanes(cfg *config.Config) map[topology.Name]ingest.Rule {
 	all := map[topology.Name]ingest.Rule{}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -103,7 +105,8 @@ func New(o Options) (*Node, error) {
 	if n.shardIDs, err = ids.NewInstaller(ids.InstallerConfig{Shards: n.idShards, Dial: n.dialForIDs, Log: n.log}); err != nil {
 		return nil, err
 	}
-	if n.keeper, err = ingest.New(ingest.Config{Topology: n.topology, Dial: n.dial, Log: n.log}); err != nil {
+	if n.keeper, err = ingest.New(ingest.Config{Topology: n.topology, Dial: n.dial, Log: n.log,
+		AppendOnly: func() []topology.Name { return slices.Collect(maps.Keys(ledgers(n.cfg.Load()))) }}); err != nil {
 		return nil, err
 	}
 	if n.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: string(cfg.Async.Dir), Topology: n.topology, Dial: n.dial, Login: n.pools.Login, Log: n.log,

@@ -186,7 +186,7 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 		RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
 		SlowQuery:     cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
 	p.CrossShard = crossShard(cfg)
-	p.Idempotent, p.Batches = requests(cfg), batches(cfg)
+	p.Idempotent, p.Batches, p.AppendOnly = requests(cfg), batches(cfg), ledgers(cfg)
 	if cfg.Pool.Mode == config.PoolSession {
 		p.Mode = proxy.SessionMode
 	}
