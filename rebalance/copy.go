@@ -103,6 +103,7 @@ func (d *driver) mustBeClosed(state string) error {
 // copyTables copies all tables. The position where the stream goes on comes last: without it all that was copied is purged.
 func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicationSlotResult) error {
 	began, m := time.Now(), &meter{driver: d, said: time.Now()}
+	m.load.Store(firstLoad)
 	for _, t := range d.tables {
 		if err := d.copyTable(ctx, t, slot.SnapshotName, m); err != nil {
 			return fmt.Errorf("table %s: %w", t.name, err)
@@ -119,9 +120,15 @@ func (d *driver) copyTables(ctx context.Context, slot *pglogrepl.CreateReplicati
 	})
 }
 
-// loadBytes is how much of a copy one transaction of the target takes. None lasts as long as a copy: others that make replication slots
-// or triggers there, for further moves, would wait for it.
-const loadBytes = 8 << 20
+// How much of a copy one transaction of the target takes, in bytes: as much as is written in a good part of a second. Others that make
+// replication slots or triggers there, for further moves, wait for it.
+const (
+	smallLoad = 128 << 10
+	firstLoad = 1 << 20
+	largeLoad = 8 << 20
+	shortLoad = 100 * time.Millisecond // below it the next one is larger
+	longLoad  = 300 * time.Millisecond // above it smaller
+)
 
 // copyTable reads one table in the source's snapshot and writes it to the target at the same time, in the text format, which means the
 // same on every version.
@@ -145,11 +152,13 @@ func (d *driver) copyTable(ctx context.Context, t *table, snapshot string, m *me
 	// owner: copyTable, which waits; ends with the table or an error on either side.
 	group.Go(func() error {
 		for load := range loads {
+			began := time.Now()
 			rows, err := d.writeLoad(limited, t, load)
 			if err != nil {
 				return err
 			}
 			written += rows
+			m.fit(int64(len(load)), time.Since(began))
 		}
 		return nil
 	})
@@ -176,7 +185,7 @@ func (d *driver) readTable(ctx context.Context, t *table, m *meter, loads chan<-
 	}
 	m.to = writerFunc(func(rows []byte) (int, error) {
 		load = append(load, rows...)
-		if len(load) >= loadBytes {
+		if int64(len(load)) >= m.load.Load() {
 			return len(rows), send()
 		}
 		return len(rows), nil

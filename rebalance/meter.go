@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
 // meter is where a copy's rows pass on their way to the target: it counts them, keeps to the pace, and tells people how far it is. It
-// belongs to one goroutine.
+// belongs to one goroutine, but for the size of loads.
 type meter struct {
 	driver *driver
 	to     io.Writer
@@ -20,6 +21,18 @@ type meter struct {
 	saidBytes         int64
 	said              time.Time
 	waits             string // why it stands still, as people know
+
+	load atomic.Int64 // bytes that the target is to get in one transaction
+}
+
+// fit changes the size of loads by how long one took.
+func (m *meter) fit(size int64, took time.Duration) {
+	switch {
+	case took > longLoad:
+		m.load.Store(max(size/2, smallLoad))
+	case took < shortLoad && size >= m.load.Load():
+		m.load.Store(min(2*size, largeLoad))
+	}
 }
 
 // pieceBytes and pieceRows bound what goes at once.
