@@ -26,6 +26,7 @@ auth:
     - {name: %s, password: "%s"}
 backend: {user: %s, database: %s, tls: {mode: disable}}
 pool: {size: %d, min_idle: 0}
+limits: {max_clients: %d}
 observe: {log: {level: warn, format: text}, pprof: %t}
 tables:
   - {name: public.pgbench_accounts, shard_key: [aid]}
@@ -60,7 +61,7 @@ func (l *lab) addPgRing(ctx context.Context) error {
 
 func (l *lab) pgringConfig(port int, password string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, pgringConfig, address(port), l.web, benchUser, password, superuser, sharded, l.options.Pool, l.options.Profiles != "")
+	fmt.Fprintf(&text, pgringConfig, address(port), l.web, benchUser, password, superuser, sharded, l.options.Pool, l.options.Idle+200, l.options.Profiles != "")
 	for i, s := range l.servers {
 		fmt.Fprintf(&text, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}
