@@ -387,6 +387,8 @@ func (c *session) write(b []byte) error { return c.sink.Write(b) }
 
 // leave gives back everything the session holds.
 func (c *session) leave() {
+	defer c.srv.unregister(c)
+	defer c.held.Close()
 	for _, p := range c.parts {
 		c.giveBack(p, true)
 	}
@@ -398,8 +400,6 @@ func (c *session) leave() {
 	c.releaseUnnamed(c.unnamed)
 	c.statements, c.unnamed = nil, nil
 	c.srv.accountTraffic(c.client)
-	c.held.Close()
-	c.srv.unregister(c)
 }
 
 // home is the shard of tables that are not spread.
