@@ -52,9 +52,10 @@ type permits struct {
 	known map[permit]time.Time // when a server has said so
 }
 
-// permit is a login with its settings, among which a role may be, and a table of a schema.
+// permit is a login with its settings, among which a role may be, and columns of a table of a schema.
 type permit struct {
 	user     string
+	columns  string // quoted
 	settings *backend.Settings
 	table    topology.Name
 	schema   int64
@@ -140,7 +141,7 @@ func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, erro
 		return nil, nil
 	}
 	text, clocks, ok := s.stmt.WithClocks(s.text)
-	if !ok || !c.mayInsert(ctx, s.plan.Shard, at.Table) {
+	if !ok || !c.mayInsert(ctx, s.plan.Shard, at.Table, s.stmt.LaterColumns()) {
 		return nil, nil
 	}
 	r := &ingest.Record{Table: at.Table, Group: at.Group, Hash: at.Hash, ShardKey: at.ShardKey, User: c.user.Name,
@@ -178,9 +179,13 @@ func (c *session) anyServer(ctx context.Context, shard ring.ShardID) (*participa
 	return p, err
 }
 
-// mayInsert reports whether the session's role may insert into a table. If no server can be asked it may, for all that is known.
-func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topology.Name) bool {
-	key := permit{user: c.user.Name, settings: c.state.settings, table: table, schema: c.snap.Schema}
+// mayInsert reports whether the session's role may insert into columns of a table. If no server can be asked it may, for all that is known.
+func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topology.Name, columns []string) bool {
+	quoted := make([]string, len(columns))
+	for i, column := range columns {
+		quoted[i] = quoteLiteral(column)
+	}
+	key := permit{user: c.user.Name, columns: strings.Join(quoted, ", "), settings: c.state.settings, table: table, schema: c.snap.Schema}
 	if c.srv.permits.has(key) {
 		return true
 	}
@@ -189,7 +194,8 @@ func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topol
 		return true
 	}
 	relation := quoteLiteral(pgx.Identifier{table.Schema, table.Table}.Sanitize())
-	out, err := p.run("SELECT pg_catalog.has_any_column_privilege(" + relation + ", 'INSERT')")
+	out, err := p.run("SELECT pg_catalog.has_table_privilege(" + relation + ", 'INSERT') OR (SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege(" + relation +
+		", c, 'INSERT')) FROM pg_catalog.unnest(ARRAY[" + key.columns + "]::text[]) c)")
 	if err != nil || len(out.row) != 1 || out.row[0] != "t" {
 		return false
 	}

@@ -19,6 +19,7 @@ import (
 type later struct {
 	values []laterValue
 	clocks []sql.Filling // columns that get the time by their DEFAULT, in the table's order
+	names  []string      // all columns that are written to, those of clocks included
 }
 
 // laterValue is a constant or a parameter that a column gets.
@@ -50,9 +51,14 @@ func (a *analysis) later(n *pg.InsertStmt, t *topology.Table, names []string, va
 		}
 		l.values = append(l.values, v)
 	}
+	l.names = slices.Clone(names[:len(values)])
 	for i := range t.Columns {
+		clocks := len(l.clocks)
 		if c := &t.Columns[i]; !given[c.Name] && !l.omits(c, n, names, i) {
 			return nil
+		}
+		if len(l.clocks) > clocks {
+			l.names = append(l.names, t.Columns[i].Name)
 		}
 	}
 	return l
@@ -158,6 +164,9 @@ func (s *Statement) Later(v Values, types []uint32, text []byte) (at *Request, o
 	}
 	return &Request{Table: s.row.table, Group: s.row.group, Hash: key.Hash(), ShardKey: key.String()}, true
 }
+
+// LaterColumns are the columns that the row is written with when it is done later.
+func (s *Statement) LaterColumns() []string { return s.row.later.names }
 
 // WithClocks returns the text with a parameter, of type timestamptz, for each column that gets the time, and how many those are: they follow
 // the statement's own. Not ok: the text is not of a form that they can be written into.
