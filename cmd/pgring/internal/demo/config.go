@@ -56,12 +56,18 @@ tables:
   - name: orders
     shard_key: [customer_id]
     colocate: customers
+    idempotency: {keep: 24h}   # what is sent with a key is done once
+    batch: {max_rows: 64}      # INSERTs of many clients share a flush
   - name: events
     shard_key: [customer_id]
     colocate: customers
     async: {enabled: true}   # INSERTs are answered when they are in the log below; see docs/writes.md
   - name: accounts
     shard_key: [id]
+  - name: ledger
+    shard_key: [account_id]
+    colocate: accounts
+    append_only: true
   - name: countries
     strategy: reference
   - name: app_settings

@@ -30,6 +30,10 @@ func schema() []string {
 			customer_id bigint NOT NULL REFERENCES customers, id uuid NOT NULL DEFAULT gen_random_uuid(), kind text NOT NULL, data jsonb,
 			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, id))`,
 		`CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL CHECK (balance >= 0))`,
+		`CREATE TABLE IF NOT EXISTS ledger (
+			account_id bigint NOT NULL REFERENCES accounts, id bigserial, amount bigint NOT NULL, why text NOT NULL, reverses bigint,
+			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (account_id, id), UNIQUE (account_id, reverses),
+			FOREIGN KEY (account_id, reverses) REFERENCES ledger (account_id, id))`,
 		`CREATE TABLE IF NOT EXISTS app_settings (name text PRIMARY KEY, value text NOT NULL)`,
 	}
 }
@@ -70,7 +74,7 @@ func (d *demo) load(ctx context.Context) error {
 // createTables does nothing when an earlier run has made them: the schema cannot be changed while slots move, or can be sent back.
 func createTables(ctx context.Context, conn *pgx.Conn) error {
 	var there bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('accounts') IS NOT NULL AND to_regclass('events') IS NOT NULL AND to_regclass('app_settings') IS NOT NULL").Scan(&there); err != nil || there {
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('accounts') IS NOT NULL AND to_regclass('events') IS NOT NULL AND to_regclass('ledger') IS NOT NULL AND to_regclass('app_settings') IS NOT NULL").Scan(&there); err != nil || there {
 		return err
 	}
 	for _, sql := range schema() {
