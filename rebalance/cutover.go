@@ -119,7 +119,7 @@ func (d *driver) near(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		end, err := d.end(ctx, d.from())
+		end, err := d.position(ctx, d.from(), "pg_current_wal_flush_lsn") // behind it the stream has nothing yet, and on an idle server for seconds
 		if err != nil {
 			return err
 		}
@@ -140,10 +140,15 @@ func (d *driver) near(ctx context.Context) error {
 	}
 }
 
-// end is where a shard's log ends now.
+// end is where a shard's log ends now, written to the disk or not.
 func (d *driver) end(ctx context.Context, s side) (pglogrepl.LSN, error) {
+	return d.position(ctx, s, "pg_current_wal_insert_lsn")
+}
+
+// position is what a function of the server says of its log.
+func (d *driver) position(ctx context.Context, s side, function string) (pglogrepl.LSN, error) {
 	var at string
-	if err := s.conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text", oneExchange).Scan(&at); err != nil {
+	if err := s.conn.QueryRow(ctx, "SELECT "+function+"()::text", oneExchange).Scan(&at); err != nil {
 		return 0, fmt.Errorf("look where the log of shard %s ends: %w", s.id, err)
 	}
 	return pglogrepl.ParseLSN(at)
