@@ -196,8 +196,22 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 	t.Parallel()
 	w, _ := behind(t, 3, backend.Config{Size: 20})
 	m, from, to := newMover(t, w)
-	m.advance(topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing)
+	m.advance(topology.MovePreparing)
 	waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	aborted := w.connect() // left open by its client
+	run(t, aborted, "BEGIN")
+	run(t, aborted, fmt.Sprintf("INSERT INTO notes VALUES (%d, 9, 'x')", w.keyOn(from)))
+	own := w.topology.CheckProxies(background, topology.StageWrite, m.topo.Current().Epoch+1) // this proxy is looked at first
+	if own == nil {
+		t.Fatal("a cut-over would not wait for a transaction that has written")
+	}
+	_, err := aborted.Exec(background, fmt.Sprintf("INSERT INTO notes VALUES (%d, 9, 'x')", w.keyOn(from)))
+	wantCode(t, err, "23505")
+	m.advance(topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying, topology.MoveFreezing)
+	waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	if err := w.topology.CheckProxies(background, topology.StageWrite, m.topo.Current().Epoch); err != nil && err.Error() == own.Error() {
+		t.Error("a cut-over would wait for a transaction that has failed")
+	}
 	moving, home, other := w.keyOn(from), w.keyOn(0), w.keyOn(to)
 	endsEarly(t, w, fmt.Sprintf("INSERT INTO notes VALUES (%d, 1, 'x')", moving))
 	tests := []struct{ script, want string }{
@@ -226,7 +240,8 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 	for _, s := range w.servers {
 		s.Exec(t, "DROP TABLE notes; CREATE TABLE notes (n int, user_id bigint, body text, PRIMARY KEY (user_id, n))")
 	}
-	_, err := w.topology.BumpSchema(t.Context())
+	run(t, aborted, "ROLLBACK")
+	_, err = w.topology.BumpSchema(t.Context())
 	must(t, err)
 	_, err = m.topo.CancelMoves(t.Context())
 	must(t, err)

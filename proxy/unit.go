@@ -117,6 +117,9 @@ func (c *session) finishUnit(ctx context.Context) error {
 	c.releaseIdle()
 	c.dismiss(!c.tx.active)
 	c.held.End(c.tx.active)
+	if c.tx.failed { // what it has written is undone, whenever the client says so: no cut-over waits for that
+		c.held.Wrote()
+	}
 	c.finishStats()
 	c.out = pgwire.AppendReady(c.out[:0], c.tx.status())
 	return c.write(c.out)

@@ -87,7 +87,7 @@ func (u *Use) Write(snap *Snapshot) bool {
 // Writing reports whether Write has been noted and is not over.
 func (u *Use) Writing() bool { return u.held.Load()&1 != 0 }
 
-// Wrote takes back what Write noted, after a unit that left no server with an uncommitted write.
+// Wrote takes back what Write noted, after a unit that left no server with a write that can still be committed.
 func (u *Use) Wrote() { u.held.Store(u.held.Load() &^ 1) }
 
 // oldest gives the oldest epoch in use, and the oldest one of those that may write to slots that move. Epoch, the one that was
