@@ -141,8 +141,10 @@ func (c *Controller) tryToLead(ctx context.Context) error {
 // drive runs every move that is there, some at a time, until none is left.
 func (c *Controller) drive(ctx context.Context, term int64) error {
 	var running sync.Map // by the id of a move: true while it runs, or the time before which it need not be looked at again
-	var working, following errgroup.Group
-	working.SetLimit(c.cfg.Parallel)
+	var lanes [allLanes]errgroup.Group
+	for _, lane := range []lane{copies, ends, guards} {
+		lanes[lane].SetLimit(c.cfg.Parallel)
+	}
 	ctx, resign := context.WithCancel(ctx)
 	defer resign()
 	for {
@@ -154,12 +156,8 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			if !begin(&running, m.ID) {
 				continue
 			}
-			group := &working
-			if m.Reverted || m.State == topology.MoveReversible { // nothing is copied, and others shall not have to wait for it
-				group = &following
-			}
-			// owner: drive, which waits for the groups; ends with the move, or when it must wait for somebody.
-			if !group.TryGo(func() error {
+			// owner: drive, which waits for the lanes; ends with the move, or when it must wait for somebody.
+			if !lanes[laneOf(m)].TryGo(func() error {
 				err := c.run(ctx, *m, term)
 				if errors.Is(err, errResign) {
 					resign()
@@ -175,10 +173,41 @@ func (c *Controller) drive(ctx context.Context, term int64) error {
 			}
 		}
 		if len(snap.Moves) == 0 || ctx.Err() != nil {
-			return errors.Join(working.Wait(), following.Wait())
+			for i := range lanes {
+				_ = lanes[i].Wait() // none returns an error
+			}
+			return nil
 		}
 		c.wait(ctx, snap)
 	}
+}
+
+// lane is a number of places for moves that are run at a time. Moves in one lane wait for each other, not for those in another.
+type lane int
+
+const (
+	copies   lane = iota // what is read and written
+	follows              // any number: clients wait, or a log grows until another lane has them
+	ends                 // what is left is removed
+	guards               // what waits for proxies and transactions, maybe for a day
+	allLanes int  = iota
+)
+
+func laneOf(m *topology.Move) lane {
+	switch m.State {
+	case topology.MoveGuarding:
+		return guards
+	case topology.MoveCleaning, topology.MoveCancelling:
+		return ends
+	case topology.MoveFreezing, topology.MoveSwitched, topology.MoveReversible:
+		return follows
+	case topology.MoveUnset, topology.MovePlanned, topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying,
+		topology.MoveDone, topology.MoveCancelled:
+	}
+	if m.Reverted { // nothing is copied
+		return follows
+	}
+	return copies
 }
 
 // guardsEvery is the time between two looks whether guards are needed any longer, or whether there is room for a move.

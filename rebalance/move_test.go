@@ -262,19 +262,13 @@ func TestSlotsMoveAlthoughEveryTransactionIsSlow(t *testing.T) {
 	r := newRig(t)
 	topo := r.topology(t, "s1", "s2")
 	m := small(t, r, topo)
-	ctx, stop := context.WithCancel(t.Context())
-	var clients sync.WaitGroup
-	t.Cleanup(func() {
-		stop()
-		clients.Wait()
-	})
+	var clients []func(context.Context)
 	user := int64(0)
 	for range 6 { // longer than a first attempt waits, and always some of them in the middle
 		for user++; !m.Slots.Has(slotOf(t, user)); user++ {
 		}
 		c, mine := r.client(t, topo), user
-		// owner: the test, whose cleanup waits; ends when ctx does.
-		clients.Go(func() {
+		clients = append(clients, func(ctx context.Context) {
 			for ctx.Err() == nil {
 				if _, err := c.write(ctx, mine, "WITH slow AS MATERIALIZED (SELECT pg_sleep(0.4)) UPDATE orders SET note = 'x' FROM slow WHERE user_id = $1", mine); err != nil && ctx.Err() == nil {
 					t.Error(err)
@@ -283,6 +277,7 @@ func TestSlotsMoveAlthoughEveryTransactionIsSlow(t *testing.T) {
 			}
 		})
 	}
+	together(t, clients...)
 	if _, err := topo.PlanMoves(t.Context(), []topology.Move{m}); err != nil {
 		t.Fatal(err)
 	}
