@@ -244,7 +244,7 @@ func unfenced(e *pgwire.Error) *pgwire.Error {
 	case codeBehind:
 		return &pgwire.Error{Code: codeSerialization, Message: "could not serialize access due to a move of slots to another shard",
 			Detail: "A row that is being moved referred to the one that is deleted or changed, and its copy on another shard still does.",
-			Hint:   "Repeat the transaction. If that does not help, a move stands still: SHOW REBALANCE on the console."}
+			Hint:   "Repeat the transaction. If that does not help, REBALANCE FINISH on the console ends the time in which copies of moved rows are kept."}
 	}
 	return e
 }

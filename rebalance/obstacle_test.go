@@ -17,7 +17,7 @@ func TestMovesGoOnWhenAnObstacleIsGone(t *testing.T) {
 	r.exec(t, "s2", "ALTER DATABASE s2 SET default_transaction_read_only = on")
 	r.exec(t, "s1", "ALTER SYSTEM SET wal_level = replica")
 	r.server.Restart(t)
-	r.exec(t, "s2", "BEGIN READ WRITE; ALTER TABLE plain SET UNLOGGED; COMMIT")
+	r.exec(t, "s2", "BEGIN READ WRITE; ALTER TABLE plain SET UNLOGGED; ALTER TABLE plain ENABLE ROW LEVEL SECURITY; ALTER TABLE plain FORCE ROW LEVEL SECURITY; COMMIT")
 	c := r.controller(t, topo)
 	found, err := c.Obstacles(t.Context(), topo.Current(), []topology.Move{m, m, {Group: m.Group, From: "s2", To: "s1", Slots: m.Slots}})
 	if want := []string{"shard s1: wal_level is replica instead of logical", "shard s2: wal_level is replica instead of logical",

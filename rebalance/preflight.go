@@ -192,6 +192,8 @@ const tableObstacles = `
 SELECT 'is unlogged: changes of it are not in the stream' FROM pg_class WHERE oid = $1::text::regclass AND relpersistence = 'u'
 UNION ALL SELECT 'belongs to ' || pg_get_userbyid(relowner) || ', and the login is no member of that role' FROM pg_class
 	WHERE oid = $1::text::regclass AND NOT pg_has_role(relowner, 'USAGE')
+UNION ALL SELECT 'has FORCE ROW LEVEL SECURITY, and the login would not see all rows: ALTER ROLE ' || quote_ident(current_user) || ' BYPASSRLS' FROM pg_class
+	WHERE oid = $1::text::regclass AND relrowsecurity AND relforcerowsecurity AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
 UNION ALL SELECT 'has children by inheritance, which are not moved' WHERE EXISTS (SELECT FROM pg_inherits JOIN pg_class p ON p.oid = inhparent
 	WHERE inhparent = $1::text::regclass AND p.relkind <> 'p')
 UNION ALL SELECT 'is a partition: declare the partitioned table instead' FROM pg_class WHERE oid = $1::text::regclass AND relispartition

@@ -13,16 +13,17 @@ import (
 // row that counts no longer does, so PostgreSQL would refuse what one database would do: delete the row referred to. Before that is
 // looked at, pgring.guard_reference looks for rows that follow, and answers PR002: the proxy then asks the other shards whether a row that counts refers to it.
 
-// foreignKey is one without an action on delete, update, or both.
+// foreignKey is one that is checked on delete, update, or both: without an action, or with SET DEFAULT, behind which PostgreSQL looks once more
+// whether a row refers to the old one; that was passed over would.
 type foreignKey struct {
 	table, to         string // quoted
 	columns           []string
 	keys              []string // of the table that it leads to
 	equal             []string // operators from keys to columns
-	onDelete, onWrite bool     // it has no action on them
+	onDelete, onWrite bool     // it is checked on them
 }
 
-// guardReferences makes the triggers on reference tables that foreign keys without an action lead to.
+// guardReferences makes the triggers on reference tables that such foreign keys lead to.
 func (d *driver) guardReferences(ctx context.Context, s side) error {
 	keys, err := d.foreignKeys(ctx, s)
 	if err != nil {
@@ -63,16 +64,16 @@ func (k *foreignKey) guardDDL(move int64, n int, moving string) string {
 	return ddl
 }
 
-// foreignKeys lists those that lead from moving tables to reference tables and have no action on delete or update.
+// foreignKeys lists those that lead from moving tables to reference tables and are checked on delete or update.
 func (d *driver) foreignKeys(ctx context.Context, s side) ([]foreignKey, error) {
-	rows, err := s.conn.Query(ctx, `SELECT t.name, format('%I.%I', n.nspname, r.relname), columns, keys, equal, confdeltype IN ('a', 'r'), confupdtype IN ('a', 'r')
+	rows, err := s.conn.Query(ctx, `SELECT t.name, format('%I.%I', n.nspname, r.relname), columns, keys, equal, confdeltype IN ('a', 'r', 'd'), confupdtype IN ('a', 'r', 'd')
 FROM pg_constraint c JOIN unnest($1::text[]) t (name) ON conrelid = to_regclass(t.name) JOIN pg_class r ON r.oid = confrelid JOIN pg_namespace n ON n.oid = relnamespace,
 	LATERAL (SELECT array_agg(format('%I', f.attname) ORDER BY i) columns, array_agg(format('%I', p.attname) ORDER BY i) keys,
 		array_agg(format('OPERATOR(%I.%s)', o.nspname, oprname) ORDER BY i) equal
 		FROM unnest(conkey, confkey, conpfeqop) WITH ORDINALITY u (f, p, op, i) JOIN pg_attribute f ON f.attrelid = conrelid AND f.attnum = u.f
 		JOIN pg_attribute p ON p.attrelid = confrelid AND p.attnum = u.p JOIN pg_operator ON pg_operator.oid = u.op JOIN pg_namespace o ON o.oid = oprnamespace) k
 WHERE contype = 'f' AND conparentid = 0 AND confrelid IN (SELECT to_regclass(x) FROM unnest($2::text[]) x)
-	AND (confdeltype IN ('a', 'r') OR confupdtype IN ('a', 'r')) ORDER BY t.name, conname`, sqlNames(d.tables), d.references())
+	AND (confdeltype IN ('a', 'r', 'd') OR confupdtype IN ('a', 'r', 'd')) ORDER BY t.name, conname`, sqlNames(d.tables), d.references())
 	if err != nil {
 		return nil, err
 	}
