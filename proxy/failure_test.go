@@ -147,6 +147,9 @@ func TestLostCommitIsSaidToBeUnknown(t *testing.T) {
 					return pgtest.One[int32](t, w.shardOf(key), "SELECT age FROM users WHERE id = $1", key)
 				}
 				before := age()
+				if name == "all in one message" {
+					waitFor(t, "former clients to be gone", func() bool { return !w.inUse() })
+				}
 				net.Hold(direction)
 				defer net.Release(direction) // a test that fails here leaves the network to the next one
 				f.send(parseScript(t, w.keyed(script[1]))...)
