@@ -30,7 +30,9 @@ func TestTheTableIsOnEveryShardAndRowsGoWhenTheirTimeIsOver(t *testing.T) {
 	_, err = topo.Start(t.Context())
 	must(t, err)
 	keeper, err := ingest.New(ingest.Config{Topology: topo, Dial: dial, Every: 20 * time.Millisecond,
-		AppendOnly: func() []topology.Name { return []topology.Name{topology.ParseName("orders"), topology.ParseName("not_there")} }})
+		AppendOnly: func() []topology.Name {
+			return []topology.Name{topology.ParseName("orders"), topology.ParseName("not_there")}
+		}})
 	must(t, err)
 	if !keeper.Install(t.Context()) {
 		t.Fatal("the table was not made")

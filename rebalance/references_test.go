@@ -114,7 +114,7 @@ func TestForeignKeysToReferenceTablesHoldForRowsThatCount(t *testing.T) {
 	c.want(t, "DELETE FROM countries WHERE code = 'b'", "", "")
 	c.want(t, "DELETE FROM countries WHERE code = 'f'", "23503", "PR002")
 	c.want(t, "DELETE FROM countries WHERE code = 'q'", "", "PR002") // SET DEFAULT is checked once more
-	for sql, code := range map[string]string{ // of others than foreign keys
+	for sql, code := range map[string]string{                        // of others than foreign keys
 		fmt.Sprintf("UPDATE citizens SET visits = NULL WHERE user_id = %d", c.user):                                                                        "PR001",
 		fmt.Sprintf("INSERT INTO visitors VALUES (%d)", c.user):                                                                                            "PR001",
 		fmt.Sprintf("DO $$ BEGIN EXECUTE 'DELETE FROM ONLY \"public\".\"citizens\" WHERE $1 OPERATOR(pg_catalog.=) \"user_id\"' USING %d; END $$", c.user): "PR001",
