@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,13 +23,7 @@ const (
 // bankTime is how long the bank is open; PGRING_BANK_SECONDS makes it longer.
 func bankTime(t testing.TB) time.Duration {
 	t.Helper()
-	text := os.Getenv("PGRING_BANK_SECONDS")
-	if text == "" {
-		return 10 * time.Second
-	}
-	seconds, err := strconv.Atoi(text)
-	must(t, err)
-	return time.Duration(seconds) * time.Second
+	return given(t, "PGRING_BANK_SECONDS", "s", 10*time.Second)
 }
 
 // bank is clients that move money between accounts on different shards, and what they were told.

@@ -275,3 +275,15 @@ func eventually(t testing.TB, limit time.Duration, what string, try func(context
 		}
 	}
 }
+
+// given is a time that the environment gives, in a unit if it names none itself, or otherwise.
+func given(t testing.TB, variable, unit string, otherwise time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	period, err := time.ParseDuration(text + unit)
+	must(t, err)
+	return period
+}

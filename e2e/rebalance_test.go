@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,13 +24,7 @@ const ledgerCustomers = 300
 // machine that has nothing else to do: two cores are kept busy by these clients alone, and every step of a move waits for them.
 func ledgerPace(t testing.TB) time.Duration {
 	t.Helper()
-	text := os.Getenv("PGRING_LEDGER_PACE")
-	if text == "" {
-		return 5 * time.Millisecond
-	}
-	pace, err := time.ParseDuration(text)
-	must(t, err)
-	return pace
+	return given(t, "PGRING_LEDGER_PACE", "", 5*time.Millisecond)
 }
 
 // rest is what a client does between two rounds.

@@ -201,8 +201,7 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 			return nil
 		case errors.As(err, &failed) && (len(batch) > 1 && tries >= laneTogether || len(batch) == 1 && l.skips(batch[0])):
 			refused = failed.refusal
-		default:
-			_ = errors.As(err, &refused)
+		case errors.As(err, &refused): // as the shard has said
 		}
 		switch {
 		case refused != nil && len(batch) == 1:

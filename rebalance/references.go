@@ -13,8 +13,8 @@ import (
 // row that counts no longer does, so PostgreSQL would refuse what one database would do: delete the row referred to. Before that is
 // looked at, pgring.guard_reference looks for rows that follow, and answers PR002: the proxy then asks the other shards whether a row that counts refers to it.
 
-// foreignKey is one that is checked on delete, update, or both: without an action, or with SET DEFAULT, behind which PostgreSQL looks once more
-// whether a row refers to the old one; that was passed over would.
+// foreignKey is one that PostgreSQL checks on delete, update, or both: without an action, or with SET DEFAULT. Behind the latter it looks once
+// more for a row that refers to the old value, and finds the one that was passed over.
 type foreignKey struct {
 	table, to         string // quoted
 	columns           []string

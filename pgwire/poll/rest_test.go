@@ -2,6 +2,7 @@ package poll_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -76,15 +77,30 @@ func TestRestingTaskHoldsNoStackAndGoesOn(t *testing.T) {
 			}
 			runtime.Gosched()
 		}
-		_, _ = peer.Write([]byte{i})
-		if _, err := io.ReadFull(peer, b[:]); err != nil || b[0] != i {
-			t.Fatalf("got %d, want %d: %v", b[0], i, err)
+		if err := exchange(peer, i, b[:]); err != nil {
+			t.Fatal(err)
 		}
 	}
-	_ = peer.Close()
+	if err := peer.Close(); err != nil {
+		t.Error(err)
+	}
 	if err := <-s.ended; !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
+}
+
+// exchange sends a byte, whose echo comes into the buffer.
+func exchange(peer net.Conn, sent byte, echo []byte) error {
+	if _, err := peer.Write([]byte{sent}); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(peer, echo); err != nil {
+		return err
+	}
+	if echo[0] != sent {
+		return fmt.Errorf("got %d, want %d", echo[0], sent)
+	}
+	return nil
 }
 
 // stacks counts the goroutines with a function on their stacks.
@@ -105,12 +121,13 @@ func TestWhatWakesARestingTaskIsNeverLost(t *testing.T) {
 		group.Go(func() {
 			var b [1]byte
 			for i := range rounds {
-				_, _ = peer.Write([]byte{byte(i)})
-				if _, err := io.ReadFull(peer, b[:]); err != nil || b[0] != byte(i) {
-					t.Errorf("got %d, want %d: %v", b[0], i, err)
+				if err := exchange(peer, byte(i), b[:]); err != nil {
+					t.Error(err)
 				}
 			}
-			_ = peer.Close()
+			if err := peer.Close(); err != nil {
+				t.Error(err)
+			}
 			if err := <-s.ended; !errors.Is(err, io.EOF) {
 				t.Error(err)
 			}
@@ -124,19 +141,20 @@ func TestWhatWakesARestingTaskIsNeverLost(t *testing.T) {
 
 func TestRestingTaskIsWokenByDeadlineAndClose(t *testing.T) {
 	e := start(t, 1)
-	for want, end := range map[error]func(*poll.Conn){
-		os.ErrDeadlineExceeded: func(c *poll.Conn) { _ = c.SetReadDeadline(time.Now()) },
-		net.ErrClosed:          func(c *poll.Conn) { _ = c.Close() },
+	for want, end := range map[error]func(*poll.Conn) error{
+		os.ErrDeadlineExceeded: func(c *poll.Conn) error { return c.SetReadDeadline(time.Now()) },
+		net.ErrClosed:          (*poll.Conn).Close,
 	} {
 		c, peer := pair(t, e)
 		s := &sleeper{conn: c, atOnce: true, ended: make(chan error, 1)}
 		s.begin(e)
 		var b [1]byte
-		_, _ = peer.Write(b[:])
-		if _, err := io.ReadFull(peer, b[:]); err != nil {
+		if err := exchange(peer, 0, b[:]); err != nil {
 			t.Fatal(err)
 		}
-		end(c)
+		if err := end(c); err != nil {
+			t.Fatal(err)
+		}
 		if err := <-s.ended; !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
