@@ -9,7 +9,7 @@ ARGS ?=
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-short fuzz difftest bench bench-transfers demo demo-clean lint clean deps-build deps-demo deps-test deps-bench
+.PHONY: help build test test-short fuzz difftest kafka bench bench-transfers demo demo-clean lint clean deps-build deps-demo deps-test deps-kafka deps-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -29,6 +29,9 @@ fuzz: deps-build ## run each fuzz target for TIME (30s)
 
 difftest: deps-demo ## compare random statements with one PostgreSQL for TIME (30s); SEED=n begins with that one
 	PGRING_DIFFTEST_TIME=$(TIME) PGRING_SEED=$(SEED) go test -count=1 -timeout 0 -run TestRandomStatementsAnswerAsPostgres -v $(ARGS) ./e2e/difftest
+
+kafka: deps-kafka ## bring the jars of the Kafka broker that the tests start
+	@scripts/kafka.sh
 
 bench: deps-bench ## compare with direct connections and pgbouncer by pgbench
 	go run ./cmd/pgring bench $(ARGS)
@@ -51,5 +54,5 @@ lint: deps-build ## check formatting, vet, the project's own rules and, where sh
 clean: ## remove what was built
 	rm -rf bin coverage
 
-deps-build deps-demo deps-test deps-bench: deps-%:
+deps-build deps-demo deps-test deps-kafka deps-bench: deps-%:
 	@scripts/deps.sh $*

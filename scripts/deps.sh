@@ -4,7 +4,8 @@
 #
 #   scripts/deps.sh build    a C compiler (the SQL parser is C)
 #   scripts/deps.sh demo     + PostgreSQL's server programs and psql
-#   scripts/deps.sh test     + the drivers of other languages that the end-to-end tests use
+#   scripts/deps.sh test     + the drivers of other languages and the Kafka broker that the end-to-end tests use
+#   scripts/deps.sh kafka    what starts a Kafka broker, and brings it
 #   scripts/deps.sh bench    as demo, + pgbouncer to compare with
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -100,10 +101,14 @@ test)
 	need Django "python3 python3-django" has_python django
 	need "Node.js" nodejs has node
 	need npm npm has npm
+	;;&
+test | kafka)
+	need Java default-jre-headless has java
+	need Maven maven has mvn
 	;;
 demo) ;;
 *)
-	echo "usage: $0 build|demo|test|bench" >&2
+	echo "usage: $0 build|demo|test|kafka|bench" >&2
 	exit 2
 	;;
 esac
@@ -113,4 +118,5 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 if [ "$purpose" = test ]; then
 	install_node_modules
+	scripts/kafka.sh >/dev/null
 fi

@@ -23,17 +23,18 @@ func arrows() map[string][]string {
 		"limits":    nil,
 		"e2e":       {"*"},
 
-		"internal/pgserver":  nil,
-		"internal/pgtest":    {"internal/pgserver"},
-		"internal/faultnet":  nil,
-		"internal/golden":    nil,
-		"internal/codecheck": nil,
+		"internal/pgserver":    nil,
+		"internal/kafkaserver": {"internal/pgserver"},
+		"internal/pgtest":      {"internal/pgserver"},
+		"internal/faultnet":    nil,
+		"internal/golden":      nil,
+		"internal/codecheck":   nil,
 	}
 }
 
 // forTests lists the packages that only tests may import.
 func forTests() []string {
-	return []string{"internal/pgtest", "internal/faultnet", "internal/golden", "internal/codecheck", "e2e"}
+	return []string{"internal/pgtest", "internal/kafkaserver", "internal/faultnet", "internal/golden", "internal/codecheck", "e2e"}
 }
 
 // layerOf is the package of the picture that a directory belongs to: proxy/internal/merge is part of proxy.
