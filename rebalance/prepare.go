@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgring/pgring/topology"
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // drainLimit bounds one wait for old statements; what is waited for is then shown, and the wait goes on.
@@ -67,6 +68,10 @@ ON CONFLICT (move) DO UPDATE SET term = greatest(guards.term, excluded.term) RET
 	}
 	if err != nil {
 		return err
+	}
+	// Who drops partitions looks for guards when it has its lock: from here on nobody does, and who did has ended.
+	if _, err := s.conn.Exec(ctx, "SELECT pg_advisory_xact_lock($1, 0)", partition.DropLock); err != nil {
+		return fmt.Errorf("wait for partitions that are being dropped: %w", err)
 	}
 	for _, t := range d.tables {
 		var there bool
