@@ -79,15 +79,15 @@ func advanceOf(batch []*Record) *progress {
 	p := &progress{source: batch[0].source, group: batch[0].Group}
 	at := map[string]int{}
 	for _, r := range batch {
-		index := strconv.FormatUint(r.index, 10)
+		number := strconv.FormatUint(r.number, 10)
 		if i, known := at[r.ShardKey]; known {
-			p.lasts[i] = index
+			p.lasts[i] = number
 			continue
 		}
 		at[r.ShardKey] = len(p.keys)
 		p.hashes = append(p.hashes, strconv.FormatInt(int64(r.Hash), 10))
 		p.keys = append(p.keys, quoteElement(r.ShardKey))
-		p.firsts, p.lasts = append(p.firsts, index), append(p.lasts, index)
+		p.firsts, p.lasts = append(p.firsts, number), append(p.lasts, number)
 	}
 	return p
 }
@@ -144,7 +144,7 @@ func (l *lane) missing(ctx context.Context, batch []*Record) ([]*Record, error) 
 			return batch, fmt.Errorf("read how far asynchronous writes were applied: %w", err)
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(batch), func(r *Record) bool { return r.index <= done[r.ShardKey] })
+	left := slices.DeleteFunc(slices.Clone(batch), func(r *Record) bool { return r.number <= done[r.ShardKey] })
 	l.queue.counts.repeated.Add(int64(len(batch) - len(left)))
 	return left, nil
 }
@@ -166,7 +166,7 @@ func (l *lane) bury(ctx context.Context, r *Record, why *refusal) error {
 	letter.source, letter.Letter = [sourceSize]byte{}, r.Letter
 	if letter.Letter == "" {
 		sum := sha256.Sum256(r.source[:])
-		letter.Letter = fmt.Sprintf("d%x_%d", sum[:5], r.index)
+		letter.Letter = fmt.Sprintf("d%x_%d", sum[:5], r.number)
 	}
 	queued := strconv.FormatFloat(float64(r.At.UnixMicro())/1e6, 'f', 6, 64)
 	parameters := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(letter.Letter),

@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgring/pgring/ingest/internal/wal"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
@@ -39,13 +38,13 @@ const (
 // What a crash leaves unknown is seen by the next try: the shard refuses what it has.
 type lane struct {
 	queue  *Queue
-	log    *wal.Log
+	log    recordLog
 	shard  ring.ShardID
 	group  *topology.Group
 	stop   context.CancelCauseFunc // ends the generation
 	logger *slog.Logger
 
-	reader *wal.Reader
+	reader cursor
 	held   *Record // was read, and begins the next transaction
 	use    *topology.Use
 	conns  conns
@@ -62,7 +61,6 @@ type lane struct {
 func (l *lane) run(ctx context.Context) {
 	l.use = l.queue.cfg.Topology.NewUse()
 	defer l.use.Close()
-	l.reader = l.log.Reader(l.next)
 	l.conns.lane = l
 	defer l.conns.close(ctx)
 	defer func() {
@@ -71,6 +69,12 @@ func (l *lane) run(ctx context.Context) {
 			l.stop(fmt.Errorf("lane of shard %s was ended by a bug: %v", l.shard, p))
 		}
 	}()
+	var err error
+	if l.reader, err = l.log.Read(l.next); err != nil {
+		l.stop(fmt.Errorf("lane of shard %s: %w", l.shard, err))
+		return
+	}
+	defer l.reader.Close()
 	for ctx.Err() == nil {
 		batch, next, err := l.collect(ctx)
 		if err == nil {
@@ -117,25 +121,25 @@ func (l *lane) collect(ctx context.Context) (batch []*Record, next uint64, err e
 			}
 			l.passed(next) // the rest of the log is of other lanes
 		}
-		data, index, err := l.reader.Next(ctx)
+		e, err := l.reader.Next(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		next = index + 1
-		r, err := l.own(data)
+		next = e.index + 1
+		r, err := l.own(e.data)
 		if err != nil {
-			return nil, 0, fmt.Errorf("record %d: %w", index, err)
+			return nil, 0, fmt.Errorf("record %d: %w", e.index, err)
 		}
 		if r == nil {
 			continue
 		}
-		r.index = index
+		r.index, r.number = e.index, e.number
 		if len(batch) > 0 && (!batch[0].together(r) || isAlone([]*Record{r})) {
-			l.held, next = r, index
+			l.held, next = r, e.index
 			break
 		}
 		batch = append(batch, r)
-		size += len(data)
+		size += len(e.data)
 	}
 	l.begin(batch[0].At)
 	return batch, next, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/pgring/pgring/ingest/internal/wal"
@@ -36,8 +35,8 @@ type Queue struct {
 
 // watch is what lanes tell and others wait for.
 type watch struct {
-	log     *wal.Log // nil: it could not be opened
-	problem error    // why nothing is accepted, or applied
+	log     recordLog // nil: it could not be opened, or is not yet
+	problem error     // why nothing is accepted, or applied
 	lanes   map[ring.ShardID]*lane
 	low     uint64        // every record before it is done
 	moved   chan struct{} // closed when a lane has got on, or a problem has come or gone
@@ -121,7 +120,7 @@ func (q *Queue) open() {
 		q.cfg.Log.Error("log of asynchronous writes cannot be used", "table", q.table.String(), "error", err)
 		return
 	}
-	q.log, q.low = log, log.First()
+	q.log, q.low = &fileLog{Log: log, queue: q}, log.First()
 }
 
 // Append makes a record durable and returns where it is. If the queue is too far behind it waits, for QueuesConfig.Wait at most. Errors
@@ -140,27 +139,16 @@ func (q *Queue) Append(ctx context.Context, r *Record) (Mark, error) {
 	if err := q.awaitLag(ctx, rule, began); err != nil {
 		return Mark{}, err
 	}
-	r.At, r.source = began, q.source
-	data := r.encode(nil)
-	if len(data) > MaxRecord {
-		return Mark{}, ErrTooLarge
-	}
+	r.At = began
 	for {
 		_, _, moved := q.look()
-		index, err := log.Append(data)
-		switch {
-		case err == nil:
+		index, err := log.Append(ctx, r)
+		if err == nil {
 			q.counts.accepted.Add(1)
 			return Mark{Index: index, ShardKey: r.ShardKey}, nil
-		case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-			return Mark{}, ErrDiskFull
-		case errors.Is(err, wal.ErrTooLarge):
-			return Mark{}, ErrTooLarge
-		case errors.Is(err, wal.ErrClosed):
-			return Mark{}, &RefusedError{Err: err}
-		case !errors.Is(err, wal.ErrFull):
-			q.fail(err)
-			return Mark{}, &DoubtError{Err: err}
+		}
+		if !errors.Is(err, errLogFull) {
+			return Mark{}, err
 		}
 		if err := q.await(ctx, moved, began); err != nil {
 			return Mark{}, err
@@ -201,7 +189,7 @@ func (q *Queue) await(ctx context.Context, moved <-chan struct{}, began time.Tim
 }
 
 // usable returns the log, or why there is none.
-func (q *Queue) usable() (*wal.Log, error) {
+func (q *Queue) usable() (recordLog, error) {
 	q.watched.Lock()
 	defer q.watched.Unlock()
 	return q.log, q.problem
@@ -322,7 +310,7 @@ func (q *Queue) run(ctx context.Context) {
 }
 
 // generation runs the lanes of one placement, until there is another one. An error is the log's.
-func (q *Queue) generation(ctx context.Context, log *wal.Log) error {
+func (q *Queue) generation(ctx context.Context, log recordLog) error {
 	snap := q.cfg.Topology.Current()
 	t := snap.Table(q.table.Schema, q.table.Table)
 	if t == nil || t.Group == nil || t.Group.KeyType == ring.KeyUnset {
@@ -332,11 +320,16 @@ func (q *Queue) generation(ctx context.Context, log *wal.Log) error {
 		}
 		return nil
 	}
+	done, err := log.Done(ctx) // after the map was taken: see docs/adr/0023-records-in-kafka.md
+	if err != nil {
+		return err
+	}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	low := max(q.low, done+1)
 	lanes := map[ring.ShardID]*lane{}
 	for _, shard := range t.Group.Placement.Owners() {
-		lanes[shard] = &lane{queue: q, log: log, shard: shard, group: t.Group, next: q.low, stop: stop,
+		lanes[shard] = &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop,
 			logger: q.cfg.Log.With("table", q.table.String(), "shard", string(shard))}
 	}
 	q.watched.Lock()
@@ -356,7 +349,7 @@ func (q *Queue) generation(ctx context.Context, log *wal.Log) error {
 	q.watched.Lock()
 	q.low = q.lowest()
 	q.watched.Unlock()
-	err := context.Cause(running)
+	err = context.Cause(running)
 	if errors.Is(err, errPlacement) {
 		return nil
 	}
@@ -386,7 +379,7 @@ func (q *Queue) follow(ctx context.Context, snap *topology.Snapshot, epoch int64
 const tidyEvery = time.Second
 
 // tidy releases files of the log that hold nothing but what is done, and has the shards forget what was in them.
-func (q *Queue) tidy(ctx context.Context, log *wal.Log) {
+func (q *Queue) tidy(ctx context.Context, log recordLog) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	forget := time.NewTicker(q.cfg.Forget)
@@ -396,14 +389,14 @@ func (q *Queue) tidy(ctx context.Context, log *wal.Log) {
 		case <-ctx.Done():
 			return
 		case <-forget.C:
-			q.forget(ctx, log.First()-1)
+			log.Forget(ctx)
 			continue
 		case <-tick.C:
 		}
 		q.watched.Lock()
 		done := q.lowest() - 1
 		q.watched.Unlock()
-		if err := log.Release(done); err != nil {
+		if err := log.Release(ctx, done); err != nil {
 			q.cfg.Log.Warn("release the log of asynchronous writes", "table", q.table.String(), "error", err)
 		}
 		q.watched.Lock()

@@ -34,7 +34,8 @@ type Record struct {
 	At     time.Time // when it was accepted; set by Append
 
 	source [sourceSize]byte // secret of who has accepted it
-	index  uint64           // in the log
+	index  uint64           // its place in the log
+	number uint64           // its source's number of it
 }
 
 // recordVersion begins every record.
