@@ -157,7 +157,11 @@ func (l *ledger) note(p *pgring, err error) {
 	var refused *pgconn.PgError
 	repeat := errors.As(err, &refused) && refused.Code == "40001"
 	if !l.faulty && !l.killed[p] && (!l.stalled[p] || !repeat) {
-		l.errors = append(l.errors, err.Error())
+		detail := ""
+		if refused != nil {
+			detail = refused.Detail
+		}
+		l.errors = append(l.errors, fmt.Sprintf("%s, at %s: %v (%s)", p.dsn(appLogin), time.Now().UTC().Format(time.StampMilli), err, detail))
 	}
 }
 

@@ -38,10 +38,10 @@ type session struct {
 	held   *topology.Use // what the session has in use of the map
 	*desk                // nil while it rests
 
-	state     state  // the settings as the client sees them now
-	lastSaga  string // pgring.last_saga_id
-	envSchema int64  // Snapshot.Schema that state.env was read under
-	baseline  state  // as RESET ALL leaves them: the start-up parameters
+	state      state  // the settings as the client sees them now
+	lastSaga   string // pgring.last_saga_id
+	envSchemas string // Snapshot.Schemas that state.env was read under
+	baseline   state  // as RESET ALL leaves them: the start-up parameters
 
 	statements map[string]*statement
 	unnamed    *statement
@@ -161,7 +161,7 @@ func (c *session) sendGreeting(ctx context.Context) error {
 		return err
 	}
 	c.hello = nil
-	c.baseline, c.state, c.envSchema = hello.state, hello.state, c.snap.Schema
+	c.baseline, c.state, c.envSchemas = hello.state, hello.state, c.snap.Schemas
 	b := append([]byte(nil), hello.parameters...)
 	b = appendKeyData(b, c.pid, c.secret)
 	return c.client.Write(pgwire.AppendReady(b, pgwire.TxIdle))

@@ -304,15 +304,15 @@ func (c *session) readEnv(run runner) (*router.Env, error) {
 	return env, nil
 }
 
-// refreshEnv reads the environment again when the schema has changed since: a schema of search_path may have come or gone. While
-// the server cannot be asked, the old one stays.
+// refreshEnv reads the environment again when schemas have changed since: one of search_path may have come or gone. While the server
+// cannot be asked, the old one stays.
 func (c *session) refreshEnv(ctx context.Context) {
-	if c.envSchema == c.snap.Schema || c.tx.active {
+	if c.envSchemas == c.snap.Schemas || c.tx.active {
 		return
 	}
 	env, err := c.askEnv(ctx)
 	if err == nil {
-		c.state.env, c.envSchema = env, c.snap.Schema
+		c.state.env, c.envSchemas = env, c.snap.Schemas
 		c.baseline.env = env
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -14,6 +15,7 @@ type catalog struct {
 	turn        int64 // order in which loads began: of two catalogs the one with the higher turn is newer
 	fingerprint string
 	relations   []relation // by name
+	schemas     string     // its part for the schemas that there are
 	byName      map[Name]*relation
 	functions   map[string][]Function
 }
@@ -66,6 +68,7 @@ func loadCatalog(ctx context.Context, conn *pgx.Conn) (*catalog, error) {
 		if err := tx.QueryRow(ctx, fingerprintSQL).Scan(&c.fingerprint); err != nil {
 			return err
 		}
+		c.schemas = c.fingerprint[strings.LastIndexByte(c.fingerprint, '.')+1:]
 		if err := c.readRelations(ctx, tx); err != nil {
 			return err
 		}

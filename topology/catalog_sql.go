@@ -94,19 +94,20 @@ JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
 WHERE p.oid >= 16384 AND r.ev_class >= 16384
 ORDER BY 1, 2`
 
-// functionsSQL gives as an aggregate's body the functions that it is made of.
+// functionsSQL gives as an aggregate's body the functions that it is made of. What is unknown counts as volatile, which pgring's own are.
 const functionsSQL = `
 SELECT p.proname::text, n.nspname::text, p.provolatile = 'v', p.proretset, p.prokind = 'a', p.prokind = 'w', p.prokind = 'p',
 	coalesce(pg_catalog.pg_get_function_sqlbody(p.oid),
 		pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn, p.prosrc))
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid
-WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgring')
 ORDER BY 1, 2, p.oid`
 
 // fingerprintSQL changes when DDL of anybody changed what loadCatalog reads. Every DDL writes new versions of catalog rows, with
 // its own xmin; ANALYZE and VACUUM update in place and so change nothing here. Rows of temporary tables are left out, for they
-// come and go. 2,000 tables of 20 columns take 30 ms on one core, an ordinary schema 2 ms.
+// come and go. Its last part is for the schemas alone, which search_path depends on. 2,000 tables of 20 columns take 30 ms on one core,
+// an ordinary schema 2 ms.
 const fingerprintSQL = `
 WITH user_class AS MATERIALIZED (
 	SELECT c.oid, c.xmin FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -121,6 +122,7 @@ SELECT pg_catalog.concat_ws('.',
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (r.oid, r.xmin), 3))
 		FROM pg_catalog.pg_rewrite r JOIN user_class c ON c.oid = r.ev_class),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (inhrelid, inhparent, xmin), 4)) FROM pg_catalog.pg_inherits),
-	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 5)) FROM pg_catalog.pg_proc WHERE oid >= 16384),
+	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 5)) FROM pg_catalog.pg_proc WHERE oid >= 16384
+		AND pronamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pgring')),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 6)) FROM pg_catalog.pg_type WHERE typtype = 'd'),
-	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 7)) FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'))`
+	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 7)) FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'pgring'))`

@@ -178,6 +178,7 @@ func (t *Topology) beat(ctx context.Context, conn *pgx.Conn) (again bool, err er
 func (t *Topology) hold(seen renewal) {
 	if ends := t.lease.Load(); ends > 0 && int64(time.Since(t.started)) > ends {
 		t.gaps.Add(1) // before the new one is seen
+		t.cfg.Log.Warn("this process was without a lease: slots may have moved without waiting for it", "for", time.Since(t.started)-time.Duration(ends))
 	}
 	t.cut.Store(false)
 	t.lease.Store(int64(seen.leaseUntil.Sub(t.started)))

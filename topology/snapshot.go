@@ -26,6 +26,9 @@ type Contents struct {
 
 	// Functions are the user functions of the home shard by their name without schema.
 	Functions map[string][]Function
+
+	// Schemas differs when schemas of the home shard came, went or changed.
+	Schemas string
 }
 
 // Snapshot is what is true of the whole cluster at one epoch. It is immutable, so one loaded snapshot answers consistently for
@@ -38,6 +41,7 @@ type Snapshot struct {
 	Home      ring.ShardID // the shard of undeclared tables and of the catalog
 	Ring      ring.Config  // what places slots for strategy consistent
 	Moves     []*Move      // those that are not finished, by id; nearly always none
+	Schemas   string       // differs between two snapshots when schemas of the home shard came, went or changed: what search_path means
 
 	shards    map[ring.ShardID]Shard
 	groups    map[string]*Group
@@ -56,7 +60,7 @@ type Snapshot struct {
 //   - Reads, from Uses and Parents.
 func NewSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
-		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring, Moves: c.Moves,
+		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring, Moves: c.Moves, Schemas: c.Schemas,
 		Shards:    slices.Clone(c.Shards),
 		shards:    make(map[ring.ShardID]Shard, len(c.Shards)),
 		groups:    make(map[string]*Group, len(c.Groups)),
