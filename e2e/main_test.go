@@ -15,7 +15,7 @@ import (
 // Where TestMain leaves the programs it built. A variable that is set already names a program to test instead.
 const (
 	binaryVariable = "PGRING_E2E_BINARY" // built with the race detector when the tests are
-	plainVariable  = "PGRING_E2E_PLAIN"  // never, for scenarios that measure memory
+	plainVariable  = "PGRING_E2E_PLAIN"  // never, for scenarios that measure memory or time
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

@@ -21,7 +21,9 @@ go vet ./... && go build ./... || exit
 rc=${PIPESTATUS[0]}
 if [ "$rc" -ne 0 ]; then
 	echo "== failed:"
-	# Also the tests that ran when a package's time was up.
-	grep -E '^[[:space:]]*--- FAIL|^FAIL|^panic: |^WARNING: DATA RACE|^[[:space:]]+Test[A-Za-z0-9_/]+ \([0-9.hms]+\)$' "$log"
+	# What the tests say, without what servers and proxies log; and the first race, whole. Also the tests that ran when a package's time was up.
+	grep -E '^[[:space:]]*--- FAIL|^FAIL|^panic: |^[[:space:]]+Test[A-Za-z0-9_/]+ \([0-9.hms]+\)$|^ +[a-z0-9_]+_test\.go:[0-9]+: ' "$log" |
+		grep -vE '_test\.go:[0-9]+: (pgring.s log|s[0-9]+): ' | cut -c1-300 | tail -n 60
+	sed -n '/^WARNING: DATA RACE/,/^=====/{p;/^=====/q}' "$log" | cut -c1-200
 fi
 exit "$rc"
