@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -83,6 +84,27 @@ func (p *pgring) start(t testing.TB) {
 		p.checkEnd(t)
 	})
 	eventually(t, patience, "pgring gets ready", p.ready)
+	if variable == binaryVariable {
+		go p.watch(p.ended)
+	}
+}
+
+// watch asks for the metrics again and again, as Prometheus does: what counts must not race with what is counted.
+// owner: the test, through ended; ends when the process has ended.
+func (p *pgring) watch(ended <-chan struct{}) {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for tick := time.NewTicker(200 * time.Millisecond); ; {
+		select {
+		case <-ended:
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		if answer, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.http)); err == nil { // else it was stopped
+			_, _ = io.Copy(io.Discard, answer.Body) // what it says is for other tests
+			_ = answer.Body.Close()
+		}
+	}
 }
 
 // own starts the process and waits for it. The kernel sends the parent-death signal when the starting *thread* ends, so this

@@ -19,6 +19,7 @@ const (
 // is bounded; entries not used for one round of a clock hand go first.
 type cache struct {
 	seed     maphash.Seed
+	capacity int // of all segments
 	segments [cacheSegments]segment
 	hits     [2]atomic.Int64 // by level
 	misses   atomic.Int64
@@ -47,8 +48,8 @@ type entry struct {
 }
 
 func newCache(size int) *cache {
-	c := &cache{seed: maphash.MakeSeed()}
 	per := max(size/cacheSegments, 1)
+	c := &cache{seed: maphash.MakeSeed(), capacity: per * cacheSegments}
 	for i := range c.segments {
 		c.segments[i].entries = make(map[uint64]*entry, per)
 		c.segments[i].clock = make([]*entry, 0, per)

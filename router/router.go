@@ -49,7 +49,7 @@ func (r *Router) Stats() Stats {
 		Misses:     r.cache.misses.Load(),
 		Evicted:    r.cache.evicted.Load(),
 		Entries:    int64(r.cache.entries()),
-		Capacity:   int64(cap(r.cache.segments[0].clock)) * cacheSegments,
+		Capacity:   int64(r.cache.capacity),
 	}
 }
 

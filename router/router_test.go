@@ -268,6 +268,9 @@ func TestSessionsShareTheCache(t *testing.T) {
 				if p, err := bounds[0].Plan(snap, bounds[0].Values); err != nil || p.Kind != One {
 					t.Error(p, err)
 				}
+				if s := r.Stats(); s.Capacity != 256 { // as /metrics asks, at any time
+					t.Errorf("%+v", s)
+				}
 			}
 		}()
 	}
