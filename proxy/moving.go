@@ -67,10 +67,10 @@ func (c *session) mayGo(stmt *router.Statement, moves []*topology.Move) bool {
 	if !c.srv.topology.Leased() && c.snap.Moving(moves[0].Group) {
 		return false
 	}
-	if stmt.Access == router.Read || c.held.Writing() {
+	if stmt.Access == router.Read {
 		return true
 	}
-	closed := slices.ContainsFunc(moves, func(m *topology.Move) bool { return m.State.Closed() })
+	closed := slices.ContainsFunc(moves, func(m *topology.Move) bool { return m.State.Closed() && !c.held.Awaited(m) })
 	return !closed && c.held.Write(c.snap)
 }
 

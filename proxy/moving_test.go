@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,46 @@ func TestAStatementThatWaitsForAMoveMeansWhatTheSchemaSaysThen(t *testing.T) {
 			t.Errorf("s%d has %d rows, want %d", i+1, n, want)
 		}
 	}
+}
+
+// TestABlockWaitsForSlotsThatWereClosedBeforeItWrote has two moves of one group: the cut-over of one waits for the block, and that of the
+// other does not.
+func TestABlockWaitsForSlotsThatWereClosedBeforeItWrote(t *testing.T) {
+	t.Parallel()
+	w, _ := behind(t, 3, backend.Config{Size: 4})
+	m, from, to := newMover(t, w)
+	open := w.keyOn(from)
+	closing := open + 1
+	for w.shardOf(closing) != w.servers[from] {
+		closing++
+	}
+	key, err := ring.ParseKey(ring.KeyInt, strconv.AppendInt(nil, closing, 10))
+	must(t, err)
+	shards := m.topo.Current().Shards
+	_, err = m.topo.PlanMoves(t.Context(), []topology.Move{{Group: "public.users", From: shards[from].ID, To: shards[to].ID, Slots: ring.NewSlotSet([]ring.Slot{key.Slot()})}})
+	must(t, err)
+	_, err = m.topo.AdoptMove(t.Context(), 2, 1)
+	must(t, err)
+	m.advance(topology.MovePreparing)
+	advance := func(states ...topology.MoveState) {
+		for _, next := range states {
+			_, err := m.topo.AdvanceMove(t.Context(), *m.topo.Current().Moves[1], next)
+			must(t, err)
+		}
+		waitFor(t, "the proxy's map", func() bool { return w.topology.Current().Epoch == m.topo.Current().Epoch })
+	}
+	advance(topology.MovePreparing, topology.MoveCopying, topology.MoveCatchingUp, topology.MoveVerifying)
+	insert := func(key int64, n int) string { return fmt.Sprintf("Q INSERT INTO notes VALUES (%d, %d, 'x')", key, n) }
+	before, after := w.frames(), w.frames()
+	before.want("Q BEGIN", "C:BEGIN Z:T")
+	before.want(insert(open, 1), "C:INSERT_0_1 Z:T")
+	advance(topology.MoveFreezing)
+	before.want(insert(closing, 1), "C:INSERT_0_1 Z:T")
+	after.want("Q BEGIN", "C:BEGIN Z:T")
+	after.want(insert(open, 2), "C:INSERT_0_1 Z:T")
+	after.want("Q SET LOCAL statement_timeout = '50ms'", "C:SET Z:T")
+	after.want(insert(closing, 2), "E:57014:canceling_statement_due_to_statement_timeout:0 Z:E")
+	before.want("Q COMMIT", "C:COMMIT Z:I")
 }
 
 // endsEarly makes sure that a write which waits for a cut-over ends when the client wants that.

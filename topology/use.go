@@ -2,6 +2,7 @@ package topology
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -14,6 +15,10 @@ type Use struct {
 	// held is 0 when nothing is in use, else the epoch of the oldest snapshot in use, twice, plus one if a statement or open
 	// transaction that uses it may write to slots that move.
 	held atomic.Int64
+
+	// closed are the moves, by id, whose slots were closed already when Write noted something: their cut-overs do not wait for it. The
+	// session's goroutine alone looks at it.
+	closed []int64
 }
 
 // uses are all live ones.
@@ -69,20 +74,28 @@ func (u *Use) End(openTransaction bool) {
 func (u *Use) Since() int64 { return u.held.Load() >> 1 }
 
 // Write notes that what is held may write to slots that move, as planned with snap. False means that a newer snapshot has come:
-// nothing is noted, and the statement must be planned anew. Who may have written already is always let through, since a cut-over
-// waits for it.
+// nothing is noted, and the statement must be planned anew. Who may have written already is always let through.
 func (u *Use) Write(snap *Snapshot) bool {
 	held := u.held.Load()
 	if held&1 != 0 {
 		return true
 	}
 	u.held.Store(held | 1)
-	if u.topology.Current() == snap {
-		return true
+	if u.topology.Current() != snap {
+		u.held.Store(held)
+		return false
 	}
-	u.held.Store(held)
-	return false
+	u.closed = u.closed[:0]
+	for _, m := range snap.Moves {
+		if m.State.Closed() {
+			u.closed = append(u.closed, m.ID)
+		}
+	}
+	return true
 }
+
+// Awaited reports whether the cut-over that has closed a move's slots waits for what Write has noted: they were open then.
+func (u *Use) Awaited(m *Move) bool { return u.Writing() && !slices.Contains(u.closed, m.ID) }
 
 // Writing reports whether Write has been noted and is not over.
 func (u *Use) Writing() bool { return u.held.Load()&1 != 0 }
