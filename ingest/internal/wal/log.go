@@ -19,6 +19,10 @@ type Config struct {
 	disk disk // nil: the real one
 }
 
+// ahead is how many zeros are written behind a batch when it comes to space that was only preallocated. To sync such space costs several
+// times as much as to sync space that was written before, as the file system has to note that it is (ext4: 1.4 to 6.4 ms against 0.3 ms).
+const ahead = 1 << 20
+
 // maxBatch bounds the bytes that one sync makes durable, and that a reader holds. A larger record has a batch of its own.
 const maxBatch = 1 << 20
 
@@ -63,6 +67,8 @@ type segment struct {
 	size  int64
 	file  file
 	end   int64 // where the next batch goes; guarded by Log.mu
+
+	written int64 // everything before it was written at some time, if only zeros; guarded by Log.flush
 }
 
 // Append makes a record durable and returns its index; indices begin at 1 and have no gaps. Records that come while the disk is busy
@@ -148,6 +154,10 @@ func (l *Log) writeBatch(frames []byte, count int, first uint64) error {
 	}
 	s := l.active
 	l.buffer = appendCommit(append(l.buffer[:0], frames...), frames, s.salt, count, first)
+	if s.end+need > s.written {
+		s.written = min(s.end+need+ahead, s.size)
+		l.buffer = append(l.buffer, make([]byte, s.written-s.end-need)...)
+	}
 	if _, err := s.file.WriteAt(l.buffer, s.end); err != nil {
 		return l.poison(fmt.Errorf("write %s: %w", s.path, err))
 	}
