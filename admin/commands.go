@@ -42,6 +42,8 @@ func shardCommands() []command {
 			columns: hotKeyColumns(), run: (*Console).showHotKeys},
 		{name: "SHOW IDEMPOTENCY", does: "Lists the tables with idempotent writes, and how many were repeated.", role: proxy.RoleStats,
 			columns: idempotencyColumns(), run: (*Console).showIdempotency},
+		{name: "SHOW PARTITIONS", does: "Lists the time partitions of the tables that pgring keeps them of, after looking at each shard.", role: proxy.RoleStats,
+			columns: partitionColumns(), run: (*Console).showPartitions},
 		{name: "SHOW PEERS", does: "Lists the proxies of the cluster, as the control database knows them.", role: proxy.RoleStats,
 			columns: peerColumns(), run: (*Console).showPeers},
 	}

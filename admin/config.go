@@ -15,6 +15,7 @@ import (
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // Setting is one key of the configuration, for SHOW CONFIG. Secrets are masked already.
@@ -55,6 +56,8 @@ type Config struct {
 	Pools    *backend.Pools
 	Commit   *saga.Coordinator // nil: no metrics of commits
 	Queues   *ingest.Queues    // nil: no asynchronous writes
+
+	Partitions *partition.Keeper // looks at partitions; the caller runs it. Nil: there are none to be kept
 
 	Rebalance *rebalance.Controller // looks at moves; the caller runs it
 

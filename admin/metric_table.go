@@ -23,6 +23,7 @@ func metricTable() []metric {
 	all = append(all, poolTotals()...)
 	all = append(all, clusterMetrics()...)
 	all = append(all, moveMetrics()...)
+	all = append(all, partitionMetrics()...)
 	return append(all, commitMetrics()...)
 }
 

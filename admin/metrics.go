@@ -15,6 +15,7 @@ import (
 	"github.com/pgring/pgring/rebalance"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // metric is one name at /metrics. The table in metric_table.go makes what is collected and what docs/console.md says.
@@ -44,6 +45,7 @@ type scrape struct {
 	snap       *topology.Snapshot // nil before the start
 	commit     *saga.Stats        // nil without a coordinator
 	moves      rebalance.Stats
+	partitions partition.Stats
 	now        time.Time
 }
 
@@ -98,7 +100,7 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 // scrape reads everything once.
 func (c *Console) scrape() *scrape {
 	s := &scrape{version: c.cfg.Version, server: c.cfg.Server.Stats(), idempotent: c.cfg.Server.IdempotentTables(), clients: map[string]int{"active": 0, "idle": 0, "idle in transaction": 0},
-		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), moves: c.cfg.Rebalance.Stats(), now: time.Now()}
+		pools: c.cfg.Pools.Stats(), health: c.cfg.Pools.Health(), status: c.cfg.Topology.Status(), snap: c.cfg.Topology.Current(), moves: c.cfg.Rebalance.Stats(), partitions: c.partitionStats(), now: time.Now()}
 	if c.cfg.Queues != nil {
 		s.queues, s.lanes = c.cfg.Queues.Counts(), c.cfg.Queues.Lanes()
 	}

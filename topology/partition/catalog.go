@@ -24,7 +24,7 @@ type table struct {
 	oid       uint32
 	typ       string // of the column: timestamptz, timestamp or date
 	owner     string
-	fallback  string // the DEFAULT partition, quoted; empty: there is none
+	fallback  part // the DEFAULT partition; without a name: there is none
 	parts     []part
 	left      []part // those that were taken off to be dropped, and are there still
 	clock     time.Time
@@ -53,7 +53,6 @@ func (t *table) spans() []Span {
 
 // tableSQL gives what PostgreSQL knows of how a table is partitioned. The key is one column, or else its name is NULL.
 const tableSQL = `SELECT c.oid, c.relkind::text, coalesce(p.partstrat::text, ''), coalesce(a.attname::text, ''), coalesce(t.typname::text, ''), pg_get_userbyid(c.relowner)::text,
-	coalesce((SELECT format('%I.%I', n.nspname, d.relname) FROM pg_class d JOIN pg_namespace n ON n.oid = d.relnamespace WHERE d.oid = p.partdefid), ''),
 	clock_timestamp(), to_regclass('pgring.guards') IS NOT NULL
 FROM pg_class c LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND p.partnatts = 1 AND a.attnum = p.partattrs[0]
@@ -85,7 +84,7 @@ func read(ctx context.Context, conn *pgx.Conn, rule Rule) (*table, error) {
 	t := &table{}
 	var kind, strategy, column string
 	var guards bool
-	err := conn.QueryRow(ctx, tableSQL, rule.Table.Schema, rule.Table.Table).Scan(&t.oid, &kind, &strategy, &column, &t.typ, &t.owner, &t.fallback, &t.clock, &guards)
+	err := conn.QueryRow(ctx, tableSQL, rule.Table.Schema, rule.Table.Table).Scan(&t.oid, &kind, &strategy, &column, &t.typ, &t.owner, &t.clock, &guards)
 	t.clockHere = time.Now()
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errAbsent
@@ -93,7 +92,7 @@ func read(ctx context.Context, conn *pgx.Conn, rule Rule) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if problem := unfit(rule, kind, strategy, column, t.typ); problem != "" {
+	if problem := rule.Unfit(kind, strategy, column, t.typ); problem != "" {
 		return nil, errors.New(problem)
 	}
 	if err := t.readParts(ctx, conn, rule.Table); err != nil {
@@ -105,18 +104,19 @@ func read(ctx context.Context, conn *pgx.Conn, rule Rule) (*table, error) {
 	return t, err
 }
 
-// unfit says why a table cannot have partitions as a rule wants them.
-func unfit(rule Rule, kind, strategy, column, typ string) string {
-	suggestion := fmt.Sprintf("PARTITION BY RANGE (%s)", pgx.Identifier{rule.Column}.Sanitize())
+// Unfit says why a table cannot have partitions as the rule wants them: of that pg_class.relkind, pg_partitioned_table.partstrat, and that column,
+// if it is one, with the name of its type. Empty: it can.
+func (r Rule) Unfit(kind, strategy, column, typ string) string {
+	suggestion := fmt.Sprintf("PARTITION BY RANGE (%s)", pgx.Identifier{r.Column}.Sanitize())
 	switch {
 	case kind != "p":
 		return "the table is not partitioned: make it " + suggestion
-	case strategy != "r" || column != rule.Column:
+	case strategy != "r" || column != r.Column:
 		return "the table is partitioned otherwise: it must be " + suggestion
 	case typ != "timestamptz" && typ != "timestamp" && typ != "date":
-		return fmt.Sprintf("column %s is of type %s: it must be timestamptz, timestamp or date", rule.Column, typ)
-	case typ == "date" && !rule.Every.Days():
-		return fmt.Sprintf("column %s is a date: every must be whole days, and not %s", rule.Column, rule.Every)
+		return fmt.Sprintf("column %s is of type %s: it must be timestamptz, timestamp or date", r.Column, typ)
+	case typ == "date" && !r.Every.Days():
+		return fmt.Sprintf("column %s is a date: every must be whole days, and not %s", r.Column, r.Every)
 	}
 	return ""
 }
@@ -130,6 +130,7 @@ func (t *table) readParts(ctx context.Context, conn *pgx.Conn, name topology.Nam
 	}
 	if _, err = pgx.ForEachRow(rows, []any{&p.schema, &p.name, &p.kind, &p.pending, &bound, &p.mark}, func() error {
 		if bound == "DEFAULT" {
+			t.fallback = p
 			return nil
 		}
 		span, err := parseBound(bound)

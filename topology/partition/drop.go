@@ -48,7 +48,7 @@ func dropping(ctx context.Context, conn *pgx.Conn, do func() error) error {
 // what is marked, and touches nothing else that is not a partition.
 func (t *table) drop(ctx context.Context, conn *pgx.Conn, rule Rule, p part, before time.Time) error {
 	parent := pgx.Identifier{rule.Table.Schema, rule.Table.Table}.Sanitize()
-	if t.fallback != "" && !p.pending { // DETACH CONCURRENTLY does not work beside a DEFAULT partition
+	if t.fallback.name != "" && !p.pending { // DETACH CONCURRENTLY does not work beside a DEFAULT partition
 		return alter(ctx, conn, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s; DROP TABLE %[2]s", parent, p.sql()))
 	}
 	how := "CONCURRENTLY"

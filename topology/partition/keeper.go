@@ -60,7 +60,8 @@ type place struct {
 type Status struct {
 	Table   topology.Name
 	Shard   ring.ShardID
-	Covered time.Duration // how far from now on every moment has a partition; 0 if there is none now, or that is not known
+	Known   bool          // the shard could be asked, and the table can have partitions
+	Covered time.Duration // how far from now on every moment has a partition; 0 if there is none now
 	Problem string        // why something was not done; empty: nothing is wrong
 	dry     bool          // Covered is small
 }
@@ -175,20 +176,13 @@ func (k *Keeper) note(s Status) {
 
 // keep sees to one table on all shards, side by side. First it looks at all of them: what one has, the others need, too, if slots are to move.
 func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
-	snap := k.cfg.Topology.Current()
-	known := snap.Table(rule.Table.Schema, rule.Table.Table)
-	var all []*shardTable
-	for _, shard := range snap.Shards {
-		if known != nil && known.Exists && known.Kind == topology.Sharded {
-			all = append(all, &shardTable{keeper: k, shard: shard})
-		}
-	}
+	all := k.shardTables(rule)
 	defer func() {
 		for _, s := range all {
 			s.close(ctx)
 		}
 	}()
-	each(all, func(s *shardTable) { s.open(ctx, rule) })
+	each(all, func(_ int, s *shardTable) { s.open(ctx, rule) })
 	now := k.cfg.Now()
 	var others, held []Span // and those whose time is over, which are not dropped yet where slots move
 	for _, s := range all {
@@ -208,7 +202,7 @@ func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
 			}
 		}
 	}
-	each(all, func(s *shardTable) {
+	each(all, func(_ int, s *shardTable) {
 		switch {
 		case s.table == nil:
 		case s.table.moving:
@@ -220,12 +214,26 @@ func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
 	return all
 }
 
+// shardTables are those of a rule, on all shards: none if the table is not there, or not sharded.
+func (k *Keeper) shardTables(rule Rule) []*shardTable {
+	snap := k.cfg.Topology.Current()
+	known := snap.Table(rule.Table.Schema, rule.Table.Table)
+	if known == nil || !known.Exists || known.Kind != topology.Sharded {
+		return nil
+	}
+	all := make([]*shardTable, len(snap.Shards))
+	for i, shard := range snap.Shards {
+		all[i] = &shardTable{keeper: k, shard: shard}
+	}
+	return all
+}
+
 // each runs do for all, side by side, and waits.
-func each(all []*shardTable, do func(*shardTable)) {
+func each(all []*shardTable, do func(int, *shardTable)) {
 	var group sync.WaitGroup
-	for _, s := range all {
+	for i, s := range all {
 		// owner: each, which waits; ends when do does, which shardLimit bounds.
-		group.Go(func() { do(s) })
+		group.Go(func() { do(i, s) })
 	}
 	group.Wait()
 }

@@ -280,7 +280,7 @@ func TestNothingIsForced(t *testing.T) {
 		{again("CREATE TABLE events (id bigint, at date) PARTITION BY LIST (at)"), "the table is partitioned otherwise: it must be PARTITION BY RANGE (\"at\")"},
 		{again("CREATE TABLE events (id bigint, at text) PARTITION BY RANGE (at)"), "column at is of type text: it must be timestamptz, timestamp or date"},
 		{again(fmt.Sprintf("%s; CREATE TABLE events_d PARTITION OF events DEFAULT; INSERT INTO events VALUES (1, %s, 'tomorrow')", events, day(1))),
-			"DEFAULT partition public.events_d has rows of that time"},
+			"DEFAULT partition \"public\".\"events_d\" has rows of that time"},
 		{again(fmt.Sprintf("%s; CREATE TABLE events_w PARTITION OF events FOR VALUES FROM (%s - interval '1 hour') TO (%s + interval '1 hour')", events, day(1), day(2))), "cannot be made: it overlaps"},
 		{again(fmt.Sprintf("%s; CREATE TABLE events_v PARTITION OF events FOR VALUES FROM (%s) TO (%s); CREATE VIEW v AS SELECT * FROM events_v", events, day(-40), day(-35))),
 			"cannot drop table public.events_v because other objects depend on it"},

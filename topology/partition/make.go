@@ -114,7 +114,7 @@ END $do$;
 // spared returns an error when the DEFAULT partition has rows that would belong to a new one: they would have to be moved, which is for people
 // to do.
 func (t *table) spared(ctx context.Context, conn *pgx.Conn, rule Rule, span Span) error {
-	if t.fallback == "" {
+	if t.fallback.name == "" {
 		return nil
 	}
 	condition := "true"
@@ -126,11 +126,11 @@ func (t *table) spared(ctx context.Context, conn *pgx.Conn, rule Rule, span Span
 		condition += fmt.Sprintf(" AND %s < %s", column, literal(span.To, t.typ))
 	}
 	var found bool
-	if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s WHERE %s)", t.fallback, condition)).Scan(&found); err != nil {
-		return fmt.Errorf("look into DEFAULT partition %s: %w", t.fallback, err)
+	if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s WHERE %s)", t.fallback.sql(), condition)).Scan(&found); err != nil {
+		return fmt.Errorf("look into DEFAULT partition %s: %w", t.fallback.sql(), err)
 	}
 	if found {
-		return fmt.Errorf("partition %s cannot be made: DEFAULT partition %s has rows of that time", span, t.fallback)
+		return fmt.Errorf("partition %s cannot be made: DEFAULT partition %s has rows of that time", span, t.fallback.sql())
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (s *shardTable) fail(err error) {
 }
 
 func (s *shardTable) status(rule Rule) Status {
-	return Status{Table: rule.Table, Shard: s.shard.ID, Covered: s.covered, Problem: strings.Join(s.problems, "; "),
+	return Status{Table: rule.Table, Shard: s.shard.ID, Known: s.table != nil, Covered: s.covered, Problem: strings.Join(s.problems, "; "),
 		dry: s.table != nil && s.covered < rule.Ahead.Roughly()/2}
 }
 

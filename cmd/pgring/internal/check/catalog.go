@@ -17,6 +17,7 @@ type relation struct {
 	columns     []column
 	indexes     []index
 	constraints []constraint
+	kept
 }
 
 // column is one column; expressions are as the catalog prints them.
@@ -55,8 +56,15 @@ func (r *relation) column(name string) (column, bool) {
 }
 
 const relationsSQL = `
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relrowsecurity, pg_catalog.has_table_privilege(c.oid, 'SELECT')
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relrowsecurity, pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+	coalesce(p.partstrat::text, ''), coalesce(a.attname::text, ''), coalesce(t.typname::text, ''), ARRAY(
+	SELECT e.oid::regclass::text FROM (SELECT c.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)) e
+	WHERE c.relkind IN ('r', 'p') AND (SELECT count(*) FROM pg_catalog.pg_trigger g WHERE g.tgrelid = e.oid AND g.tgenabled = 'O'
+		AND g.tgname IN ('pgring_append_only', 'pgring_append_only_truncate')) < 2 ORDER BY 1)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND p.partnatts = 1 AND a.attnum = p.partattrs[0]
+LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN unnest($1::text[], $2::text[]) AS d (nspname, relname) ON d.nspname = n.nspname AND d.relname = c.relname
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')`
 
@@ -129,8 +137,9 @@ func (c *catalog) relations(ctx context.Context, schemas, names []string) (map[c
 	var oid uint32
 	var name config.Name
 	var r relation
-	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Table, &r.kind, &r.rowSecurity, &r.readable}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Table, &r.kind, &r.rowSecurity, &r.readable, &r.strategy, &r.kept.column, &r.typ, &r.unguarded}, func() error {
 		found := r
+		r.unguarded = nil // the next row must not write into this one's
 		tables[name], c.byID[oid] = &found, &found
 		c.oids = append(c.oids, oid)
 		return nil

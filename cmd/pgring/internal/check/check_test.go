@@ -167,6 +167,11 @@ tables:
   - {name: f, shard_key: [id]}
   - {name: g, shard_key: [id]}
   - {name: h, shard_key: [name]}
+  - {name: i, shard_key: [id], append_only: true, partition: {column: at, every: 1d}}
+  - {name: j, shard_key: [id], append_only: true, partition: {column: at, every: 1h}}
+  - {name: k, shard_key: [id], partition: {column: at, every: 1d}}
+  - {name: l, shard_key: [id], partition: {column: at, every: 1d}}
+  - {name: m, shard_key: [id], partition: {column: at, every: 1h}}
 `, pgtest.Start(t, 1)...)
 	c.each(`
 CREATE TABLE undeclared (id int PRIMARY KEY);
@@ -180,6 +185,11 @@ CREATE TABLE e (label label PRIMARY KEY);
 CREATE TABLE f (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a_id int REFERENCES a, at int4range, EXCLUDE USING gist (at WITH &&));
 CREATE VIEW g AS SELECT id FROM a;
 CREATE TABLE h (name text COLLATE blind PRIMARY KEY);
+CREATE TABLE i (id int PRIMARY KEY, at timestamptz);
+CREATE TABLE j (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); CREATE TABLE j_1 PARTITION OF j DEFAULT;
+CREATE TABLE k (id int, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at, id);
+CREATE TABLE l (id int PRIMARY KEY);
+CREATE TABLE m (id int, at timestamp, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 `)
 	golden.Check(t, "keys", c.text(c.check()))
 }

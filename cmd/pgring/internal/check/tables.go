@@ -29,6 +29,10 @@ func (r *reporter) tables() {
 			r.warn("", "CREATE TABLE through pgring creates it wherever it belongs", fmt.Sprintf("table %s does not exist yet", t.Name))
 		default:
 			r.present(t, copies, missing)
+			for _, c := range copies {
+				r.partitioned(t, c)
+				r.ledger(t, c)
+			}
 			if t.Strategy.Sharded() {
 				r.sharded(t, copies[0], types)
 			}

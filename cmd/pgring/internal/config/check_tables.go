@@ -29,6 +29,7 @@ func (c *checker) tables() {
 		c.idempotency(path+".idempotency", t)
 		c.batch(path+".batch", t)
 		c.async(path+".async", t)
+		c.partition(path+".partition", t)
 	}
 	c.groups()
 }
@@ -109,8 +110,9 @@ func (c *checker) misplaced(path string, t Table) {
 		"append_only": t.Strategy.Sharded(),
 		"batch":       t.Strategy.Sharded(),
 		"async":       t.Strategy.Sharded(),
+		"partition":   t.Strategy.Sharded(),
 	}
-	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "append_only", "batch", "async"} {
+	for _, name := range []string{"shard_key", "colocate", "ranges", "values", "default", "shard", "idempotency", "append_only", "batch", "async", "partition"} {
 		if c.given(path+"."+name) && !allowed[name] {
 			c.fault(path+"."+name, fmt.Sprintf("%s has no meaning for strategy %s", name, t.Strategy), "remove it, or choose another strategy")
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // key is one key of the file as a struct field and its tags describe it.
@@ -69,7 +71,7 @@ func shapeOf(t reflect.Type) shape {
 	switch {
 	case t == reflect.TypeFor[Secret]():
 		return shapeSecret
-	case t == reflect.TypeFor[Name](), t == reflect.TypeFor[Rate]():
+	case t == reflect.TypeFor[Name](), t == reflect.TypeFor[Rate](), t == reflect.TypeFor[partition.Period]():
 		return shapeScalar
 	case t.Kind() == reflect.Struct:
 		return shapeSection

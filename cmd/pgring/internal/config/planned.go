@@ -6,7 +6,7 @@ func planned(path string) bool {
 	switch path {
 	case "ids",
 		"routing.missing_key",
-		"tables[].id", "tables[].partition",
+		"tables[].id",
 		"limits.statement_timeout", "limits.shed",
 		"observe.metrics", "observe.trace", "observe.dashboard", "observe.diagnose":
 		return true

@@ -16,7 +16,7 @@ func Reference() string {
 One YAML file, format ` + fmt.Sprint(Format) + `. [config.example.yaml](../config.example.yaml) shows all of it; ` + "`pgring check -c file`" + ` reports every fault
 with its line. An unknown key is an error.
 
-* Durations: ` + "`250ms`, `5s`, `1h30m`, `90d`" + `. Sizes: ` + "`64KiB`, `8MiB`, `1GiB`" + `. A unit is required, except for 0.
+* Durations: ` + "`250ms`, `5s`, `1h30m`, `90d`" + `. Sizes: ` + "`64KiB`, `8MiB`, `1GiB`" + `. Periods, in which months are those of calendars: ` + "`15min`, `1h`, `1d`, `1w`, `1mo`, `1y`" + `. A unit is required, except for 0.
 * ` + "`${VAR}` and `${VAR:-fallback}`" + ` are replaced inside values; an unset ` + "`${VAR}`" + ` is an error. ` + "`$$`" + ` is a dollar sign. Inside ` + "`{ }` and `[ ]`" + ` such
   values need quotes.
 * A secret is a text, ` + "`{file: path}` or `{env: NAME}`" + `; it is read again by RELOAD and always printed as ` + "`" + Mask + "`" + `.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // scalar decodes a single value.
@@ -102,6 +104,8 @@ func parseScalar(t reflect.Type, text string) (reflect.Value, error) {
 		value, err = ParseSize(text)
 	case reflect.TypeFor[Rate]():
 		value, err = ParseRate(text)
+	case reflect.TypeFor[partition.Period]():
+		value, err = partition.ParsePeriod(text)
 	case reflect.TypeFor[Name]():
 		value, err = ParseName(text)
 	case reflect.TypeFor[Ident]():
@@ -190,6 +194,8 @@ func wanted(k key) string {
 		return "a size"
 	case k.typ == reflect.TypeFor[Rate]():
 		return "a rate"
+	case k.typ == reflect.TypeFor[partition.Period]():
+		return "a period"
 	case k.typ == reflect.TypeFor[Name]():
 		return "a table's name"
 	case k.typ == reflect.TypeFor[Path]():

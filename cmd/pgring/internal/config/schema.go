@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // Schema returns the JSON schema (draft 7, which editors' YAML servers read best) of the file.
@@ -88,6 +90,8 @@ func schemaScalar(k key) object {
 		value = object{"enum": k.enum}
 	case k.typ == reflect.TypeFor[Duration]():
 		value = object{"type": []string{"string", "integer"}, "pattern": `^(0|(\d+d)?([\d.]+(h|m|s|ms|us|µs|ns))*)$`, "maximum": 0, "minimum": 0}
+	case k.typ == reflect.TypeFor[partition.Period]():
+		value = object{"type": []string{"string", "integer"}, "pattern": `^(0|\d+(min|h|d|w|mo|y))$`, "maximum": 0, "minimum": 0}
 	case k.typ == reflect.TypeFor[Size]():
 		value = object{"type": []string{"string", "integer"}, "pattern": `^(0|\d+(B|KiB|MiB|GiB|TiB))$`, "maximum": 0, "minimum": 0}
 	case k.typ.Kind() == reflect.Int:

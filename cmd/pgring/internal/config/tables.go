@@ -39,6 +39,7 @@ type Table struct {
 	Idempotency Idempotency `yaml:"idempotency" doc:"A repeat of a write is recognised by a column, or by a key that the client gives, and answered like the first; see docs/writes.md. Every proxy must have the same. Absent = off."`
 	Async       AsyncTable  `yaml:"async" doc:"An INSERT of one row is answered when it is in this proxy's log, and applied later; see docs/writes.md. Absent = off."`
 	AppendOnly  bool        `yaml:"append_only" doc:"Rows are added, and never changed: UPDATE, DELETE, TRUNCATE, MERGE and ON CONFLICT DO UPDATE are refused, by triggers on the shards too, which stay when this is taken away. See docs/writes.md."`
+	Partition   Partition   `yaml:"partition" doc:"Partitions by time, made ahead on every shard and dropped when their rows are old; see docs/writes.md. Absent = pgring makes and drops none."`
 	Batch       Batch       `yaml:"batch" doc:"INSERTs of one row that come at the same time share a transaction of their shard; see docs/writes.md. Absent = off."`
 }
 

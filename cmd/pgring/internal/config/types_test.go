@@ -28,6 +28,13 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestPeriodsAreScalars(t *testing.T) {
+	cfg := parse(t, minimal("x")+"tables:\n  - {name: a, shard_key: [b], partition: {column: At, every: 7d, keep: 12mo, drop: true}}\n")
+	if p := cfg.Tables[0].Partition; p.Column != "at" || p.Every.String() != "1w" || p.AheadOrDefault().String() != "3w" || p.Keep.String() != "1y" || !p.On() {
+		t.Errorf("partition is %+v", p)
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "0B": 0, "512B": 512, "64KiB": 64 << 10, "8MiB": 8 << 20, "1GiB": 1 << 30, "2TiB": 2 << 40} {
 		if got, err := ParseSize(text); err != nil || got != want {

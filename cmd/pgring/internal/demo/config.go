@@ -62,6 +62,7 @@ tables:
     shard_key: [customer_id]
     colocate: customers
     async: {enabled: true}   # INSERTs are answered when they are in the log below; see docs/writes.md
+    partition: {column: at, every: 1d, ahead: 3d, keep: 30d, drop: true}   # a partition for each day, made on every shard
   - name: accounts
     shard_key: [id]
   - name: ledger

@@ -78,6 +78,7 @@ func (g guide) onConsole() []example {
 		{"SHOW SHARDS;", "what each shard has and does"},
 		{fmt.Sprintf("ROUTE SELECT * FROM orders WHERE customer_id = %d;", g.Customer), "as EXPLAIN ROUTE, for any statement"},
 		{"SHOW LANES;", "how far each shard is with the events"},
+		{"SHOW PARTITIONS;", "the days that events has partitions for"},
 		{"SHOW SAGAS;", "the transfers, once there are some"},
 		{"HELP;", "everything else"},
 	}

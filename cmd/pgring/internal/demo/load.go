@@ -28,7 +28,7 @@ func schema() []string {
 			total numeric(10,2) NOT NULL, status text NOT NULL, PRIMARY KEY (customer_id, id))`,
 		`CREATE TABLE IF NOT EXISTS events (
 			customer_id bigint NOT NULL REFERENCES customers, id uuid NOT NULL DEFAULT gen_random_uuid(), kind text NOT NULL, data jsonb,
-			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, id))`,
+			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, at, id)) PARTITION BY RANGE (at)`,
 		`CREATE TABLE IF NOT EXISTS accounts (id bigint PRIMARY KEY, owner text NOT NULL, balance bigint NOT NULL CHECK (balance >= 0))`,
 		`CREATE TABLE IF NOT EXISTS ledger (
 			account_id bigint NOT NULL REFERENCES accounts, id bigserial, amount bigint NOT NULL, why text NOT NULL, reverses bigint,

@@ -12,7 +12,7 @@ import (
 func (n *Node) openConsole() error {
 	cfg := n.cfg.Load()
 	console, err := admin.New(admin.Config{
-		Server: n.server, Topology: n.topology, Pools: n.pools, Commit: n.commit, Queues: n.queues, Rebalance: n.moves, Operator: n.operator,
+		Server: n.server, Topology: n.topology, Pools: n.pools, Commit: n.commit, Queues: n.queues, Partitions: n.partitions, Rebalance: n.moves, Operator: n.operator,
 		Settings: n.settings, Users: n.users, Reload: n.reloadForConsole, Shutdown: n.shutdown, Serving: n.serving.Load,
 		Database: cfg.Backend.Database, Version: n.options.Version, Pprof: cfg.Observe.Pprof, Logger: n.log,
 	})

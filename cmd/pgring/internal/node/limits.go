@@ -8,6 +8,7 @@ import (
 	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/proxy"
 	"github.com/pgring/pgring/topology"
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // boundaries makes the limits that the configuration wants. What is as before stays, with what is used up of it: old is the
@@ -107,6 +108,17 @@ func lanes(cfg *config.Config) map[topology.Name]ingest.Rule {
 		if t.Async.Enabled {
 			name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
 			all[name] = ingest.Rule{MaxSize: t.Async.MaxSizeOrDefault(), MaxLag: t.Async.MaxLagOrDefault()}
+		}
+	}
+	return all
+}
+
+// partitions says which partitions pgring keeps.
+func partitions(cfg *config.Config) (all []partition.Rule) {
+	for _, t := range cfg.Tables {
+		if p := t.Partition; p.On() {
+			name := topology.Name{Schema: string(t.Name.Schema), Table: string(t.Name.Table)}
+			all = append(all, partition.Rule{Table: name, Column: string(p.Column), Every: p.Every, Ahead: p.AheadOrDefault(), Keep: p.Keep, Drop: p.Drop})
 		}
 	}
 	return all

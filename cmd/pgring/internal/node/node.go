@@ -30,6 +30,7 @@ import (
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/saga"
 	"github.com/pgring/pgring/topology"
+	"github.com/pgring/pgring/topology/partition"
 )
 
 // Options say what a node is made of.
@@ -56,12 +57,15 @@ type Node struct {
 	shardIDs *ids.Installer
 	keeper   *ingest.Keeper
 	queues   *ingest.Queues
-	server   *proxy.Server
-	console  *admin.Console
-	http     http.Handler
-	serving  atomic.Bool // clients are accepted
-	leaving  atomic.Bool // the node ends with its last client
-	stop     context.CancelCauseFunc
+
+	partitions *partition.Keeper
+
+	server  *proxy.Server
+	console *admin.Console
+	http    http.Handler
+	serving atomic.Bool // clients are accepted
+	leaving atomic.Bool // the node ends with its last client
+	stop    context.CancelCauseFunc
 }
 
 // errShutdown is the cause of a stop that was asked for.
@@ -111,6 +115,10 @@ func New(o Options) (*Node, error) {
 	}
 	if n.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: string(cfg.Async.Dir), Topology: n.topology, Dial: n.dial, Login: n.pools.Login, Log: n.log,
 		Wait: func() time.Duration { return n.cfg.Load().Limits.QueueTimeout.Std() }}); err != nil {
+		return nil, err
+	}
+	if n.partitions, err = partition.New(partition.Config{Topology: n.topology, Dial: n.dial, Log: n.log,
+		Rules: func() []partition.Rule { return partitions(n.cfg.Load()) }}); err != nil {
 		return nil, err
 	}
 	rules, err := policy(cfg)
@@ -249,6 +257,7 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	applying, stopApplying := context.WithCancel(context.WithoutCancel(ctx)) // for as long as there are sessions
 	group.Go(func() error { return n.shardIDs.Run(ctx) })
 	group.Go(func() error { return n.keeper.Run(ctx) })
+	group.Go(func() error { return n.partitions.Run(ctx) })
 	group.Go(func() error { return n.topology.Run(ctx) })
 	group.Go(func() error { return n.commit.Run(ctx) })
 	group.Go(func() error { return n.moves.Run(ctx) })
@@ -331,6 +340,7 @@ func (n *Node) Reload(ctx context.Context) ([]config.Change, error) {
 	rules.Limits = n.limits
 	n.server.Apply(rules)
 	n.queues.Apply(lanes(next))
+	n.partitions.Wake()
 	n.prepare(n.topology.Current())
 	n.log.Info("configuration reloaded")
 	return changes, nil
