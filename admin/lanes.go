@@ -35,16 +35,18 @@ func laneColumns() []column {
 	return []column{
 		{"table", text, "Schema and table."},
 		{"shard", text, "NULL while the table has no lanes: its log cannot be used, or the table is not there."},
-		{"accepted", integer, "Number of the last record in this proxy's log of the table; all lanes share it."},
+		{"accepted", integer, "Number of the last record in the table's log; all lanes share it."},
 		{"applied", integer, "The lane has done its records up to this number: they are applied, or dead letters."},
 		{"lag_ms", float, "Age of the oldest record that is not done."},
-		{"log_bytes", integer, "Disk that the table's log takes up."},
+		{"log_bytes", integer, "Disk that the table's log takes up; 0 if it is in Kafka."},
 		{"accepts", text, "yes: new writes are queued. no: they are refused, or the table has no asynchronous writes any more."},
 		{"waits_for", text, "Why the lane does not get on."},
 		{"queued_total", integer, "Writes of the table acknowledged since the start of this proxy."},
 		{"applied_total", integer, "Records applied, of all lanes of the table."},
 		{"dead_total", integer, "Records that became dead letters."},
 		{"repeated_total", integer, "Records that were found to be applied already, after a crash or a lost connection."},
+		{"log", text, "wal: the log is on this proxy's disk. kafka: it is a topic that all proxies read."},
+		{"applies", text, "yes: this proxy applies the lane's records. no: another proxy does, or nobody at the moment."},
 		{"stuck_record", integer, "The record that the lane waits for: its statement fails with an error that may be over later. SKIP RECORD makes a dead letter of it."},
 	}
 }
@@ -82,12 +84,16 @@ func (c *Console) showLanes(context.Context, *input) (*outcome, error) {
 		if l.Problem != "" {
 			waits = oneLine(errors.New(l.Problem))
 		}
+		kind := "wal"
+		if l.Shared {
+			kind = "kafka"
+		}
 		stuck := any(nil)
 		if l.Stuck > 0 {
 			stuck = number(l.Stuck)
 		}
 		rows = append(rows, row{l.Table.String(), orNull(string(l.Shard)), number(l.Accepted), number(l.Applied), millis(l.Lag), number(l.LogSize), yes(l.Open),
-			waits, n.Accepted, n.Applied, n.Buried, n.Repeated, stuck})
+			waits, n.Accepted, n.Applied, n.Buried, n.Repeated, kind, yes(l.Applies), stuck})
 	}
 	return rowsOf(rows)
 }

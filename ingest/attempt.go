@@ -32,7 +32,7 @@ const (
 func (l *lane) attempt(ctx context.Context, batch []*Record) error {
 	ctx, cancel := context.WithTimeout(ctx, laneTimeout)
 	defer cancel()
-	conn, err := l.conns.forRecords(ctx, batch[0])
+	conn, err := l.conns.forRecords(ctx, batch...)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (l *lane) attempt(ctx context.Context, batch []*Record) error {
 	if isAlone(batch) {
 		err = l.retry(ctx, conn, batch[0])
 	} else {
-		err = conn.transact(ctx, advanceOf(batch), nil, batch)
+		err = conn.transact(ctx, advancesOf(batch), nil, batch)
 	}
 	return l.meaning(err)
 }
@@ -92,6 +92,18 @@ func advanceOf(batch []*Record) *progress {
 	return p
 }
 
+// advancesOf splits a batch by the sources of its records.
+func advancesOf(batch []*Record) []*progress {
+	var all []*progress
+	for rest := batch; len(rest) > 0; {
+		source := rest[0].source
+		isOther := func(r *Record) bool { return r.source != source }
+		all = append(all, advanceOf(slices.DeleteFunc(slices.Clone(rest), isOther)))
+		rest = slices.DeleteFunc(slices.Clone(rest), func(r *Record) bool { return !isOther(r) })
+	}
+	return all
+}
+
 // quoteElement writes a text as an element of an array.
 func quoteElement(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
@@ -122,31 +134,46 @@ func (l *lane) retry(ctx context.Context, conn *laneConn, r *Record) error {
 		}
 		return errGone
 	}
-	return conn.finish(ctx, advanceOf([]*Record{r}), nil, []*Record{r})
+	return conn.finish(ctx, advancesOf([]*Record{r}), nil, []*Record{r})
 }
 
 // missing leaves out the records that were applied before.
 func (l *lane) missing(ctx context.Context, batch []*Record) ([]*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, laneTimeout)
 	defer cancel()
-	conn, err := l.conns.forRecords(ctx, batch[0])
+	conn, err := l.conns.forRecords(ctx, batch...)
 	if err != nil {
 		return batch, err
 	}
-	p := advanceOf(batch)
-	result := conn.pg.ExecParams(ctx, progressSQL, p.parameters()[:4], nil, nil, nil).Read()
-	if result.Err != nil {
-		return batch, l.meaning(result.Err)
+	left, err := notDone(ctx, conn.pg, batch)
+	if err != nil {
+		return batch, l.meaning(err)
 	}
-	done := map[string]uint64{}
-	for _, row := range result.Rows {
-		if done[string(row[1])], err = strconv.ParseUint(string(row[2]), 10, 64); err != nil {
-			return batch, fmt.Errorf("read how far asynchronous writes were applied: %w", err)
-		}
-	}
-	left := slices.DeleteFunc(slices.Clone(batch), func(r *Record) bool { return r.number <= done[r.ShardKey] })
 	l.queue.counts.repeated.Add(int64(len(batch) - len(left)))
 	return left, nil
+}
+
+// notDone asks a shard which records are left to do.
+func notDone(ctx context.Context, pg *pgconn.PgConn, batch []*Record) ([]*Record, error) {
+	type key struct {
+		source [sourceSize]byte
+		text   string
+	}
+	done := map[key]uint64{}
+	for _, p := range advancesOf(batch) {
+		result := pg.ExecParams(ctx, progressSQL, p.parameters()[:4], nil, nil, nil).Read()
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		for _, row := range result.Rows {
+			number, err := strconv.ParseUint(string(row[2]), 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("read how far asynchronous writes were applied: %w", err)
+			}
+			done[key{p.source, string(row[1])}] = number
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(batch), func(r *Record) bool { return r.number <= done[key{r.source, r.ShardKey}] }), nil
 }
 
 // bury makes a dead letter of a record.
@@ -171,7 +198,7 @@ func (l *lane) bury(ctx context.Context, r *Record, why *refusal) error {
 	queued := strconv.FormatFloat(float64(r.At.UnixMicro())/1e6, 'f', 6, 64)
 	parameters := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(letter.Letter),
 		[]byte(r.Table.String()), []byte(r.User), []byte(r.SQL), bytea(letter.encode(nil)), []byte(why.code), []byte(why.message), []byte(why.detailText), []byte(queued)}
-	if err := conn.transact(ctx, advanceOf([]*Record{r}), parameters, nil); err != nil {
+	if err := conn.transact(ctx, advancesOf([]*Record{r}), parameters, nil); err != nil {
 		return l.meaning(err)
 	}
 	l.logger.Warn("asynchronous write became a dead letter", "id", letter.Letter, "sqlstate", why.code, "error", why.message)
@@ -190,25 +217,27 @@ type laneConn struct {
 const preparedLimit = 200
 
 // transact runs one transaction.
-func (c *laneConn) transact(ctx context.Context, p *progress, letter [][]byte, batch []*Record) error {
+func (c *laneConn) transact(ctx context.Context, ps []*progress, letter [][]byte, batch []*Record) error {
 	if err := c.prepare(ctx, batch); err != nil {
 		return err
 	}
 	b := &pgconn.Batch{}
 	b.ExecParams(beginSQL, nil, nil, nil, nil)
-	return c.send(ctx, b, 1, p, letter, batch)
+	return c.send(ctx, b, 1, ps, letter, batch)
 }
 
 // finish ends the transaction that is open with a record.
-func (c *laneConn) finish(ctx context.Context, p *progress, letter [][]byte, batch []*Record) error {
-	return c.send(ctx, &pgconn.Batch{}, 0, p, letter, batch)
+func (c *laneConn) finish(ctx context.Context, ps []*progress, letter [][]byte, batch []*Record) error {
+	return c.send(ctx, &pgconn.Batch{}, 0, ps, letter, batch)
 }
 
 // send runs the rest of a transaction, of which sent statements are in the batch already. Nothing of it has remained if it is refused;
 // after any other error that is not known.
-func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, p *progress, letter [][]byte, batch []*Record) error {
-	b.ExecParams(advanceSQL, p.parameters(), nil, nil, nil)
-	sent++
+func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, ps []*progress, letter [][]byte, batch []*Record) error {
+	for _, p := range ps {
+		b.ExecParams(advanceSQL, p.parameters(), nil, nil, nil)
+		sent++
+	}
 	if letter != nil {
 		b.ExecParams(burySQL, letter, nil, nil, nil)
 		sent++

@@ -27,11 +27,12 @@ type conns struct {
 	known map[[sourceSize]byte]bool // sources that the shard has been told of
 }
 
-// forRecords returns a connection on which the record, and those together with it, mean what they meant to the client.
-func (c *conns) forRecords(ctx context.Context, r *Record) (*laneConn, error) {
-	if err := c.introduce(ctx, r.source); err != nil {
+// forRecords returns a connection on which records that go together mean what they meant to the client.
+func (c *conns) forRecords(ctx context.Context, batch ...*Record) (*laneConn, error) {
+	if err := c.introduce(ctx, batch...); err != nil {
 		return nil, err
 	}
+	r := batch[0]
 	var identity strings.Builder
 	identity.WriteString(r.User)
 	for _, s := range r.Settings {
@@ -54,7 +55,7 @@ func (c *conns) forRecords(ctx context.Context, r *Record) (*laneConn, error) {
 
 // plain returns a connection with the client's login and nothing else.
 func (c *conns) plain(ctx context.Context, r *Record) (*laneConn, error) {
-	if err := c.introduce(ctx, r.source); err != nil {
+	if err := c.introduce(ctx, r); err != nil {
 		return nil, err
 	}
 	conn, _, err := c.connect(ctx, r.User, r.User)
@@ -112,8 +113,17 @@ func (c *laneConn) set(ctx context.Context, s backend.Setting) error {
 	return err
 }
 
-// introduce tells the shard of a source, with the operator's login.
-func (c *conns) introduce(ctx context.Context, source [sourceSize]byte) error {
+// introduce tells the shard of the sources of records, with the operator's login.
+func (c *conns) introduce(ctx context.Context, batch ...*Record) error {
+	for _, r := range batch {
+		if err := c.tell(ctx, r.source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conns) tell(ctx context.Context, source [sourceSize]byte) error {
 	if c.known[source] {
 		return nil
 	}

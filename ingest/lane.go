@@ -48,13 +48,15 @@ type lane struct {
 	held   *Record // was read, and begins the next transaction
 	use    *topology.Use
 	conns  conns
+	turn   *turn // nil: nobody else reads the log
 
 	// Guarded by Queue.watched.
-	next    uint64    // every record of the lane before it is done
-	at      time.Time // when the oldest record that is not done was accepted; zero: there is none, as far as is known
-	problem string    // why it does not get on; empty: it does
-	stuck   *Record   // the record whose statement fails, and may do better at another time; nil: there is none
-	skipped *Record   // it is to become a dead letter, if it is stuck still
+	next     uint64    // every record of the lane before it is done
+	at       time.Time // when the oldest record that is not done was accepted; zero: there is none, as far as is known
+	problem  string    // why it does not get on; empty: it does
+	stuck    *Record   // the record whose statement fails, and may do better at another time; nil: there is none
+	skipped  *Record   // it is to become a dead letter, if it is stuck still
+	applying bool      // this proxy applies the lane's records, rather than another one
 }
 
 // run applies records until ctx ends.
@@ -75,8 +77,12 @@ func (l *lane) run(ctx context.Context) {
 		return
 	}
 	defer l.reader.Close()
+	defer l.turn.drop(ctx)
 	for ctx.Err() == nil {
 		batch, next, err := l.collect(ctx)
+		if err == nil {
+			batch, err = l.turn.await(ctx, batch)
+		}
 		if err == nil {
 			err = l.apply(ctx, batch)
 		}
@@ -181,7 +187,7 @@ func recordSize(r *Record) int {
 
 // together reports whether two records may share a transaction: the same session would have sent them.
 func (r *Record) together(o *Record) bool {
-	return r.source == o.source && r.Group == o.Group && r.User == o.User && slices.Equal(r.Settings, o.Settings)
+	return r.Group == o.Group && r.User == o.User && slices.Equal(r.Settings, o.Settings)
 }
 
 // apply has the shard do the records, however long that takes. An error is errPlacement or that of ctx.
@@ -222,6 +228,7 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 			continue
 		}
 		if errors.Is(err, errApplied) {
+			l.turn.drop(ctx) // another one applies
 			left, failure := l.missing(ctx, batch)
 			if failure == nil && len(left) < len(batch) {
 				batch = left

@@ -25,6 +25,7 @@ type Queue struct {
 	table   topology.Name
 	cfg     *QueuesConfig
 	dir     string
+	shared  bool                 // its log is a topic, which all proxies read
 	rule    atomic.Pointer[Rule] // nil: nothing more is accepted
 	source  [sourceSize]byte     // secret of this process's records, told to nobody but the shards
 	counts  counts
@@ -37,6 +38,7 @@ type Queue struct {
 type watch struct {
 	log     recordLog // nil: it could not be opened, or is not yet
 	problem error     // why nothing is accepted, or applied
+	away    error     // why there is no log at present
 	lanes   map[ring.ShardID]*lane
 	low     uint64        // every record before it is done
 	moved   chan struct{} // closed when a lane has got on, or a problem has come or gone
@@ -78,14 +80,17 @@ func (e *RefusedError) Error() string { return "queue accepts nothing: " + e.Err
 // Unwrap returns the reason.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// DoubtError says that the disk has failed while a record was written: it may be done, or not.
-type DoubtError struct{ Err error }
+// DoubtError says that the disk has failed while a record was written, or that brokers have not answered: it may be done, or not.
+type DoubtError struct {
+	Err     error
+	Brokers bool // it is theirs, rather than of this proxy's disk
+}
 
 func (e *DoubtError) Error() string {
 	return "it is not known whether the record was accepted: " + e.Err.Error()
 }
 
-// Unwrap returns the disk's error.
+// Unwrap returns the reason.
 func (e *DoubtError) Unwrap() error { return e.Err }
 
 var errNotQueued = errors.New("writes to the table are not asynchronous any more")
@@ -124,18 +129,18 @@ func (q *Queue) open() {
 }
 
 // Append makes a record durable and returns where it is. If the queue is too far behind it waits, for QueuesConfig.Wait at most. Errors
-// are ErrTooLarge, ErrDiskFull, *BehindError, *RefusedError, *DoubtError or that of ctx; the record was not accepted, but with
-// *DoubtError.
+// are ErrTooLarge, ErrDiskFull, *BehindError, *UnavailableError, *RefusedError, *DoubtError or that of ctx; the record was not accepted,
+// but with *DoubtError.
 func (q *Queue) Append(ctx context.Context, r *Record) (Mark, error) {
 	rule := q.rule.Load()
-	log, err := q.usable()
 	if rule == nil {
-		err = errNotQueued
-	}
-	if err != nil {
-		return Mark{}, &RefusedError{Err: err}
+		return Mark{}, &RefusedError{Err: errNotQueued}
 	}
 	began := time.Now()
+	log, err := q.present(ctx, began)
+	if err != nil {
+		return Mark{}, err
+	}
 	if err := q.awaitLag(ctx, rule, began); err != nil {
 		return Mark{}, err
 	}
@@ -293,6 +298,10 @@ func (q *Queue) lowest() uint64 {
 
 // run applies what is in the log until ctx ends. It ends the log as well.
 func (q *Queue) run(ctx context.Context) {
+	if q.shared {
+		q.runTopic(ctx)
+		return
+	}
 	log, _ := q.usable()
 	if log == nil {
 		return
@@ -329,11 +338,16 @@ func (q *Queue) generation(ctx context.Context, log recordLog) error {
 	low := max(q.low, done+1)
 	lanes := map[ring.ShardID]*lane{}
 	for _, shard := range t.Group.Placement.Owners() {
-		lanes[shard] = &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop,
+		l := &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop,
 			logger: q.cfg.Log.With("table", q.table.String(), "shard", string(shard))}
+		if q.shared {
+			l.turn = &turn{lane: l}
+		}
+		l.applying = !q.shared
+		lanes[shard] = l
 	}
 	q.watched.Lock()
-	q.lanes = lanes
+	q.lanes, q.away = lanes, nil
 	q.signal()
 	q.watched.Unlock()
 	var group sync.WaitGroup

@@ -25,6 +25,7 @@ type rig struct {
 	topo   *topology.Topology
 	queues *ingest.Queues
 	dir    string
+	kafka  *ingest.KafkaConfig // nil: records are in dir
 	login  func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error)
 }
 
@@ -61,7 +62,7 @@ func newRig(t *testing.T, shards int, more string) *rig {
 func (r *rig) open(rule ingest.Rule) (stop func()) {
 	r.t.Helper()
 	log := slog.New(slog.NewTextHandler(r.t.Output(), nil))
-	queues, err := ingest.NewQueues(ingest.QueuesConfig{Dir: r.dir, Topology: r.topo, Log: log,
+	queues, err := ingest.NewQueues(ingest.QueuesConfig{Dir: r.dir, Kafka: r.kafka, Topology: r.topo, Log: log,
 		Dial: func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) { return r.login(ctx, shard.ID, "") },
 		Login: func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {
 			return r.login(ctx, shard, user)

@@ -24,7 +24,8 @@ import (
 
 // QueuesConfig is what NewQueues needs.
 type QueuesConfig struct {
-	Dir      string // a folder in which each table's log has one of its own
+	Dir      string       // a folder in which each table's log has one of its own
+	Kafka    *KafkaConfig // where records are instead; logs that are left in Dir are still applied. nil: in Dir
 	Topology *topology.Topology
 	// Dial connects to a shard with the operator's login.
 	Dial func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error)
@@ -39,8 +40,14 @@ type QueuesConfig struct {
 type Queues struct {
 	cfg     QueuesConfig
 	applies sync.Mutex // one Apply at a time
-	queues  atomic.Pointer[map[topology.Name]*Queue]
+	queues  atomic.Pointer[map[queueKey]*Queue]
 	changed chan struct{} // tells Run that there are more; capacity 1
+}
+
+// queueKey tells the queues of a table apart: one in a log of this proxy's own may be left from before.
+type queueKey struct {
+	table  topology.Name
+	shared bool
 }
 
 // NewQueues checks the configuration. It opens nothing.
@@ -58,7 +65,7 @@ func NewQueues(cfg QueuesConfig) (*Queues, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	qs := &Queues{cfg: cfg, changed: make(chan struct{}, 1)}
-	qs.queues.Store(&map[topology.Name]*Queue{})
+	qs.queues.Store(&map[queueKey]*Queue{})
 	return qs, nil
 }
 
@@ -69,24 +76,26 @@ func (qs *Queues) Apply(rules map[topology.Name]Rule) {
 	qs.applies.Lock()
 	defer qs.applies.Unlock()
 	all := maps.Clone(*qs.queues.Load())
-	for name, q := range all {
-		if _, goesOn := rules[name]; !goesOn {
+	for key, q := range all {
+		if _, goesOn := rules[key.table]; !goesOn {
 			q.rule.Store(nil)
 		}
 	}
 	for _, name := range qs.left() {
-		if all[name] == nil {
-			all[name] = newQueue(&qs.cfg, name, qs.folder(name))
+		if key := (queueKey{table: name}); all[key] == nil {
+			all[key] = newQueue(&qs.cfg, name, qs.folder(name))
 		}
 	}
 	for name, rule := range rules {
-		if all[name] == nil {
-			all[name] = newQueue(&qs.cfg, name, qs.folder(name))
+		key := qs.key(name)
+		if all[key] == nil {
+			all[key] = newQueue(&qs.cfg, name, qs.folder(name))
+			all[key].shared = key.shared
 		}
-		all[name].rule.Store(&rule)
+		all[key].rule.Store(&rule)
 	}
 	for _, q := range all {
-		if log, problem := q.usable(); log == nil && problem == nil {
+		if log, problem := q.usable(); log == nil && problem == nil && !q.shared {
 			q.open()
 		}
 	}
@@ -95,6 +104,11 @@ func (qs *Queues) Apply(rules map[topology.Name]Rule) {
 	case qs.changed <- struct{}{}:
 	default:
 	}
+}
+
+// key is that of the queue that takes a table's writes.
+func (qs *Queues) key(table topology.Name) queueKey {
+	return queueKey{table: table, shared: qs.cfg.Kafka != nil}
 }
 
 const logSuffix = ".log"
@@ -130,7 +144,7 @@ func (qs *Queues) left() []topology.Name {
 
 // Of returns the queue of a table whose writes are asynchronous; nil: they are not.
 func (qs *Queues) Of(table topology.Name) *Queue {
-	if q := (*qs.queues.Load())[table]; q != nil && q.rule.Load() != nil {
+	if q := (*qs.queues.Load())[qs.key(table)]; q != nil && q.rule.Load() != nil {
 		return q
 	}
 	return nil
@@ -168,6 +182,8 @@ type LaneStatus struct {
 	Problem  string        // why it does not get on; empty: it does
 	Stuck    uint64        // the record that it waits for, whose statement fails over and over; 0: none
 	Open     bool          // new writes are accepted
+	Shared   bool          // the log is a topic of Kafka, which all proxies read
+	Applies  bool          // this proxy applies the lane's records
 }
 
 // QueueCounts count the records of one table since the start of the process.
@@ -206,17 +222,17 @@ func (qs *Queues) Counts() []QueueCounts {
 func (q *Queue) status() []LaneStatus {
 	q.watched.Lock()
 	defer q.watched.Unlock()
-	whole := LaneStatus{Table: q.table, Open: q.rule.Load() != nil && q.problem == nil}
+	whole := LaneStatus{Table: q.table, Open: q.rule.Load() != nil && q.problem == nil && q.away == nil, Shared: q.shared}
 	if q.log != nil {
 		whole.Accepted, whole.LogSize = q.log.Last(), q.log.Size()
 	}
-	if q.problem != nil {
-		whole.Problem = q.problem.Error()
+	if why := cmp.Or(q.problem, q.away); why != nil {
+		whole.Problem = why.Error()
 	}
 	var all []LaneStatus
 	for _, l := range q.lanes {
 		one := whole
-		one.Shard, one.Applied = l.shard, l.next-1
+		one.Shard, one.Applied, one.Applies = l.shard, l.next-1, l.applying
 		if !l.at.IsZero() {
 			one.Lag = time.Since(l.at)
 		}

@@ -106,7 +106,7 @@ func (c *session) enqueue(ctx context.Context, s *spread, q *ingest.Queue) (tag 
 	switch {
 	case errors.Is(err, ingest.ErrTooLarge):
 		return "", true, c.afterQueued(ctx, s)
-	case err != nil && interrupted:
+	case err != nil && interrupted && !errors.As(err, new(*ingest.DoubtError)):
 		return "", false, c.reject(errInterrupted())
 	case err != nil:
 		return "", false, c.reject(queueFailure(record.Table, err))
@@ -315,6 +315,7 @@ func queueFailure(table topology.Name, err error) error {
 	var behind *ingest.BehindError
 	var refused *ingest.RefusedError
 	var doubt *ingest.DoubtError
+	var away *ingest.UnavailableError
 	switch {
 	case errors.Is(err, ingest.ErrDiskFull):
 		return &pgwire.Error{Code: codeDiskFull, Message: fmt.Sprintf("no room for asynchronous writes to table %q", shownName(table)),
@@ -325,8 +326,15 @@ func queueFailure(table topology.Name, err error) error {
 				strconv.FormatInt(behind.Size, 10), behind.Waited.Round(time.Millisecond)),
 			"Try again later. SHOW LANES on the console says what they wait for. See tables[].async.")
 	case errors.As(err, &doubt):
+		detail := "The disk of pgring's log has failed."
+		if doubt.Brokers {
+			detail = "It was sent to Kafka, and no broker has answered. It is not sent again."
+		}
 		return &pgwire.Error{Code: codeCompletionUnknown, Message: fmt.Sprintf("it is not known whether the asynchronous write to table %q was accepted", shownName(table)),
-			Detail: "The disk of pgring's log has failed.", Hint: "Look whether the row is there before repeating it."}
+			Detail: detail, Hint: "Look whether the row is there before repeating it."}
+	case errors.As(err, &away):
+		return limited(fmt.Sprintf("asynchronous writes to table %q cannot be queued at present", shownName(table)), "No broker of Kafka takes them. Nothing was accepted.",
+			"Try again later. SHOW LANES on the console says why. SET pgring.async TO off writes without Kafka.")
 	case errors.As(err, &refused):
 		return &pgwire.Error{Code: codeIO, Message: fmt.Sprintf("asynchronous writes to table %q are not accepted", shownName(table)),
 			Detail: "Their log cannot be used. Nothing was accepted.", Hint: "SHOW LANES on the console says why. SET pgring.async TO off writes without it."}
@@ -334,7 +342,7 @@ func queueFailure(table topology.Name, err error) error {
 	return err
 }
 
-// flush answers SELECT pgring.flush('table'): when everything that this proxy has accepted for the table so far is done.
+// flush answers SELECT pgring.flush('table'): when everything that this proxy has accepted for the table so far is done, by whichever proxy.
 func (c *session) flush(ctx context.Context, stmt *router.Statement, args [][]byte) error {
 	if len(args) != 1 || args[0] == nil {
 		return c.reject(&pgwire.Error{Code: "42883", Message: "pgring.flush takes one argument, the name of a table"})

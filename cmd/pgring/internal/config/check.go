@@ -23,6 +23,7 @@ func (c *checker) check() {
 	c.ring()
 	c.control()
 	c.tables()
+	c.kafka()
 	c.pool()
 }
 

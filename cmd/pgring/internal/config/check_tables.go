@@ -82,7 +82,7 @@ func (c *checker) async(path string, t Table) {
 	if !t.Async.Enabled {
 		return
 	}
-	if c.sound("async") && c.sound("async.dir") && c.cfg.Async.Dir == "" {
+	if c.sound("async") && c.sound("async.dir") && c.cfg.Async.Backend == AsyncFiles && c.cfg.Async.Dir == "" {
 		c.fault(path, fmt.Sprintf("asynchronous writes to table %s have no place for their log", t.Name),
 			"write async: {dir: /var/lib/pgring/async} at the top level: a folder on a disk of this machine")
 	}

@@ -94,11 +94,6 @@ type Ring struct {
 	LoadBound    float64 `yaml:"load_bound" default:"1.05" min:"1" max:"2" doc:"No shard is planned more than this times its fair share of the slots."`
 }
 
-// Async is the section async.
-type Async struct {
-	Dir Path `yaml:"dir" restart:"true" doc:"Folder of the logs that asynchronous writes are in until they are applied, on a disk that keeps what is synced. Of this proxy alone; needed when a table has async."`
-}
-
 // Limits is the section limits.
 type Limits struct {
 	MaxClients             int      `yaml:"max_clients" default:"5000" min:"1" max:"1000000" restart:"true" doc:"Client connections; beyond it SQLSTATE 53300 at connect."`

@@ -46,7 +46,7 @@ func parse(t *testing.T, text string) *Config {
 
 func TestExampleLoads(t *testing.T) {
 	folder := t.TempDir()
-	for _, name := range []string{"app_scram", "app_rw", "backend", "operator"} {
+	for _, name := range []string{"app_scram", "app_rw", "backend", "operator", "kafka"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("secret of "+name+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

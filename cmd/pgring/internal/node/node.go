@@ -113,7 +113,11 @@ func New(o Options) (*Node, error) {
 		AppendOnly: func() []topology.Name { return slices.Collect(maps.Keys(ledgers(n.cfg.Load()))) }}); err != nil {
 		return nil, err
 	}
-	if n.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: string(cfg.Async.Dir), Topology: n.topology, Dial: n.dial, Login: n.pools.Login, Log: n.log,
+	kafka, err := n.kafka(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if n.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: string(cfg.Async.Dir), Kafka: kafka, Topology: n.topology, Dial: n.dial, Login: n.pools.Login, Log: n.log,
 		Wait: func() time.Duration { return n.cfg.Load().Limits.QueueTimeout.Std() }}); err != nil {
 		return nil, err
 	}
