@@ -28,7 +28,9 @@ func (r *rig) useKafka() *kfake.Cluster {
 	must(r.t, err)
 	r.t.Cleanup(brokers.Close)
 	r.kafka = &ingest.KafkaConfig{Options: []kgo.Opt{kgo.SeedBrokers(brokers.ListenAddrs()...)}, Prefix: "pgring.", Timeout: 2 * time.Second,
-		Control: func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, r.server.DSN(pgtest.Superuser, "s1")) }}
+		Control: func(ctx context.Context) (*pgx.Conn, error) {
+			return pgx.Connect(ctx, r.server.DSN(pgtest.Superuser, "s1"))
+		}}
 	return brokers
 }
 
