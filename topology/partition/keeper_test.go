@@ -245,6 +245,13 @@ func TestADetachThatWasInterruptedIsFinished(t *testing.T) {
 	r := newRig(t, events, "a")
 	exec(t, r.shards[0], fmt.Sprintf("CREATE TABLE events_old PARTITION OF events FOR VALUES FROM (%s) TO (%s); INSERT INTO events VALUES (1, %[1]s, 'old')", day(-40), day(-31)))
 	const pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
+	keeper := r.keeper(t, nil)
+	state := func() (states string) {
+		for _, p := range keeper.Look(t.Context()) {
+			states += string(p.State) + " "
+		}
+		return states
+	}
 	session(t, r.shards[0], func(ctx context.Context, reader *pgx.Conn) error {
 		if _, err := reader.PgConn().Exec(ctx, "BEGIN; SELECT * FROM events").ReadAll(); err != nil {
 			return err
@@ -257,14 +264,41 @@ func TestADetachThatWasInterruptedIsFinished(t *testing.T) {
 			t.Errorf("%d connections were ended", ended)
 		}
 		<-done
-		if n := one[int](t, r.shards[0], pending); n != 1 {
-			t.Errorf("%d are on their way", n)
+		if got := state(); got != "detaching current ahead ahead ahead " {
+			t.Errorf("partitions are %s", got)
 		}
 		_, err := reader.Exec(ctx, "COMMIT")
 		return err
 	})
 	r.round(t)
 	r.holds(t, 4, 0)
+
+	// What a person takes off is his.
+	exec(t, r.shards[0], fmt.Sprintf("CREATE TABLE events_his PARTITION OF events FOR VALUES FROM (%s) TO (%s)", day(-40), day(-31)))
+	session(t, r.shards[0], func(ctx context.Context, reader *pgx.Conn) error {
+		_, err := reader.PgConn().Exec(ctx, "BEGIN; SELECT * FROM events").ReadAll()
+		if err != nil {
+			return err
+		}
+		session(t, r.shards[0], func(ctx context.Context, person *pgx.Conn) error {
+			_, err := person.Exec(ctx, "SET lock_timeout = '50ms'")
+			if _, interrupted := person.Exec(ctx, "ALTER TABLE events DETACH PARTITION events_his CONCURRENTLY"); interrupted == nil {
+				t.Error("nobody was waited for")
+			}
+			return err
+		})
+		_, err = reader.Exec(ctx, "COMMIT")
+		return err
+	})
+	r.round(t)
+	if got := state(); got != "detaching current ahead ahead ahead " {
+		t.Errorf("partitions are %s", got)
+	}
+	exec(t, r.shards[0], "ALTER TABLE events DETACH PARTITION events_his FINALIZE")
+	r.round(t)
+	if n := one[int](t, r.shards[0], "SELECT count(*) FROM events_his"); n != 0 {
+		t.Errorf("%d rows", n)
+	}
 }
 
 // TestNothingIsForced: what is in the way is shown, and is there afterwards.
@@ -284,6 +318,7 @@ func TestNothingIsForced(t *testing.T) {
 		{again(fmt.Sprintf("%s; CREATE TABLE events_w PARTITION OF events FOR VALUES FROM (%s - interval '1 hour') TO (%s + interval '1 hour')", events, day(1), day(2))), "cannot be made: it overlaps"},
 		{again(fmt.Sprintf("%s; CREATE TABLE events_v PARTITION OF events FOR VALUES FROM (%s) TO (%s); CREATE VIEW v AS SELECT * FROM events_v", events, day(-40), day(-35))),
 			"cannot drop table public.events_v because other objects depend on it"},
+		{"", "cannot drop table public.events_v because other objects depend on it"},
 		{"DROP VIEW v; ALTER TABLE events_v DROP CONSTRAINT events_v_at_check; INSERT INTO events_v VALUES (1, now(), 'put there')", "somebody has put newer rows into it"},
 	} {
 		session(t, r.shards[0], func(ctx context.Context, conn *pgx.Conn) error {
@@ -295,6 +330,16 @@ func TestNothingIsForced(t *testing.T) {
 			}
 			return nil
 		})
+	}
+	var states string
+	for _, p := range k.Look(t.Context()) {
+		states += string(p.State) + " "
+		if p.Problem == "" || p.Bytes == 0 || p.Rows != -1 || p.Shard != "a" || p.Name.Table == "" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if states != "current ahead ahead ahead detached " {
+		t.Errorf("partitions are %s", states)
 	}
 	// Dates are fine, if the periods are days; beside a DEFAULT partition another way is gone.
 	exec(t, r.shards[0], again(fmt.Sprintf("DROP TABLE events_v; CREATE TABLE events (id bigint, at date, note text) PARTITION BY RANGE (at); CREATE TABLE events_d PARTITION OF events DEFAULT; "+

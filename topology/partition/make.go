@@ -19,13 +19,15 @@ const (
 	lastLockWait  = 1500 * time.Millisecond
 	lockTries     = 8
 	lockPause     = 2 // times the wait
+
+	holdLimit = 2 * time.Second // for one statement that has its lock: only a DEFAULT partition, which ATTACH reads, makes it long
 )
 
 // alter runs DDL in a transaction of its own, and gives way to who is there.
 func alter(ctx context.Context, conn *pgx.Conn, ddl string) error {
 	for wait, try := firstLockWait, 1; ; wait, try = min(wait*3/2, lastLockWait), try+1 {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", wait.Milliseconds(), ddl))
+			_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d; %s", wait.Milliseconds(), (wait+holdLimit).Milliseconds(), ddl))
 			return err
 		})
 		if !isCode(err, "55P03", "40P01") || try == lockTries {
