@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgring/pgring/internal/pgtest"
+	"github.com/pgring/pgring/limits"
+	"github.com/pgring/pgring/proxy"
+	"github.com/pgring/pgring/topology"
 )
 
 // accounts of the saga tests: ages of users, which must not become negative.
@@ -75,6 +78,28 @@ func TestSagaIsUndoneWhenAShardCannotCommit(t *testing.T) {
 	}
 	id := value(t, conn, "SHOW pgring.last_saga_id")
 	wantValue(t, conn, fmt.Sprintf("SELECT pgring.saga_status('%s')", id), "COMPENSATED")
+}
+
+// TestSagaIsUndoneOverEveryLimit has a saga that uses up what its writes may: COMMIT and the compensations ask for no more.
+func TestSagaIsUndoneOverEveryLimit(t *testing.T) {
+	c, conn, ids := startBank(t, 3)
+	users := topology.Name{Schema: "public", Table: "users"}
+	c.apply(func(p *proxy.Policy) {
+		p.Limits = &proxy.Limits{InFlight: limits.NewInFlight(limits.InFlightConfig{Max: 1}), PerKey: limits.NewPerKey(limits.PerKeyConfig{Running: 1}),
+			Tables: map[topology.Name]proxy.TableLimit{users: {Rate: limits.NewBuckets(limits.Rate{PerSecond: 0.001, Burst: 3}, 0)}}}
+	})
+	breakCommit(t, c.shardOf(ids[2]))
+	run(t, conn, beginSaga)
+	for i, amount := range []int64{-10, 4, 6} {
+		run(t, conn, pay(ids[i], amount))
+	}
+	refused(t, conn, "COMMIT", "ZZ001")
+	for _, id := range ids {
+		wantAge(t, conn, id, "100")
+	}
+	run(t, conn, beginSaga)
+	refused(t, conn, pay(ids[0], 1), "53400")
+	run(t, conn, "ROLLBACK")
 }
 
 func TestSagaStatementErrorRollsBackEverywhere(t *testing.T) {
