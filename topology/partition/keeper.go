@@ -144,7 +144,7 @@ func (k *Keeper) Round(ctx context.Context) {
 		for _, s := range k.keep(ctx, rule) {
 			changed = changed || s.changed
 			kept[place{rule.Table, s.shard.ID}] = true
-			if !s.busy {
+			if !s.busy && ctx.Err() == nil { // else what was found is that the round was ended
 				k.note(s.status(rule))
 			}
 		}

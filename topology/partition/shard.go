@@ -102,7 +102,7 @@ func (s *shardTable) keep(ctx context.Context, rule Rule, others []Span, now tim
 		s.fail(fmt.Errorf("the shard's clock says %s, and the proxy's %s: nothing is dropped", stamp(s.table.clock), stamp(s.table.clockHere)))
 		earliest, latest = s.table.clock, s.table.clock
 	}
-	s.make(ctx, rule, others, earliest, latest)
+	s.complete(ctx, rule, others, earliest, latest)
 	if trusted && rule.Drop {
 		s.expire(ctx, rule, now)
 	}
@@ -113,8 +113,8 @@ func (s *shardTable) keep(ctx context.Context, rule Rule, others []Span, now tim
 	}
 }
 
-// make makes what is missing.
-func (s *shardTable) make(ctx context.Context, rule Rule, others []Span, earliest, latest time.Time) {
+// complete makes what is missing.
+func (s *shardTable) complete(ctx context.Context, rule Rule, others []Span, earliest, latest time.Time) {
 	wanted := slices.Concat(rule.wanted(earliest, latest), others)
 	slices.SortStableFunc(wanted, func(a, b Span) int { return a.From.Compare(b.From) })
 	lacking, problems := missing(slices.Compact(wanted), s.table.spans(), rule.Ahead.After(latest))

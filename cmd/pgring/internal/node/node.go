@@ -257,6 +257,7 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 	}
 	n.shardIDs.Install(ctx) // so that the first client's CREATE TABLE finds it; Run goes on with what fails
 	n.keeper.Install(ctx)   // likewise the first client's write
+	n.firstPartitions(ctx)
 	n.queues.Apply(lanes(n.cfg.Load()))
 	applying, stopApplying := context.WithCancel(context.WithoutCancel(ctx)) // for as long as there are sessions
 	group.Go(func() error { return n.shardIDs.Run(ctx) })
@@ -280,6 +281,13 @@ func (n *Node) above(ctx context.Context, ln net.Listener, web net.Listener) err
 		n.options.Ready(ln.Addr())
 	}
 	return ignoreCanceled(group.Wait())
+}
+
+// firstPartitions has rows of now find a partition, the first client's and those that wait in logs. What takes longer goes on beside them.
+func (n *Node) firstPartitions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	n.partitions.Round(ctx)
 }
 
 func ignoreCanceled(err error) error {
