@@ -19,7 +19,7 @@ type KafkaConfig struct {
 	Options []kgo.Opt
 	// Prefix begins the name of each topic; schema and table follow. Topics of one prefix belong to one control database.
 	Prefix string
-	// Replication is how many brokers keep a topic that is made; 0: as many as the brokers' default.Replication.factor says.
+	// Replication is how many brokers keep a topic that is made; 0: as many as the brokers' default.replication.factor says.
 	Replication int
 	// Timeout is how long a record that has been sent is waited for; then it is not known what became of it. 0: ten seconds.
 	Timeout time.Duration
@@ -70,7 +70,7 @@ func (l *topicLog) open(ctx context.Context) error {
 	var err error
 	if l.client, err = kgo.NewClient(append(l.options(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		// One request at a time: so what is given up has not been sent, or is the request that is under way (TestKafka…GivesUp).
+		// One request at a time: so what is given up has not been sent, or is in the request that is under way.
 		kgo.MaxProduceRequestsInflightPerBroker(1),
 		kgo.StopProducerOnDataLossDetected(),
 		kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(topicBatch), kgo.MaxBufferedRecords(1<<16), kgo.MaxBufferedBytes(64<<20))...); err != nil {

@@ -226,6 +226,9 @@ func (q *Queue) status() []LaneStatus {
 	if q.log != nil {
 		whole.Accepted, whole.LogSize = q.log.Last(), q.log.Size()
 	}
+	for _, l := range q.lanes {
+		whole.Accepted = max(whole.Accepted, l.next-1) // its topic may be away
+	}
 	if why := cmp.Or(q.problem, q.away); why != nil {
 		whole.Problem = why.Error()
 	}
