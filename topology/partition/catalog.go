@@ -43,12 +43,15 @@ type part struct {
 
 func (p part) sql() string { return pgx.Identifier{p.schema, p.name}.Sanitize() }
 
-func (t *table) spans() []Span {
-	spans := make([]Span, len(t.parts))
-	for i, p := range t.parts {
-		spans[i] = p.Span
+// spans are the bounds of all partitions, and of those that take rows.
+func (t *table) spans() (all, open []Span) {
+	for _, p := range t.parts {
+		all = append(all, p.Span)
+		if !p.pending {
+			open = append(open, p.Span)
+		}
 	}
-	return spans
+	return all, open
 }
 
 // tableSQL gives what PostgreSQL knows of how a table is partitioned. The key is one column, or else its name is NULL.

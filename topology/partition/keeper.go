@@ -130,9 +130,20 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// outline changes when other tables, or other shards, are there.
+// outline changes when other tables, or other shards, are there, or slots move.
 func outline(snap *topology.Snapshot) string {
-	return fmt.Sprint(snap.Schema, snap.Shards)
+	return fmt.Sprint(snap.Schema, snap.Shards, involved(snap))
+}
+
+// involved are the shards that slots move to or from, or may be sent back to.
+func involved(snap *topology.Snapshot) map[ring.ShardID]bool {
+	all := map[ring.ShardID]bool{}
+	for _, m := range snap.Moves {
+		if m.State != topology.MoveGuarding {
+			all[m.From], all[m.To] = true, true
+		}
+	}
+	return all
 }
 
 // Round sees to all tables once. What it finds is in [Keeper.Stats], and in the log when it is new.
@@ -174,7 +185,7 @@ func (k *Keeper) note(s Status) {
 	}
 }
 
-// keep sees to one table on all shards, side by side. First it looks at all of them: what one has, the others need, too, if slots are to move.
+// keep sees to one table on all shards, side by side. First it looks at all of them: where slots move, a shard needs what the others have.
 func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
 	all := k.shardTables(rule)
 	defer func() {
@@ -195,9 +206,11 @@ func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
 			continue
 		}
 		for _, p := range s.table.parts {
-			if !rule.Drop || !rule.expired(p.Span, now) {
+			switch old := rule.Drop && rule.expired(p.Span, now); {
+			case p.pending:
+			case !old:
 				others = append(others, p.Span)
-			} else if s.table.moving {
+			case s.table.moving:
 				held = append(held, p.Span)
 			}
 		}
@@ -207,8 +220,10 @@ func (k *Keeper) keep(ctx context.Context, rule Rule) []*shardTable {
 		case s.table == nil:
 		case s.table.moving:
 			s.keep(ctx, rule, slices.Concat(others, held), now)
-		default:
+		case s.involved: // a move has not begun, so what is old goes
 			s.keep(ctx, rule, others, now)
+		default:
+			s.keep(ctx, rule, nil, now)
 		}
 	})
 	return all
@@ -221,9 +236,10 @@ func (k *Keeper) shardTables(rule Rule) []*shardTable {
 	if known == nil || !known.Exists || known.Kind != topology.Sharded {
 		return nil
 	}
+	moving := involved(snap)
 	all := make([]*shardTable, len(snap.Shards))
 	for i, shard := range snap.Shards {
-		all[i] = &shardTable{keeper: k, shard: shard}
+		all[i] = &shardTable{keeper: k, shard: shard, involved: moving[shard.ID]}
 	}
 	return all
 }

@@ -22,6 +22,7 @@ type shardTable struct {
 	problems []string
 	covered  time.Duration
 	changed  bool
+	involved bool // in a move of slots that is planned or under way
 	busy     bool // another keeper does it
 }
 
@@ -106,7 +107,8 @@ func (s *shardTable) keep(ctx context.Context, rule Rule, others []Span, now tim
 	if trusted && rule.Drop {
 		s.expire(ctx, rule, now)
 	}
-	if end := gap(s.table.spans(), earliest, time.Time{}); end.IsZero() {
+	_, open := s.table.spans()
+	if end := gap(open, earliest, time.Time{}); end.IsZero() {
 		s.covered = longest * 366 * day
 	} else {
 		s.covered = end.Sub(earliest)
@@ -117,7 +119,8 @@ func (s *shardTable) keep(ctx context.Context, rule Rule, others []Span, now tim
 func (s *shardTable) complete(ctx context.Context, rule Rule, others []Span, earliest, latest time.Time) {
 	wanted := slices.Concat(rule.wanted(earliest, latest), others)
 	slices.SortStableFunc(wanted, func(a, b Span) int { return a.From.Compare(b.From) })
-	lacking, problems := missing(slices.Compact(wanted), s.table.spans(), rule.Ahead.After(latest))
+	present, _ := s.table.spans()
+	lacking, problems := missing(slices.Compact(wanted), present, rule.Ahead.After(latest))
 	s.problems = append(s.problems, problems...)
 	for _, span := range lacking {
 		name, err := s.table.create(ctx, s.conn, rule, span)
