@@ -56,7 +56,7 @@ func (t *table) spans() (all, open []Span) {
 
 // tableSQL gives what PostgreSQL knows of how a table is partitioned. The key is one column, or else its name is NULL.
 const tableSQL = `SELECT c.oid, c.relkind::text, coalesce(p.partstrat::text, ''), coalesce(a.attname::text, ''), coalesce(t.typname::text, ''), pg_get_userbyid(c.relowner)::text,
-	clock_timestamp(), to_regclass('pgring.guards') IS NOT NULL
+	clock_timestamp()
 FROM pg_class c LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND p.partnatts = 1 AND a.attnum = p.partattrs[0]
 LEFT JOIN pg_type t ON t.oid = a.atttypid
@@ -76,8 +76,14 @@ WHERE i.inhparent = $1 ORDER BY i.inhrelid`
 const leftSQL = `SELECT n.nspname::text, c.relname::text, c.relkind::text FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND starts_with(d.description, $1) AND NOT c.relispartition`
 
-// movingSQL tells whether a move of slots copies, follows or deletes rows of the shard.
-const movingSQL = `SELECT EXISTS (SELECT FROM pgring.guards WHERE state NOT IN ('over', 'leaving'))`
+// guarded tells whether a move of slots copies, follows or deletes rows of the shard.
+func guarded(ctx context.Context, conn *pgx.Conn) (moving bool, err error) {
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('pgring.guards') IS NOT NULL").Scan(&moving); err != nil || !moving {
+		return false, err
+	}
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pgring.guards WHERE state NOT IN ('over', 'leaving'))").Scan(&moving)
+	return moving, err
+}
 
 // errAbsent means that a shard does not have the table.
 var errAbsent = errors.New("the table is not there")
@@ -86,8 +92,7 @@ var errAbsent = errors.New("the table is not there")
 func read(ctx context.Context, conn *pgx.Conn, rule Rule) (*table, error) {
 	t := &table{}
 	var kind, strategy, column string
-	var guards bool
-	err := conn.QueryRow(ctx, tableSQL, rule.Table.Schema, rule.Table.Table).Scan(&t.oid, &kind, &strategy, &column, &t.typ, &t.owner, &t.clock, &guards)
+	err := conn.QueryRow(ctx, tableSQL, rule.Table.Schema, rule.Table.Table).Scan(&t.oid, &kind, &strategy, &column, &t.typ, &t.owner, &t.clock)
 	t.clockHere = time.Now()
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errAbsent
@@ -101,9 +106,7 @@ func read(ctx context.Context, conn *pgx.Conn, rule Rule) (*table, error) {
 	if err := t.readParts(ctx, conn, rule.Table); err != nil {
 		return nil, err
 	}
-	if guards {
-		err = conn.QueryRow(ctx, movingSQL).Scan(&t.moving)
-	}
+	t.moving, err = guarded(ctx, conn)
 	return t, err
 }
 

@@ -19,24 +19,21 @@ var errMoving = errors.New("slots move to or from the shard")
 // dropping runs do while no move of slots can begin on the shard: rows that vanish would be missed by what follows its changes. Moves
 // wait for that (DropLock); one that has begun keeps do from being run.
 func dropping(ctx context.Context, conn *pgx.Conn, do func() error) error {
-	var mine, guards, moving bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock_shared($1, 0), to_regclass('pgring.guards') IS NOT NULL", DropLock).Scan(&mine, &guards); err != nil {
+	var mine bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock_shared($1, 0)", DropLock).Scan(&mine); err != nil {
 		return err
 	}
 	if !mine {
 		return errMoving // one begins at this moment
 	}
-	err := func() error {
-		if guards {
-			if err := conn.QueryRow(ctx, movingSQL).Scan(&moving); err != nil {
-				return err
-			}
-		}
-		if moving {
-			return errMoving
-		}
-		return do()
-	}()
+	moving, err := guarded(ctx, conn) // statements of their own, so that what was committed before the lock was had is seen
+	switch {
+	case err != nil:
+	case moving:
+		err = errMoving
+	default:
+		err = do()
+	}
 	if conn.IsClosed() {
 		return err
 	}
