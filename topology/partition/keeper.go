@@ -236,10 +236,10 @@ func (k *Keeper) shardTables(rule Rule) []*shardTable {
 	if known == nil || !known.Exists || known.Kind != topology.Sharded {
 		return nil
 	}
-	moving := involved(snap)
+	moving, owners := involved(snap), known.Group.Placement.Owners()
 	all := make([]*shardTable, len(snap.Shards))
 	for i, shard := range snap.Shards {
-		all[i] = &shardTable{keeper: k, shard: shard, involved: moving[shard.ID]}
+		all[i] = &shardTable{keeper: k, shard: shard, owner: slices.Contains(owners, shard.ID), involved: moving[shard.ID]}
 	}
 	return all
 }

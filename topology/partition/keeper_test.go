@@ -306,7 +306,8 @@ func TestNothingIsForced(t *testing.T) {
 	k := r.keeper(t, nil)
 	again := func(ddl string) string { return "DROP TABLE events; " + ddl }
 	for _, c := range []struct{ ddl, problem string }{
-		{"", "the table is not partitioned: make it PARTITION BY RANGE (\"at\")"},
+		{"ALTER TABLE events RENAME TO other", "the table is not there"},
+		{"ALTER TABLE other RENAME TO events", "the table is not partitioned: make it PARTITION BY RANGE (\"at\")"},
 		{again("CREATE TABLE events (id bigint, at date) PARTITION BY RANGE (id)"), "the table is partitioned otherwise: it must be PARTITION BY RANGE (\"at\")"},
 		{again("CREATE TABLE events (id bigint, at date) PARTITION BY RANGE (at, id)"), "the table is partitioned otherwise: it must be PARTITION BY RANGE (\"at\")"},
 		{again("CREATE TABLE events (id bigint, at date) PARTITION BY LIST (at)"), "the table is partitioned otherwise: it must be PARTITION BY RANGE (\"at\")"},

@@ -22,6 +22,7 @@ type shardTable struct {
 	problems []string
 	covered  time.Duration
 	changed  bool
+	owner    bool // has slots of the table
 	involved bool // in a move of slots that is planned or under way
 	busy     bool // another keeper does it
 }
@@ -34,7 +35,7 @@ func (s *shardTable) open(ctx context.Context, rule Rule) {
 	if err == nil {
 		err = s.look(ctx, rule)
 	}
-	if errors.Is(err, errAbsent) && s.shard.State == topology.Joining {
+	if errors.Is(err, errAbsent) && !s.owner {
 		return
 	}
 	s.fail(err)
