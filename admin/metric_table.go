@@ -65,7 +65,7 @@ func trafficMetrics() []metric {
 				out(float64(n), plan)
 			}
 		}},
-		{"pgring_limited_statements_total", counts, "Statements refused by a limit: rate, in_flight or per_key.", []string{"limit"}, func(s *scrape, out emit) {
+		{"pgring_limited_statements_total", counts, "Statements refused by a limit: rate, in_flight, per_key or shard.", []string{"limit"}, func(s *scrape, out emit) {
 			for limit, n := range s.server.Limited {
 				out(float64(n), limit)
 			}
@@ -96,6 +96,16 @@ func trafficMetrics() []metric {
 		total("pgring_batched_inserts_total", "Rows that were written in a transaction with those of others.", func(s *scrape) float64 { return float64(s.server.Batched) }),
 		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),
 		level("pgring_statements_waiting", "Statements that wait in line for limits.max_in_flight.", func(s *scrape) float64 { return float64(s.server.InFlight.Waiting) }),
+		{"pgring_shard_limit", gauge, "Statements that may begin on the shard at a time, by limits.shed; pool.size while it is fast enough.", []string{"shard"}, func(s *scrape, out emit) {
+			for _, l := range s.server.Shards {
+				out(float64(l.Limit), l.Shard)
+			}
+		}},
+		{"pgring_shard_waiting", gauge, "Statements that wait in line for a shard, by limits.shed.", []string{"shard"}, func(s *scrape, out emit) {
+			for _, l := range s.server.Shards {
+				out(float64(l.Waiting), l.Shard)
+			}
+		}},
 		total("pgring_transactions_total", "Transaction blocks, and units outside of them.", func(s *scrape) float64 { return float64(s.server.Transactions) }),
 		total("pgring_errors_total", "Errors reported to clients.", func(s *scrape) float64 { return float64(s.server.Errors) }),
 		total("pgring_statements_repeated_total", "Statements sent again with a newer map, because a guard had refused them.", func(s *scrape) float64 { return float64(s.server.Repeated) }),

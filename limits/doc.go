@@ -4,6 +4,7 @@
 //     soon enough, else it is told when to try again.
 //   - [InFlight] bounds how many statements run at a time. The others wait in line, for a bounded time, in a line of bounded length. Its
 //     limit can follow the latency that callers see: it shrinks while the server is too slow and grows back afterwards.
+//   - [PerShard] is one such limit for each shard.
 //   - [HotKeys] knows which keys are used most, in a fixed amount of memory.
 //   - [PerKey] bounds how many work on one key at a time, so that those who wait for one row do not take all connections.
 //

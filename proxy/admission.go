@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgring/pgring/limits"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 	"github.com/pgring/pgring/topology"
 )
@@ -17,6 +18,7 @@ import (
 // limit forgives nothing.
 type Limits struct {
 	InFlight *limits.InFlight // statements of the whole proxy; nil: any number
+	Shards   *limits.PerShard // that take a connection to one shard; nil: any number
 	Writes   *limits.Buckets  // writes of the whole proxy, under the key 0; nil: any rate
 	PerKey   *limits.PerKey   // writes of one shard key; nil: any number
 	Tables   map[topology.Name]TableLimit
@@ -30,10 +32,18 @@ type TableLimit struct {
 
 // admission is what a session occupies in the limits.
 type admission struct {
-	line  *limits.InFlight // for the unit
-	began time.Time
-	keys  *limits.PerKey // for the transaction, or the unit outside of one
-	key   limits.KeyID
+	line   *limits.InFlight // for the unit
+	began  time.Time
+	shards []shardPlace   // for the unit
+	keys   *limits.PerKey // for the transaction, or the unit outside of one
+	key    limits.KeyID
+}
+
+// shardPlace is a place among those who began to use a shard.
+type shardPlace struct {
+	line       *limits.InFlight
+	began      time.Time
+	overloaded bool // it had no connection for the session
 }
 
 const (
@@ -170,6 +180,36 @@ func (c *session) enterLine(ctx context.Context, line *limits.InFlight) error {
 	return nil
 }
 
+// enterShard takes a place among those who begin to use a shard, until the unit ends. Who may hold locks elsewhere does not wait; what comes
+// later in a transaction, its end included, finds the connection held and asks nothing.
+func (c *session) enterShard(ctx context.Context, shard ring.ShardID) error {
+	l := c.policy.Limits
+	if l == nil || l.Shards == nil {
+		return nil
+	}
+	line := l.Shards.Of(string(shard))
+	if c.mayHoldLocks() {
+		line.EnterNow()
+	} else if err := c.waitInLine(ctx, line); err != nil {
+		var busy *limits.BusyError
+		if !errors.As(err, &busy) {
+			return err
+		}
+		c.srv.totals.overShard.Add(1)
+		return limited(fmt.Sprintf("shard %q is too slow for more statements", shard), fmt.Sprintf("%d run there and %d wait; this one waited %s.", busy.Limit, busy.Waiting,
+			busy.Waited.Round(time.Millisecond)), "Try again later. See limits.shed.")
+	}
+	c.admitted.shards = append(c.admitted.shards, shardPlace{line: line, began: time.Now()})
+	return nil
+}
+
+// shardFailed notes that the shard which a place was taken for last had no connection.
+func (c *session) shardFailed() {
+	if n := len(c.admitted.shards); n > 0 {
+		c.admitted.shards[n-1].overloaded = true
+	}
+}
+
 func (c *session) waitInLine(ctx context.Context, line *limits.InFlight) error {
 	if line.TryEnter() {
 		return nil
@@ -185,6 +225,11 @@ func (c *session) dismiss(ended bool) {
 		c.admitted.line = nil
 		line.Leave(time.Since(c.admitted.began), false)
 	}
+	for _, place := range c.admitted.shards {
+		place.line.Leave(time.Since(place.began), place.overloaded)
+	}
+	clear(c.admitted.shards)
+	c.admitted.shards = c.admitted.shards[:0]
 	if keys := c.admitted.keys; keys != nil && ended {
 		c.admitted.keys = nil
 		keys.Leave(c.admitted.key)

@@ -100,6 +100,57 @@ func TestStatementsInFlightAreBounded(t *testing.T) {
 	wantValue(t, third, "SELECT 1", "1")
 }
 
+func TestASlowShardIsSpared(t *testing.T) {
+	c := start(t, options{})
+	shards := limits.NewPerShard(limits.InFlightConfig{Max: 1, Wait: 100 * time.Millisecond})
+	ctx := context.Background()
+	holder, other := c.connect(), c.connect()
+	user := map[bool]int64{} // one of the first shard, and one of another
+	for id := range int64(100) {
+		user[c.shardOf(id) == c.servers[0]] = id
+	}
+	for _, id := range user {
+		_, err := holder.Exec(ctx, "INSERT INTO users VALUES ($1)", id)
+		must(t, err)
+	}
+	c.apply(func(p *proxy.Policy) { p.Limits = &proxy.Limits{Shards: shards} })
+	_, err := holder.Exec(ctx, fmt.Sprintf("BEGIN; UPDATE users SET age = 0 WHERE id = %d", user[true]))
+	must(t, err) // its place is free again, its lock is not
+	var group sync.WaitGroup
+	blocked := c.connect()
+	group.Go(func() {
+		if _, err := blocked.Exec(ctx, fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d", user[true])); err != nil {
+			t.Error(err)
+		}
+	})
+	first := shards.Of("s1")
+	waitFor(t, "a statement that waits for the lock", func() bool { return first.Stats().Running == 1 })
+	_, err = other.Exec(ctx, fmt.Sprintf("SELECT age FROM users WHERE id = %d", user[true]))
+	if e := wantCode(t, err, "53400"); e.Message != `shard "s1" is too slow for more statements` {
+		t.Errorf("told %q", e.Message)
+	}
+	wantValue(t, other, fmt.Sprintf("SELECT count(*) FROM users WHERE id = %d", user[false]), "1")
+	// Who holds the lock goes on, on another shard too, and ends.
+	wantValue(t, holder, fmt.Sprintf("SELECT count(*) FROM users WHERE id = %d", user[false]), "1")
+	_, err = holder.Exec(ctx, fmt.Sprintf("UPDATE users SET age = 2 WHERE id = %d", user[true]))
+	must(t, err)
+	_, err = holder.Exec(ctx, "COMMIT")
+	must(t, err)
+	group.Wait()
+	waitFor(t, "the end of all", func() bool {
+		for _, s := range shards.Stats() {
+			if s.Running != 0 {
+				return false
+			}
+		}
+		return true
+	})
+	wantValue(t, other, fmt.Sprintf("SELECT age FROM users WHERE id = %d", user[true]), "1")
+	if s := first.Stats(); s.Refused != 1 || s.Limit != 1 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
 func TestClientsThatVanishLeaveTheLimits(t *testing.T) {
 	c := start(t, options{shards: 1})
 	line := limits.NewInFlight(limits.InFlightConfig{Max: 100})

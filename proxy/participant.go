@@ -153,8 +153,12 @@ func (c *session) base() *backend.Settings {
 
 // enlist takes a connection from the pool and gives it the session's settings.
 func (c *session) enlist(ctx context.Context, shard ring.ShardID) (*participant, error) {
+	if err := c.enterShard(ctx, shard); err != nil {
+		return nil, err
+	}
 	conn, err := c.srv.pools.AcquireFor(ctx, shard, c.user.Name, c.base())
 	if err != nil {
+		c.shardFailed()
 		return nil, err
 	}
 	p := c.spare

@@ -19,7 +19,7 @@ type totals struct {
 	queryNanos                                      atomic.Int64
 	one, home, reference, gather, pull, wide, split atomic.Int64
 	received, sent                                  atomic.Int64 // of sessions that have ended
-	overRate, overLine, overKey                     atomic.Int64 // statements refused by a limit
+	overRate, overLine, overKey, overShard          atomic.Int64 // statements refused by a limit
 	batches, batched                                atomic.Int64 // transactions that INSERTs have shared, and those INSERTs
 	repeated                                        atomic.Int64 // statements sent again with a newer map
 	resting                                         atomic.Int64 // sessions, now
@@ -44,6 +44,7 @@ type Stats struct {
 	Batches       int64                // transactions that INSERTs of several clients have shared
 	Batched       int64                // those INSERTs
 	InFlight      limits.InFlightStats // zero without limits.max_in_flight
+	Shards        []limits.ShardStats  // empty without limits.shed
 	Router        router.Stats
 }
 
@@ -79,9 +80,12 @@ func (s *Server) Stats() Stats {
 			"split": t.split.Load()}}
 	stats.Resting = t.resting.Load()
 	stats.Batches, stats.Batched = t.batches.Load(), t.batched.Load()
-	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load()}
+	stats.Limited = map[string]int64{"rate": t.overRate.Load(), "in_flight": t.overLine.Load(), "per_key": t.overKey.Load(), "shard": t.overShard.Load()}
 	if l := s.policy.Load().Limits; l != nil && l.InFlight != nil {
 		stats.InFlight = l.InFlight.Stats()
+	}
+	if l := s.policy.Load().Limits; l != nil && l.Shards != nil {
+		stats.Shards = l.Shards.Stats()
 	}
 	s.each(func(c *session) {
 		in, out := c.client.Traffic()

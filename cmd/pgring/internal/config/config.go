@@ -106,6 +106,7 @@ type Limits struct {
 	MaxInFlight            int      `yaml:"max_in_flight" default:"2000" min:"0" max:"1000000" doc:"Statements that run at a time; the others wait in line. COMMIT, ROLLBACK and statements of transactions under way never wait. 0 = any number."`
 	QueueTimeout           Duration `yaml:"queue_timeout" default:"1s" doc:"How long a statement waits for its turn under any of the limits; then SQLSTATE 53400 with what to do in HINT."`
 	Writes                 RateCap  `yaml:"writes" doc:"Rate of writing statements of the whole proxy."`
+	Shed                   Shed     `yaml:"shed" doc:"Fewer statements begin on a shard at a time while it is too slow; the others wait in line."`
 	PerKey                 PerKey   `yaml:"per_key" doc:"Writes of one shard key at a time, so that those who wait for one row do not take all connections."`
 }
 
@@ -124,6 +125,12 @@ func (r RateCap) BurstOrDefault() int {
 		return r.Burst
 	}
 	return max(1, int(r.Rate.PerSecond()))
+}
+
+// Shed is limits.shed.
+type Shed struct {
+	Over Duration `yaml:"p99_over" default:"0s" max:"1h" doc:"While more than one in a hundred statements take longer on a shard, fewer and fewer begin there at a time; 0 = pool.size is the only limit."`
+	For  Duration `yaml:"for" default:"10s" max:"1h" doc:"How long it must have been so before the limit begins to shrink."`
 }
 
 // PerKey is limits.per_key.

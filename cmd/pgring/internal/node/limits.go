@@ -41,6 +41,12 @@ func boundaries(cfg, old *config.Config, before *proxy.Limits) *proxy.Limits {
 	case now.PerKey.Writes > 0:
 		l.PerKey = limits.NewPerKey(limits.PerKeyConfig{Running: now.PerKey.Writes, Queued: now.PerKey.Queue, Wait: wait})
 	}
+	switch {
+	case sameWait && old != nil && now.Shed == was.Shed && old.Pool.Size == cfg.Pool.Size:
+		l.Shards = before.Shards
+	case now.Shed.Over > 0:
+		l.Shards = limits.NewPerShard(limits.InFlightConfig{Max: cfg.Pool.Size, Wait: wait, Shed: limits.Shed{Over: now.Shed.Over.Std(), For: now.Shed.For.Std()}})
+	}
 	for _, t := range cfg.Tables {
 		if !t.RateLimit.Cap().IsSet() {
 			continue
