@@ -112,6 +112,9 @@ func (c *session) plan(stmt *router.Statement, key givenKey, values router.Value
 	if err := c.checkAppends(stmt); err != nil {
 		return router.Plan{}, err
 	}
+	if err := c.checkGuards(stmt); err != nil {
+		return router.Plan{}, err
+	}
 	plan, err := stmt.Plan(c.snap, values)
 	if err == nil && len(c.snap.Moves) > 0 {
 		plan, err = c.planWhileMoving(stmt, values, plan)

@@ -40,6 +40,7 @@ const (
 	codeLimitExceeded       = "53400"
 	codeNoPrivilege         = "42501"
 	codeNotPrepared         = "55000"
+	codeObjectInUse         = "55006"
 	codeProtocolViolation   = "08P01"
 	codeQueryCanceled       = "57014"
 	codeSerialization       = "40001"

@@ -29,14 +29,17 @@ func (c *session) checkAppends(stmt *router.Statement) error {
 	if len(c.policy.AppendOnly) == 0 || stmt.Access == router.Read {
 		return nil
 	}
-	changed := stmt.Changes()
-	if stmt.Truncates() {
+	changed, hint := stmt.Changes(), "Write a row that reverses the other one."
+	switch {
+	case stmt.Truncates():
 		changed = stmt.Tables
+	case stmt.Rewrites():
+		changed, hint = stmt.Tables, "Take append_only away in the configuration, and RELOAD, if rows are to change."
 	}
 	for _, name := range changed {
 		if table, ok := c.appendOnly(name); ok {
 			return &pgwire.Error{Code: codeAppendOnly, Message: fmt.Sprintf("table %q is append-only", shownName(table)),
-				Detail: "The statement could change rows that are there.", Hint: "Write a row that reverses the other one."}
+				Detail: "The statement could change rows that are there.", Hint: hint}
 		}
 	}
 	return nil

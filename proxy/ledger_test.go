@@ -42,6 +42,9 @@ CREATE FUNCTION cheat(who bigint) RETURNS void LANGUAGE sql AS 'UPDATE book SET 
 		"INSERT INTO book VALUES (%d, 9, 0) ON CONFLICT (user_id, n) DO UPDATE SET amount = 0",
 		"MERGE INTO book USING (VALUES (1)) v (k) ON user_id = %d WHEN MATCHED THEN DELETE", "WITH x AS (DELETE FROM book WHERE user_id = %d RETURNING n) SELECT * FROM x",
 		"EXPLAIN ANALYZE DELETE FROM book WHERE user_id = %d", "DELETE FROM users WHERE id = %d", // by its foreign key
+		"ALTER TABLE book ALTER COLUMN amount TYPE numeric USING amount * 2", "ALTER TABLE book DROP COLUMN amount", "ALTER TABLE book_1 SET UNLOGGED",
+		"ALTER TABLE book DISABLE TRIGGER ALL", "ALTER TABLE book_1 DISABLE TRIGGER USER", "ALTER TABLE book ENABLE REPLICA TRIGGER pgring_append_only",
+		"DROP TRIGGER pgring_append_only ON book", "ALTER TRIGGER pgring_append_only ON book RENAME TO other",
 	} {
 		if strings.Contains(sql, "%d") {
 			sql = fmt.Sprintf(sql, keys[0])

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,24 @@ func (c *session) planWhileMoving(stmt *router.Statement, values router.Values, 
 			return plan, err
 		}
 	}
+}
+
+// checkGuards refuses a statement that could turn the guards of a move off.
+func (c *session) checkGuards(stmt *router.Statement) error {
+	if !stmt.Defuses() || len(c.snap.Moves) == 0 {
+		return nil
+	}
+	for _, name := range stmt.Tables {
+		t := c.snap.Table(name.Schema, name.Table)
+		guarded := t != nil && (t.Kind == topology.Reference ||
+			t.Group != nil && slices.ContainsFunc(c.snap.Moves, func(m *topology.Move) bool { return m.Group == t.Group.Name }))
+		if guarded {
+			return &pgwire.Error{Code: codeObjectInUse, Message: fmt.Sprintf("triggers of table %q cannot be turned off while slots are moved", shownName(name)),
+				Detail: "Among them are guards that keep rows from being written where nobody looks for them.",
+				Hint:   "Name the triggers, or wait: SHOW REBALANCE on the console says how far the moves are, and REBALANCE FINISH ends the time in which they can be reverted."}
+		}
+	}
+	return nil
 }
 
 // touched lists the moves that a plan concerns.

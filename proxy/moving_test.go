@@ -299,6 +299,17 @@ func TestABlockWaitsForSlotsThatWereClosedBeforeItWrote(t *testing.T) {
 	after.want("Q SET LOCAL statement_timeout = '50ms'", "C:SET Z:T")
 	after.want(insert(closing, 2), "E:57014:canceling_statement_due_to_statement_timeout:0 Z:E")
 	before.want("Q COMMIT", "C:COMMIT Z:I")
+	// Nobody turns off what guards the moves.
+	for sql, want := range map[string]string{
+		"ALTER TABLE notes DISABLE TRIGGER ALL":                                               "E:55006:triggers_of_table_\"notes\"_cannot_be_turned_off_while_slots_are_moved:0 Z:I",
+		"ALTER TABLE countries DISABLE TRIGGER USER":                                          "E:55006:triggers_of_table_\"countries\"_cannot_be_turned_off_while_slots_are_moved:0 Z:I",
+		"ALTER TABLE users DISABLE TRIGGER zz_pgring_move_1_insert":                           "E:0A000:trigger_\"zz_pgring_move_1_insert\"_is_pgring's_own:0 Z:I",
+		"ALTER TRIGGER zz_pgring_move_1_insert ON users RENAME TO mine":                       "E:0A000:trigger_\"zz_pgring_move_1_insert\"_is_pgring's_own:0 Z:I",
+		"DROP TRIGGER zz_pgring_move_1_insert ON users":                                       "E:0A000:trigger_\"zz_pgring_move_1_insert\"_is_pgring's_own:0 Z:I",
+		"CREATE TABLE alone (n int); ALTER TABLE alone DISABLE TRIGGER ALL; DROP TABLE alone": "C:CREATE_TABLE C:ALTER_TABLE C:DROP_TABLE Z:I",
+	} {
+		w.frames().want("Q "+sql, want)
+	}
 }
 
 // endsEarly makes sure that a write which waits for a cut-over ends when the client wants that.

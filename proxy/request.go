@@ -153,7 +153,8 @@ type request struct {
 	fingerprint []byte
 }
 
-// fingerprint is that of the statement with its values. Where it has RETURNING, a repeat must ask for the answer in the same form.
+// fingerprint is that of the statement with its values. Where it has RETURNING, a repeat must ask for the answer in the same form; in the
+// extended protocol the client may know that from another time, so what the columns are belongs to it.
 func (c *session) fingerprint(s *spread) []byte {
 	h := router.Fingerprint([]byte(s.text))
 	number := func(n int) { h.Write(binary.BigEndian.AppendUint32(nil, uint32(n))) }
@@ -175,6 +176,10 @@ func (c *session) fingerprint(s *spread) []byte {
 		}
 	}
 	if s.stmt.Returns {
+		name, _ := s.stmt.WritesOnly()
+		if t := c.snap.Table(name.Schema, name.Table); t != nil && s.bind != nil {
+			h.Write(s.stmt.Returned(t))
+		}
 		number(int(boolByte(s.describe)))
 		for _, format := range generatedFormats(s.bindValues()) {
 			number(int(format))
@@ -224,7 +229,7 @@ func (c *session) runRequest(ctx context.Context, r *request) (string, error) {
 	case "differs":
 		c.srv.countsOf(r.Request.Table).differing.Add(1)
 		return "", c.reject(&pgwire.Error{Code: codeRequestDiffers, Message: fmt.Sprintf("idempotency key %q was used for another write", r.Key),
-			Detail: fmt.Sprintf("The statement, its values, the form of its answer or the role are not those of the write to table %q that was done with it.", shownName(r.Table)),
+			Detail: fmt.Sprintf("The statement, its values, the form of its answer, the columns that it returns or the role are not those of the write to table %q that was done with it.", shownName(r.Table)),
 			Hint:   "Repeat a write exactly as it was, or give another write another key."})
 	}
 	return "", c.reject(&pgwire.Error{Code: codeNotPrepared, Message: fmt.Sprintf("idempotency key %q has no answer", r.Key),

@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +96,49 @@ func TestARepeatedInsertIsAnsweredLikeTheFirst(t *testing.T) {
 	if seen := c.server.IdempotentTables(); len(seen) != 1 || seen[0].Done != total+1 || seen[0].Repeated != 2*total+1 || seen[0].Differing != 0 {
 		t.Errorf("counted %+v", seen)
 	}
+}
+
+// TestARepeatBehindASchemaChangeHasTheFormOfTheFirst: a client of the extended protocol knows the form of the rows from another message.
+func TestARepeatBehindASchemaChangeHasTheFormOfTheFirst(t *testing.T) {
+	t.Parallel()
+	c := startWithRequests(t, options{})
+	conn := c.connect()
+	insert := func(mode pgx.QueryExecMode, returning string, n int) (string, error) {
+		rows, err := conn.Query(t.Context(), "INSERT INTO orders (user_id, request_id) VALUES ($1, $2) RETURNING "+returning, mode, 1, requestID(n))
+		must(t, err)
+		answer := ""
+		for rows.Next() {
+			answer += fmt.Sprint(rows.RawValues())
+		}
+		return answer, rows.Err()
+	}
+	modes := []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeCacheStatement}
+	returning := map[string]bool{"n": true, "n + 1, user_id": true, "*": false, "orders": false, "what": false} // whether the change leaves it as it is
+	first := map[string]string{}
+	all := func(do func(name string, mode pgx.QueryExecMode, clause string, same bool, n int)) {
+		for i, mode := range modes {
+			for j, clause := range slices.Sorted(maps.Keys(returning)) {
+				do(mode.String()+", "+clause, mode, clause, returning[clause], 10*i+j)
+			}
+		}
+	}
+	all(func(name string, mode pgx.QueryExecMode, clause string, _ bool, n int) {
+		var err error
+		first[name], err = insert(mode, clause, n)
+		must(t, err)
+	})
+	run(t, conn, "ALTER TABLE orders ADD COLUMN more int DEFAULT 7, ALTER COLUMN what TYPE varchar(20)")
+	conn = c.connect() // what pgx has prepared is no good any more
+	all(func(name string, mode pgx.QueryExecMode, clause string, same bool, n int) {
+		answer, err := insert(mode, clause, n)
+		switch {
+		case !same && mode != pgx.QueryExecModeSimpleProtocol:
+			wantCode(t, err, "PR101")
+		case err != nil || answer != first[name]:
+			t.Errorf("%s: %s, %v; the first was answered with %s", name, answer, err, first[name])
+		}
+	})
+	c.wantOrders(int64(len(first)))
 }
 
 func TestRequestsThatDifferOrHaveNoKeyAreRefused(t *testing.T) {

@@ -127,6 +127,12 @@ func (a *analysis) changing(t *topology.Table) {
 // Changes lists the tables of which the statement may update or delete rows, apart from what TRUNCATE does.
 func (s *Statement) Changes() []topology.Name { return s.changes }
 
+// Rewrites says whether the statement is ALTER TABLE that may change, by itself or by what it lets happen, what rows hold that are there.
+func (s *Statement) Rewrites() bool { return s.rewrites || s.defuses }
+
+// Defuses says whether the statement may turn off triggers that are pgring's.
+func (s *Statement) Defuses() bool { return s.defuses }
+
 // Truncates says whether the statement is TRUNCATE, of all its tables.
 func (s *Statement) Truncates() bool { return s.truncates }
 
@@ -160,6 +166,15 @@ func (a *analysis) delete(s *pg.DeleteStmt, outer *cte) *query {
 // returning analyses RETURNING.
 func (a *analysis) returning(q *query, list []*pg.Node) {
 	a.st.Returns = a.st.Returns || len(list) > 0
+	for _, n := range list {
+		visitColumns(n, func(ref *pg.ColumnRef) {
+			name, ok := words(ref.Fields)
+			if !ok {
+				name = []string{"*"}
+			}
+			a.st.returned = append(a.st.returned, name[len(name)-1])
+		})
+	}
 	a.expressions(q, list...)
 	q.stmt = &pg.SelectStmt{TargetList: list}
 	q.outputs = a.targets(q)

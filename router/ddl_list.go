@@ -237,6 +237,9 @@ func (a *analysis) dropOnTable(s *pg.DropStmt) {
 		a.notWritten()
 		return
 	}
+	if name, ok := words(items[len(items)-1:]); ok && s.RemoveType == pg.ObjectType_OBJECT_TRIGGER {
+		a.ownTrigger(name[0])
+	}
 	a.onSpot(a.spotOf(v))
 }
 

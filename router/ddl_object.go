@@ -112,6 +112,9 @@ func (a *analysis) rename(n *pg.Node, s *pg.RenameStmt) {
 		}
 		a.onSpot(at)
 	case pg.ObjectType_OBJECT_TABCONSTRAINT, pg.ObjectType_OBJECT_TRIGGER, pg.ObjectType_OBJECT_RULE, pg.ObjectType_OBJECT_POLICY:
+		if s.RenameType == pg.ObjectType_OBJECT_TRIGGER {
+			a.ownTrigger(s.Subname)
+		}
 		a.onSpot(a.spotOf(s.Relation))
 	case pg.ObjectType_OBJECT_INDEX:
 		a.claimed[s.Relation] = true

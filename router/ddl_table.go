@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -54,6 +55,17 @@ func (a *analysis) policy(v *pg.RangeVar) {
 			a.unsupported("policy reads a table that is not a reference table", "On each shard it would see that shard's rows of "+
 				quoteIdent(other.Relname)+" only.", "")
 		}
+	}
+}
+
+// ownTrigger analyses a change of a trigger that may be one of those that pgring keeps on tables: a guard of a move, or one of a ledger's.
+func (a *analysis) ownTrigger(name string) {
+	switch {
+	case strings.HasPrefix(name, "zz_pgring_"):
+		a.unsupported("trigger "+quoteIdent(name)+" is pgring's own", "It guards slots that are moved to another shard, and goes when that is over.",
+			"SHOW REBALANCE on the console says how far that is.")
+	case strings.HasPrefix(name, "pgring_"):
+		a.st.defuses = true
 	}
 }
 
@@ -211,13 +223,21 @@ func (d *definition) command(c *pg.AlterTableCmd, t *topology.Table) {
 	case pg.AlterTableType_AT_AddColumn:
 		d.column(c.Def.GetColumnDef())
 	case pg.AlterTableType_AT_DropColumn:
+		d.a.st.rewrites = true
 		if key {
 			d.keyStays("dropped")
 		}
 	case pg.AlterTableType_AT_AlterColumnType, pg.AlterTableType_AT_SetExpression, pg.AlterTableType_AT_DropExpression:
+		d.a.st.rewrites = true
 		if key {
 			d.keyStays("given another type")
 		}
+	case pg.AlterTableType_AT_SetUnLogged:
+		d.a.st.rewrites = true
+	case pg.AlterTableType_AT_DisableTrigAll, pg.AlterTableType_AT_DisableTrigUser:
+		d.a.st.defuses = true
+	case pg.AlterTableType_AT_DisableTrig, pg.AlterTableType_AT_EnableTrig, pg.AlterTableType_AT_EnableAlwaysTrig, pg.AlterTableType_AT_EnableReplicaTrig:
+		d.a.ownTrigger(c.Name)
 	case pg.AlterTableType_AT_ColumnDefault:
 		d.defaultValue(c.Name, c.Def)
 	case pg.AlterTableType_AT_AddIdentity:

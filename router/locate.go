@@ -48,6 +48,9 @@ type core struct {
 	inserts   []topology.Name // tables that it may put rows into
 	changes   []topology.Name // tables of which it may update or delete rows
 	target    topology.Name   // the table of an INSERT, UPDATE or DELETE that writes to no other
+	returned  []string        // columns that RETURNING names; "*": perhaps all
+	defuses   bool            // it may turn off triggers that are pgring's
+	rewrites  bool            // ALTER TABLE: it may change or lose what rows of Tables hold
 	copying   *copying        // COPY … FROM STDIN into a table that is on several shards
 	out       *Out            // COPY … TO STDOUT that every shard answers for itself
 	explained *explaining     // EXPLAIN: what to answer where the statement needs several shards

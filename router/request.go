@@ -127,6 +127,18 @@ func bareParam(n *pg.Node) *pg.ParamRef {
 	return n.GetParamRef()
 }
 
+// Returned writes the columns of a table that RETURNING names, with their types: while that stays the same, so does the form of its rows.
+func (s *Statement) Returned(t *topology.Table) []byte {
+	all := slices.ContainsFunc(s.returned, func(name string) bool { return t.Column(name) < 0 }) // *, or the row as a whole
+	var b []byte
+	for i := range t.Columns {
+		if c := &t.Columns[i]; all || slices.Contains(s.returned, c.Name) {
+			b = append(append(append(append(b, c.Name...), 0), c.TypeName...), 0)
+		}
+	}
+	return b
+}
+
 // InsertsRow says whether the statement does nothing but put one row into one table.
 func (s *Statement) InsertsRow() bool { return s.row != nil }
 
