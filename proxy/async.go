@@ -58,7 +58,7 @@ type permit struct {
 	columns  string // quoted
 	settings *backend.Settings
 	table    topology.Name
-	schema   int64
+	catalog  int64 // Snapshot.Catalog
 }
 
 // queueOf is the queue of a statement that may be done later; nil: it may not.
@@ -185,7 +185,7 @@ func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topol
 	for i, column := range columns {
 		quoted[i] = quoteLiteral(column)
 	}
-	key := permit{user: c.user.Name, columns: strings.Join(quoted, ", "), settings: c.state.settings, table: table, schema: c.snap.Schema}
+	key := permit{user: c.user.Name, columns: strings.Join(quoted, ", "), settings: c.state.settings, table: table, catalog: c.snap.Catalog}
 	if c.srv.permits.has(key) {
 		return true
 	}

@@ -190,6 +190,9 @@ GRANT SELECT ON events TO few, more`)
 	refused(t, conn, "INSERT INTO events (user_id, n, what) VALUES (1, 3, 'x')", "42501")
 	run(t, conn, "INSERT INTO events (user_id, n) VALUES (1, 4)")
 	c.wantAccepted("columns enough", 2)
+	run(t, c.connect(), "REVOKE INSERT ON events FROM more") // is heard of at once
+	refused(t, conn, "INSERT INTO events (user_id, n) VALUES (1, 5)", "42501")
+	c.wantAccepted("no columns", 2)
 	wantValue(t, conn, "SELECT count(*) FROM events WHERE user_id = 1", "3")
 }
 

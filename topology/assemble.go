@@ -61,7 +61,7 @@ func (s *state) plansSurvive(n *state) bool {
 func assemble(f *facts, c *catalog, schema int64) *Snapshot {
 	contents := Contents{
 		ClusterID: f.cluster, Epoch: f.epoch, Schema: schema, Home: f.home, Ring: f.ring,
-		Shards: f.shards, Functions: c.functions, Moves: f.published(), Schemas: c.schemas,
+		Shards: f.shards, Functions: c.functions, Moves: f.published(), Schemas: c.schemas, Catalog: c.turn,
 	}
 	groups := make(map[string]*Group, len(f.groups))
 	problems := make(map[string]string)

@@ -29,6 +29,8 @@ type Contents struct {
 
 	// Schemas differs when schemas of the home shard came, went or changed.
 	Schemas string
+
+	Catalog int64 // see Snapshot
 }
 
 // Snapshot is what is true of the whole cluster at one epoch. It is immutable, so one loaded snapshot answers consistently for
@@ -41,6 +43,7 @@ type Snapshot struct {
 	Home      ring.ShardID // the shard of undeclared tables and of the catalog
 	Ring      ring.Config  // what places slots for strategy consistent
 	Moves     []*Move      // those that are not finished, by id; nearly always none
+	Catalog   int64        // differs between two snapshots of one process when the home shard's catalog was read between them: after any DDL, GRANT and REVOKE included
 	Schemas   string       // differs between two snapshots when schemas of the home shard came, went or changed: what search_path means
 
 	shards    map[ring.ShardID]Shard
@@ -60,7 +63,7 @@ type Snapshot struct {
 //   - Reads, from Uses and Parents.
 func NewSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
-		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring, Moves: c.Moves, Schemas: c.Schemas,
+		ClusterID: c.ClusterID, Epoch: c.Epoch, Schema: c.Schema, Home: c.Home, Ring: c.Ring, Moves: c.Moves, Schemas: c.Schemas, Catalog: c.Catalog,
 		Shards:    slices.Clone(c.Shards),
 		shards:    make(map[ring.ShardID]Shard, len(c.Shards)),
 		groups:    make(map[string]*Group, len(c.Groups)),
