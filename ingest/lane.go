@@ -43,6 +43,7 @@ type lane struct {
 	group  *topology.Group
 	stop   context.CancelCauseFunc // ends the generation
 	logger *slog.Logger
+	began  time.Time
 
 	reader cursor
 	held   *Record // was read, and begins the next transaction
@@ -53,6 +54,7 @@ type lane struct {
 	// Guarded by Queue.watched.
 	next     uint64    // every record of the lane before it is done
 	at       time.Time // when the oldest record that is not done was accepted; zero: there is none, as far as is known
+	heard    bool      // whether at is that of the record: before something was done, nobody knows which of those in the log are done already, and it counts from began
 	problem  string    // why it does not get on; empty: it does
 	stuck    *Record   // the record whose statement fails, and may do better at another time; nil: there is none
 	skipped  *Record   // it is to become a dead letter, if it is stuck still
@@ -105,7 +107,7 @@ func (l *lane) passed(next uint64) {
 	q := l.queue
 	q.watched.Lock()
 	defer q.watched.Unlock()
-	l.next, l.problem, l.at, l.stuck, l.skipped = next, "", time.Time{}, nil, nil
+	l.heard, l.next, l.problem, l.at, l.stuck, l.skipped = true, next, "", time.Time{}, nil, nil
 	if l.held != nil {
 		l.at = l.held.At
 	}
@@ -159,6 +161,9 @@ func (l *lane) begin(at time.Time) {
 	l.queue.watched.Lock()
 	defer l.queue.watched.Unlock()
 	l.at = at
+	if !l.heard && at.Before(l.began) {
+		l.at = l.began
+	}
 }
 
 // own decodes a record if it is the lane's; nil: it is not.

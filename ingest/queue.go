@@ -338,7 +338,7 @@ func (q *Queue) generation(ctx context.Context, log recordLog) error {
 	low := max(q.low, done+1)
 	lanes := map[ring.ShardID]*lane{}
 	for _, shard := range t.Group.Placement.Owners() {
-		l := &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop,
+		l := &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop, began: time.Now(),
 			logger: q.cfg.Log.With("table", q.table.String(), "shard", string(shard))}
 		if q.shared {
 			l.turn = &turn{lane: l}

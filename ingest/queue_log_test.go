@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -125,6 +126,26 @@ func TestAFullLogPushesBackAndLosesNothing(t *testing.T) {
 		_, err := r.queues.Of(events).Append(t.Context(), event(-1, 1, body))
 		return err == nil
 	})
+}
+
+// TestWhatWasDoneLongAgoIsNotLate: a log that is opened while its shard is away may hold nothing but what is done.
+func TestWhatWasDoneLongAgoIsNotLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, "")
+	limited := ingest.Rule{MaxSize: 64 << 20, MaxLag: 3 * time.Second}
+	stop := r.open(limited)
+	r.append(event(1, 1, "old"))
+	accepted := time.Now()
+	r.wait()
+	stop()
+	waitFor(t, "what is done to be older than may be what is not", func() bool { return time.Since(accepted) > limited.MaxLag })
+	back := r.away()
+	r.open(limited)
+	waitFor(t, "the lane to try what is done", func() bool { lanes := r.queues.Lanes(); return len(lanes) == 1 && lanes[0].Problem != "" })
+	r.append(event(1, 2, "new"))
+	back()
+	r.wait()
+	r.want("SELECT count(*) FROM events", 2)
 }
 
 func TestTheOrderOfEachKeyIsKept(t *testing.T) {
