@@ -73,7 +73,8 @@ func (c *session) onParse(frame []byte) error {
 	if c.tx.failed && !endsFailed(parsed.Verb) {
 		return c.reject(errFailedTransaction())
 	}
-	s := c.statement(name, text, oids, last)
+	c.oids = declareKey(text, oids)
+	s := c.statement(name, text, c.oids, last)
 	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
 	if c.isLocal(parsed) || parsed.Refused() != nil {
 		return c.defineLocally(string(name), s)

@@ -59,6 +59,24 @@ func (c *session) mayHaveKey(stmt *router.Statement) bool {
 	return plain && stmt.Access == router.Write && !c.state.own.now.plain
 }
 
+// declareKey has a parameter that only a comment names be text: a server sees no comments.
+func declareKey(text []byte, oids []uint32) []uint32 {
+	if !bytes.Contains(text, []byte(router.RequestKeyWord)) {
+		return oids
+	}
+	key, _, err := router.ReadCommentKey(text)
+	used := router.UsedParams(string(text))
+	n := key.Param
+	if err != nil || n == 0 || n <= len(used) && used[n-1] || n <= len(oids) && oids[n-1] != 0 {
+		return oids // what is wrong with it is said when it is executed
+	}
+	for len(oids) < n {
+		oids = append(oids, 0)
+	}
+	oids[n-1] = oidText
+	return oids
+}
+
 // readComment adds the key that a comment in the text gives.
 func (k *givenKey) readComment(text []byte) error {
 	comment, found, err := router.ReadCommentKey(text)

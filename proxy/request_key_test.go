@@ -62,6 +62,21 @@ func TestAWriteWithAGivenKeyHappensOnce(t *testing.T) {
 		}
 	}
 	c.wantOrders(2)
+	// As one that nothing else names: no server has to know it.
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {
+		for range 2 {
+			tag, err := conn.Exec(t.Context(), "UPDATE users SET age = age + $1 WHERE id = 1 /* idempotency_key=$2 */", mode, 5, "only "+mode.String())
+			must(t, err)
+			if tag.String() != "UPDATE 1" {
+				t.Errorf("%s: %s", mode, tag)
+			}
+		}
+	}
+	run(t, conn, "PREPARE more (int, text) AS UPDATE users SET age = age - $1 WHERE id = 1 /* idempotency_key=$2 */")
+	for range 2 {
+		run(t, conn, "EXECUTE more (10, 'only SQL')")
+	}
+	age("102")
 	run(t, conn, "PREPARE up (bigint) AS UPDATE users SET age = 0 WHERE id = $1")
 	for range 2 {
 		run(t, conn, "SET pgring.idempotency_key = 'prepared'; EXECUTE up (1)")

@@ -41,7 +41,8 @@ func (c *session) sqlPrepare(ctx context.Context, stmt *router.Statement, text s
 	if r := stmt.Inner.Refused(); r != nil {
 		return c.reject(r)
 	}
-	s := &statement{shared: c.intern([]byte(preparedText(stmt, text)), oids)}
+	prepared := []byte(preparedText(stmt, text))
+	s := &statement{shared: c.intern(prepared, declareKey(prepared, oids))}
 	if err := c.lookAt(ctx, stmt, s, text); err != nil {
 		c.srv.interned.release(s.shared)
 		return c.reject(err)
@@ -128,8 +129,8 @@ func (c *session) sqlExecute(ctx context.Context, stmt *router.Statement, values
 		return c.control(ctx, inner, s.shared.text, args)
 	}
 	bind := bindConstants(args, generatedFormats(values))
-	if len(bind.values) != inner.Params {
-		return c.reject(errArguments(stmt.Name, inner.Params, len(bind.values)))
+	if want := max(inner.Params, len(s.shared.oids)); len(bind.values) != want { // it may have declared more than it uses
+		return c.reject(errArguments(stmt.Name, want, len(bind.values)))
 	}
 	bind.types(s.shared.oids)
 	key, err := c.keyForPrepared(inner, s.shared)

@@ -225,7 +225,7 @@ func UsedParams(text string) []bool {
 			return used
 		case sql.Param:
 			n, err := strconv.Atoi(text[tok.Start+1 : tok.End])
-			if err != nil || n < 1 || n > 65535 {
+			if err != nil || n < 1 || n > maxParam {
 				continue
 			}
 			for len(used) < n {

@@ -16,6 +16,9 @@ import (
 
 // A client may name a request beside its statement, by a setting or in a comment, rather than in a column of the row.
 
+// maxParam is the highest number that a parameter can have.
+const maxParam = 65535
+
 // RequestKeyWord begins the key in a comment.
 const RequestKeyWord = "idempotency_key="
 
@@ -87,7 +90,7 @@ func readCommentKey(rest string) (CommentKey, error) {
 	}
 	if strings.HasPrefix(value, "$") {
 		n, err := strconv.Atoi(value[1:])
-		if err != nil || n < 1 {
+		if err != nil || n < 1 || n > maxParam {
 			return CommentKey{}, badCommentKey("$ is not followed by the number of a parameter")
 		}
 		return CommentKey{Param: n}, nil
