@@ -150,9 +150,13 @@ func (c *Console) retryLetters(ctx context.Context, in *input) (*outcome, error)
 	if c.cfg.Queues == nil {
 		return nil, letterError("", ingest.ErrNotQueued)
 	}
+	table, snap := topology.ParseName(name), c.cfg.Topology.Current()
+	if snap.Table(table.Schema, table.Table) == nil {
+		return nil, noTable(table, snap)
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	n, err := c.cfg.Queues.RetryLetters(ctx, topology.ParseName(name))
+	n, err := c.cfg.Queues.RetryLetters(ctx, table)
 	if err != nil {
 		return nil, letterError("", err)
 	}

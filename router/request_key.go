@@ -116,9 +116,10 @@ func CheckRequestKey(key string) error {
 	case key == "":
 		return &Refusal{Reason: InvalidKey, Code: "22023", Message: "idempotency key is empty", Hint: "Give a value that is the same in each repeat, and in nothing else."}
 	case len(key) > MaxRequestKey:
-		return &Refusal{Reason: InvalidKey, Code: "22001", Message: "idempotency key is too long", Detail: fmt.Sprintf("It has %d bytes, and may have %d.", len(key), MaxRequestKey)}
+		return &Refusal{Reason: InvalidKey, Code: "22001", Message: "idempotency key is too long", Detail: fmt.Sprintf("It has %d bytes, and may have %d.", len(key), MaxRequestKey),
+			Hint: "A UUID, or a hash of what identifies the write, is long enough."}
 	case !utf8.ValidString(key), strings.IndexByte(key, 0) >= 0:
-		return &Refusal{Reason: InvalidKey, Code: "22021", Message: "idempotency key is no valid text"}
+		return &Refusal{Reason: InvalidKey, Code: "22021", Message: "idempotency key is no valid text", Hint: "Keys are text in UTF-8 without zero bytes."}
 	}
 	return nil
 }
