@@ -38,6 +38,7 @@ const (
 	codeInvalidParameter    = "22023"
 	codeInvalidStatement    = "26000"
 	codeLimitExceeded       = "53400"
+	codeLockNotAvailable    = "55P03"
 	codeNoPrivilege         = "42501"
 	codeNotPrepared         = "55000"
 	codeObjectInUse         = "55006"

@@ -205,7 +205,11 @@ func (c *session) serverError(wire *pgwire.Conn, size int) error {
 	if c.swallow(frame) {
 		return nil
 	}
-	if err := c.write(unfencedFrame(frame)); err != nil {
+	frame = unfencedFrame(frame)
+	if t.steps[t.head].hidden && c.tx.requests.claiming {
+		frame = claimFrame(frame)
+	}
+	if err := c.write(frame); err != nil {
 		return err
 	}
 	c.statementFailed()

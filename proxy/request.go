@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -234,6 +235,23 @@ func (c *session) runRequest(ctx context.Context, r *request) (string, error) {
 	}
 	return "", c.reject(&pgwire.Error{Code: codeNotPrepared, Message: fmt.Sprintf("idempotency key %q has no answer", r.Key),
 		Detail: "Its row in pgring.idempotency was not written by pgring."})
+}
+
+// claimFrame is an ErrorResponse to a claim, in words that a client understands who knows of none.
+func claimFrame(frame []byte) []byte {
+	e := pgwire.ParseError(frame)
+	if !strings.Contains(e.Where, "pgring.claim_request(") {
+		return frame
+	}
+	e.Where, e.Rest = "", ""
+	switch e.Code {
+	case codeLockNotAvailable:
+		e.Message, e.Detail = "another attempt at the write with this idempotency key is under way", "It was waited for for as long as lock_timeout or pgring's own limit of 10 seconds allow. Nothing was executed."
+		e.Hint = "Repeat the write later: if the other attempt is done, it is answered like that."
+	case codeReadOnly:
+		e.Message = "cannot execute an idempotent write in a read-only transaction"
+	}
+	return pgwire.AppendError(nil, e)
 }
 
 // parameters are those of claimSQL and recordSQL.

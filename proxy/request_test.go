@@ -330,12 +330,31 @@ func TestARepeatWaitsForTheFirst(t *testing.T) {
 		insert = strings.Replace(insert, requestID(1), requestID(2), 1)
 		run(t, first, "DELETE FROM orders WHERE user_id = 1")
 	}
+	// Who does not want to wait that long is told why.
+	first, second := c.connect(), c.connect()
+	run(t, first, "BEGIN")
+	insert = strings.Replace(insert, requestID(2), requestID(3), 1)
+	run(t, first, insert)
+	run(t, second, "BEGIN READ ONLY")
+	_, err := second.Exec(t.Context(), insert)
+	if e := wantCode(t, err, "25006"); e.Message != "cannot execute an idempotent write in a read-only transaction" || e.Where != "" {
+		t.Errorf("%+v", e)
+	}
+	run(t, second, "ROLLBACK")
+	c.shardOf(1).Exec(t, "ALTER FUNCTION pgring.claim_request SET lock_timeout = '50ms'") // rather than 10 s
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		_, err = second.Exec(t.Context(), insert, mode)
+		if e := wantCode(t, err, "55P03"); !strings.HasPrefix(e.Message, "another attempt at the write") || e.Detail == "" || e.Hint == "" || e.Where != "" {
+			t.Errorf("%+v", e)
+		}
+	}
+	run(t, first, "ROLLBACK")
+	c.shardOf(1).Exec(t, "ALTER FUNCTION pgring.claim_request SET lock_timeout = '10s'")
 	// An old snapshot does not see what was done meanwhile, and must not do it again.
 	old, now := c.connect(), c.connect()
 	run(t, old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders WHERE user_id = 1")
-	insert = strings.Replace(insert, requestID(2), requestID(3), 1)
 	run(t, now, insert)
-	_, err := old.Exec(t.Context(), insert)
+	_, err = old.Exec(t.Context(), insert)
 	wantCode(t, err, "40001")
 	run(t, old, "ROLLBACK")
 	c.wantOrders(1)
