@@ -265,6 +265,7 @@ func BenchmarkAsynchronousInserts(b *testing.B) {
 			start := 0 // of the numbers that this run uses
 			b.Run(fmt.Sprint(clients, " ", way), func(b *testing.B) {
 				start += 10_000_000
+				used := c.servers[0].CPUTime(b)
 				var group sync.WaitGroup
 				for client, conn := range conns {
 					group.Go(func() {
@@ -283,6 +284,7 @@ func BenchmarkAsynchronousInserts(b *testing.B) {
 					must(b, err)
 					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applied/s")
 				}
+				b.ReportMetric(float64((c.servers[0].CPUTime(b)-used).Microseconds())/float64(b.N), "server-µs/row")
 			})
 			for _, conn := range conns { // the server has no room for those of all three
 				must(b, conn.Close(context.Background()))

@@ -233,13 +233,18 @@ func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
 	wantValue(t, holder, "SELECT count(*) FROM notes WHERE n = 3", "0")
 }
 
-// batchedInserts has clients insert one row after the other.
-func batchedInserts(b *testing.B, clients int, rule map[topology.Name]*proxy.Batching) {
+// batchedInserts has clients insert one row after the other, through pgring or past it.
+func batchedInserts(b *testing.B, clients int, direct bool, rule map[topology.Name]*proxy.Batching) {
 	c := start(b, options{shards: 1, server: []pgtest.Option{pgtest.Durable()}, pool: backend.Config{Size: clients}, policy: proxy.Policy{Batches: rule}})
 	conns := make(chan *pgx.Conn, clients)
 	for range clients {
-		conns <- c.connect()
+		if direct {
+			conns <- c.servers[0].Connect(b)
+		} else {
+			conns <- c.connect()
+		}
 	}
+	used := c.servers[0].CPUTime(b)
 	b.ResetTimer()
 	var group sync.WaitGroup
 	for client := range clients {
@@ -257,14 +262,16 @@ func batchedInserts(b *testing.B, clients int, rule map[topology.Name]*proxy.Bat
 	group.Wait()
 	stats := c.server.Stats()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64((c.servers[0].CPUTime(b)-used).Microseconds())/float64(b.N), "server-µs/row")
 	b.ReportMetric(float64(stats.Batched)/float64(max(stats.Batches, 1)), "rows/batch")
 }
 
 func BenchmarkInserts(b *testing.B) {
 	for _, clients := range []int{1, 64} {
-		b.Run(fmt.Sprint(clients, " alone"), func(b *testing.B) { batchedInserts(b, clients, nil) })
+		b.Run(fmt.Sprint(clients, " direct"), func(b *testing.B) { batchedInserts(b, clients, true, nil) })
+		b.Run(fmt.Sprint(clients, " alone"), func(b *testing.B) { batchedInserts(b, clients, false, nil) })
 		b.Run(fmt.Sprint(clients, " batched"), func(b *testing.B) {
-			batchedInserts(b, clients, map[topology.Name]*proxy.Batching{notesTable: {Rows: 64, Delay: 50 * time.Millisecond}})
+			batchedInserts(b, clients, false, map[topology.Name]*proxy.Batching{notesTable: {Rows: 64, Delay: 50 * time.Millisecond}})
 		})
 	}
 }
