@@ -3,7 +3,7 @@
 BIN := bin/pgring
 # Two packages at a time: the tests start PostgreSQL servers, and 2 cores must serve both.
 PARALLEL ?= 2
-TIMEOUT ?= 15m
+TIMEOUT ?= 30m
 TIME ?= 30s
 ARGS ?=
 SEED ?=
