@@ -62,9 +62,7 @@ func takesOver(t *testing.T, p *pgring, shards []string) time.Duration {
 // TestWritesInKafkaAreDoneOnceWhileEachPartDies kills a proxy, a shard and the broker in turn, while slots move.
 func TestWritesInKafkaAreDoneOnceWhileEachPartDies(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	broker, err := kafkaserver.Start(ctx)
+	broker, err := kafkaserver.Start(t.Context())
 	must(t, err)
 	t.Cleanup(func() { must(t, broker.Close()) })
 	tables := shopTables + fmt.Sprintf(`
@@ -88,7 +86,7 @@ async: {backend: kafka, kafka: {brokers: ['%s'], timeout: 5s}}`, broker.Addr())
 	k.server(t, 1)
 	k.settled(t)
 	w.progress(t)
-	brokerDies(t, ctx, c, broker)
+	brokerDies(t, c, broker)
 	w.progress(t)
 	// The proxy that applies dies, and is not there again until all that it has acknowledged is done: it kept nothing.
 	lanes, err := c.pgring.lanes(t.Context(), t)
@@ -115,7 +113,7 @@ async: {backend: kafka, kafka: {brokers: ['%s'], timeout: 5s}}`, broker.Addr())
 }
 
 // brokerDies kills the only broker: writes are refused in time, reads work, and all goes on by itself when it is back.
-func brokerDies(t *testing.T, ctx context.Context, c *cluster, broker *kafkaserver.Server) {
+func brokerDies(t *testing.T, c *cluster, broker *kafkaserver.Server) {
 	t.Helper()
 	must(t, broker.Kill9())
 	conn := c.connect(t)
@@ -135,7 +133,7 @@ func brokerDies(t *testing.T, ctx context.Context, c *cluster, broker *kafkaserv
 	}
 	execute(t, conn, "SET pgring.async TO off")
 	execute(t, conn, "INSERT INTO events (customer_id, client, n, amount) VALUES (1, 102, 0, 1)")
-	must(t, broker.Restart(ctx))
+	must(t, broker.Restart(t.Context()))
 }
 
 // settle waits until all that was acknowledged is done, and compares.

@@ -19,7 +19,7 @@ import (
 
 func TestMalformedInputHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
-	c := start(t, layout{})
+	c := start(t, layout{pool: "  acquire_timeout: 1m\n"}) // the broken ones are many
 	login := c.wireLogin(t)
 	witness := c.startWitness(t, login)
 	t.Run("before the log-in", func(t *testing.T) { c.malformedStart(t) })

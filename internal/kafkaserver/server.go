@@ -58,6 +58,9 @@ type Server struct {
 	closed         error
 }
 
+// startLimit is how long a broker may take until it answers: seconds, on a machine that has nothing else to do.
+const startLimit = 3 * time.Minute
+
 // Start starts a broker with no topics, and returns when it answers.
 func Start(ctx context.Context) (*Server, error) {
 	jars, err := fetch(ctx)
@@ -142,6 +145,8 @@ func (s *Server) own(command *exec.Cmd, started chan<- error) {
 
 // awaitAnswer waits until somebody listens on the port of clients, which the broker opens when it knows its controller.
 func (s *Server) awaitAnswer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
