@@ -83,13 +83,15 @@ func (q *Queue) hindered(ctx context.Context, why error) {
 	}
 }
 
-// use has a topic take what is appended; nil: none.
+// use has a topic take what is appended; nil: none. Each time one is opened, what was known of places in it is forgotten: the topic may have
+// been made anew, or have lost its end, and other records be there since. Those that are read again are known by their numbers.
 func (q *Queue) use(log *topicLog) {
 	q.watched.Lock()
 	defer q.watched.Unlock()
 	q.log = nil
 	if log != nil {
 		q.log, q.problem, q.away = log, nil, nil
+		q.lanes, q.low = nil, 0
 	}
 	q.signal()
 }

@@ -170,3 +170,38 @@ func TestRecordsThatRetentionHasDeletedAreMissed(t *testing.T) {
 	r.wait()
 	r.want("SELECT count(*) FROM events", 4)
 }
+
+// TestATopicThatWasMadeAnewIsReadFromItsBeginning: its records have the places of others, which this process has seen.
+func TestATopicThatWasMadeAnewIsReadFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, "")
+	brokers := r.useKafka()
+	r.open(rule)
+	q := r.queues.Of(events)
+	for n := range 5 {
+		r.eager(q, event(int64(n), 1, "of the first"))
+	}
+	r.wait()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers.ListenAddrs()...))
+	must(t, err)
+	defer client.Close()
+	_, err = kadm.NewClient(client).DeleteTopic(t.Context(), topic)
+	must(t, err)
+	waitFor(t, "the loss is told", func() bool {
+		lane := r.queues.Lanes()[0]
+		return strings.Contains(lane.Problem, "is another one than before") && !lane.Open
+	})
+	r.server.ExecIn(t, "s1", fmt.Sprintf("DELETE FROM pgring.async_topics WHERE topic = '%s'", topic))
+	for n := range 3 {
+		var mark ingest.Mark
+		waitFor(t, "the record is accepted", func() bool {
+			mark, err = q.Append(t.Context(), event(int64(n), 2, "of the second"))
+			return err == nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		must(t, q.Wait(ctx, mark))
+		cancel()
+		r.want("SELECT count(*) FROM events WHERE n = 2", n+1)
+	}
+	r.want("SELECT count(*) FROM events", 8)
+}
