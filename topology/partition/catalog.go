@@ -177,9 +177,21 @@ func parseBound(text string) (Span, error) {
 	return Span{from, to}, err
 }
 
+// What Go's times cannot be is as early, or as late, as nothing that matters is.
+var (
+	longAgo  = time.Date(2, 1, 1, 0, 0, 0, 0, time.UTC)
+	farAhead = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	laterYet = regexp.MustCompile(`^'\d{5,}-`)
+)
+
 func parseMoment(text string, open ...string) (time.Time, error) {
-	if slices.Contains(open, text) {
+	switch {
+	case slices.Contains(open, text):
 		return time.Time{}, nil
+	case text == "'-infinity'" || strings.HasSuffix(text, " BC'"):
+		return longAgo, nil
+	case text == "'infinity'" || laterYet.MatchString(text):
+		return farAhead, nil
 	}
 	for _, layout := range []string{"2006-01-02 15:04:05.999999999-07", "2006-01-02 15:04:05.999999999", "2006-01-02"} {
 		if t, err := time.Parse(layout, strings.Trim(text, "'")); err == nil {

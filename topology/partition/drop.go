@@ -58,9 +58,26 @@ func (t *table) drop(ctx context.Context, conn *pgx.Conn, rule Rule, p part, bef
 		}
 	}
 	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", parent, p.sql(), how)); err != nil {
-		return fmt.Errorf("detach partition %s: %w", p.sql(), err)
+		err = fmt.Errorf("detach partition %s: %w", p.sql(), err)
+		if !conn.IsClosed() {
+			err = errors.Join(err, unmark(ctx, conn, p))
+		}
+		return err
 	}
 	return t.dropLeft(ctx, conn, rule, p, before)
+}
+
+// unmark takes the mark from a partition that is one still: when a person takes it off, it is his.
+func unmark(ctx context.Context, conn *pgx.Conn, p part) error {
+	var whole bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1) AND NOT inhdetachpending)", p.sql()).Scan(&whole)
+	if err == nil && whole {
+		err = alter(ctx, conn, "COMMENT ON TABLE "+p.sql()+" IS NULL")
+	}
+	if err != nil {
+		return fmt.Errorf("take the mark from partition %s: %w", p.sql(), err)
+	}
+	return nil
 }
 
 // dropLeft drops what was taken off. It looks once more for rows that may not go: what DETACH CONCURRENTLY has left on the table, its bounds

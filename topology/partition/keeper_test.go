@@ -355,6 +355,25 @@ func TestNothingIsForced(t *testing.T) {
 	}
 }
 
+// TestAPartitionThatCannotBeTakenOffIsItsOwnersStill: who takes it off himself, later, keeps it.
+func TestAPartitionThatCannotBeTakenOffIsItsOwnersStill(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "CREATE TABLE events (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)", "a")
+	exec(t, r.shards[0], fmt.Sprintf(`CREATE TABLE old PARTITION OF events FOR VALUES FROM (%[1]s) TO (%[2]s); CREATE TABLE odd PARTITION OF events FOR VALUES FROM ('infinity') TO (MAXVALUE);
+INSERT INTO events VALUES (1, %[1]s); CREATE TABLE notes (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES events); INSERT INTO notes SELECT * FROM events`, day(-40), day(-39)))
+	k := r.keeper(t, nil)
+	if got := problem(t, k); !strings.Contains(got, "violates foreign key constraint") {
+		t.Errorf("problem %q", got)
+	}
+	exec(t, r.shards[0], "DELETE FROM notes; ALTER TABLE events DETACH PARTITION old")
+	if got := problem(t, k); got != "" {
+		t.Errorf("problem %q", got)
+	}
+	if n := one[int64](t, r.shards[0], "SELECT count(*) FROM old"); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+}
+
 // TestAClockThatJumpsDropsNothing: neither the proxy's nor the shard's alone.
 func TestAClockThatJumpsDropsNothing(t *testing.T) {
 	t.Parallel()

@@ -156,8 +156,13 @@ func TestBoundsAreReadAsTheyAreWritten(t *testing.T) {
 	if got, err := parseBound(s.bounds("timestamptz")); err != nil || got != s {
 		t.Errorf("%s was read as %s, %v", s, got, err)
 	}
-	for _, text := range []string{"", "FOR VALUES IN (1)", "FOR VALUES FROM ('infinity') TO (MAXVALUE)", "FOR VALUES FROM (MINVALUE) TO ('-infinity')",
-		"FOR VALUES FROM ('0044-03-15 00:00:00+00 BC') TO (MAXVALUE)", "FOR VALUES FROM (1) TO (2)", "FOR VALUES FROM ('2026-01-01', 1) TO ('2026-01-02', 1)"} {
+	for text, want := range map[string]Span{"FOR VALUES FROM ('infinity') TO (MAXVALUE)": {From: farAhead}, "FOR VALUES FROM ('-infinity') TO ('0044-03-15 00:00:00+00 BC')": {To: longAgo},
+		"FOR VALUES FROM ('2026-01-01') TO ('12000-01-01')": {at("2026-01-01 00:00"), farAhead}} {
+		if s, err := parseBound(text); err != nil || s != want {
+			t.Errorf("%q was read as %s, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "FOR VALUES IN (1)", "FOR VALUES FROM (1) TO (2)", "FOR VALUES FROM ('2026-01-01', 1) TO ('2026-01-02', 1)"} {
 		if s, err := parseBound(text); err == nil {
 			t.Errorf("%q was read as %s", text, s)
 		}

@@ -148,7 +148,10 @@ func (s *shardTable) expire(ctx context.Context, rule Rule, now time.Time) {
 	old := slices.Clone(s.table.parts)
 	slices.SortStableFunc(old, func(a, b part) int { return boolFirst(a.pending, b.pending) }) // one at a time may be taken off
 	for _, p := range old {
-		if rule.expired(p.Span, now) && (p.kind == "r" || p.kind == "p") && (!p.pending || p.mark) {
+		switch {
+		case !rule.expired(p.Span, now) && p.mark && !p.pending: // it was to be dropped, before somebody has changed keep
+			s.fail(unmark(ctx, s.conn, p))
+		case rule.expired(p.Span, now) && (p.kind == "r" || p.kind == "p") && (!p.pending || p.mark):
 			s.drop(ctx, rule, p, func() error { return s.table.drop(ctx, s.conn, rule, p, before) })
 		}
 	}
