@@ -138,19 +138,27 @@ func (w *onlooker) judge(t *testing.T, rows map[happening]int, letters, lost int
 		good+bad, len(rows), good, letters, bad, lost, doubled)
 }
 
+// startOnlooker has clients write events through the proxies, until stop is called or the test ends.
+func startOnlooker(t *testing.T, clients int, proxies []*pgring) (w *onlooker, stop func()) {
+	t.Helper()
+	w = &onlooker{acked: map[happening]bool{}, tried: map[happening]bool{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for client := range clients {
+		// owner: the test, whose stop waits; ends when ctx does.
+		group.Go(func() { w.run(ctx, client, proxies) })
+	}
+	stop = func() { cancel(); group.Wait() }
+	t.Cleanup(stop)
+	return w, stop
+}
+
 func TestAsynchronousWritesAreDoneOnceWhileSlotsMoveAndPartsDie(t *testing.T) {
 	t.Parallel()
 	c := start(t, layout{tables: eventTables, schema: eventSchema, spare: 1, keep: "1h"})
 	second := c.startProxy(t)
 	proxies := []*pgring{c.pgring, second}
-	w := &onlooker{acked: map[happening]bool{}, tried: map[happening]bool{}}
-	ctx, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	for client := range 8 {
-		// owner: the test, which waits; ends when ctx does.
-		group.Go(func() { w.run(ctx, client, proxies) })
-	}
-	t.Cleanup(func() { stop(); group.Wait() })
+	w, stop := startOnlooker(t, 8, proxies)
 	w.progress(t)
 	k := &kills{cluster: c, proxies: proxies, ledger: &ledger{killed: map[*pgring]bool{}}}
 	c.addSpare(t, c.console(t))
@@ -169,7 +177,6 @@ func TestAsynchronousWritesAreDoneOnceWhileSlotsMoveAndPartsDie(t *testing.T) {
 	second.start(t)
 	w.progress(t)
 	stop()
-	group.Wait()
 	flushed(t, proxies...)
 	console := second.console(t)
 	repeated := 0

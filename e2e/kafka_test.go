@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,14 +70,7 @@ async: {backend: kafka, kafka: {brokers: ['%s'], timeout: 5s}}`, broker.Addr())
 	c := start(t, layout{tables: tables, schema: eventSchema, spare: 1, keep: "1h"})
 	second := c.startProxy(t)
 	proxies := []*pgring{c.pgring, second}
-	w := &onlooker{acked: map[happening]bool{}, tried: map[happening]bool{}}
-	writing, stop := context.WithCancel(t.Context())
-	var group sync.WaitGroup
-	for client := range 4 {
-		// owner: the test, which waits; ends when writing does.
-		group.Go(func() { w.run(writing, client, proxies) })
-	}
-	t.Cleanup(func() { stop(); group.Wait() })
+	w, stop := startOnlooker(t, 4, proxies)
 	w.progress(t)
 	k := &kills{cluster: c, proxies: proxies, ledger: &ledger{killed: map[*pgring]bool{}}}
 	c.addSpare(t, c.console(t))
@@ -100,7 +92,6 @@ async: {backend: kafka, kafka: {brokers: ['%s'], timeout: 5s}}`, broker.Addr())
 	victim.kill9(t)
 	took := takesOver(t, other, applying(lanes))
 	stop()
-	group.Wait()
 	w.settle(t, c, other)
 	t.Logf("another proxy applied all lanes %s after the one that did was killed", took.Round(time.Millisecond))
 	victim.start(t)

@@ -93,7 +93,7 @@ func (p *pgring) start(t testing.TB) {
 // owner: the test, through ended; ends when the process has ended.
 func (p *pgring) watch(ended <-chan struct{}) {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for tick := time.NewTicker(200 * time.Millisecond); ; {
+	for tick := time.NewTicker(2 * time.Second); ; {
 		select {
 		case <-ended:
 			tick.Stop()

@@ -108,11 +108,11 @@ func TestTwoProxiesSeeAChangeWithinASecond(t *testing.T) {
 	took := await(t, time.Second, "b sees s3", func() bool { _, found := b.Current().Shard("s3"); return found })
 	t.Logf("a shard after %s", took)
 
+	schema := a.Current().Schema
 	changed, err := b.ShardTable(t.Context(), sharded("accounts", "id", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := a.Current().Schema
 	took = await(t, time.Second, "a sees the sharded table", func() bool { return a.Current().Epoch >= changed.Epoch })
 	t.Logf("a table after %s", took)
 	if table := a.Current().Table("public", "accounts"); table.Kind != topology.Sharded || table.KeyType != ring.KeyInt || a.Current().Schema == schema {
