@@ -120,9 +120,9 @@ func (to *copyTo) send() error {
 	return nil
 }
 
-// finish sends what is left for a shard and the end of its data, once.
+// finish sends what is left for a shard and the end of its data, once. If the shard is lost, who hears it knows that, and tells.
 func (to *copyTo) finish(message []byte) {
-	if to.finished || !to.opened || to.lost != nil {
+	if to.finished || !to.opened {
 		return
 	}
 	to.finished = true
