@@ -102,7 +102,7 @@ func (p *pgring) watch(ended <-chan struct{}) {
 		}
 		if answer, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.http)); err == nil { // else it was stopped
 			_, _ = io.Copy(io.Discard, answer.Body) // what it says is for other tests
-			_ = answer.Body.Close()
+			_ = answer.Body.Close()                 // the connection is of no more use
 		}
 	}
 }

@@ -57,7 +57,10 @@ func (e *TopicError) Error() string { return fmt.Sprintf("topic %s %s", e.Topic,
 
 // openTopic opens the topic of a queue, which it makes if it is not there.
 func openTopic(ctx context.Context, q *Queue) (*topicLog, error) {
-	l := newTopicLog(q)
+	l, err := newTopicLog(q)
+	if err != nil {
+		return nil, err
+	}
 	opening, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
 	if err := l.open(opening); err != nil {

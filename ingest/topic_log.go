@@ -60,11 +60,11 @@ const patienceAfter = 2 * time.Second
 // watchEvery is how often brokers are asked how the topic is.
 const watchEvery = time.Second
 
-func newTopicLog(q *Queue) *topicLog {
+func newTopicLog(q *Queue) (*topicLog, error) {
 	l := &topicLog{queue: q, topic: q.topicName(), ended: make(chan struct{})}
 	l.heads = map[[sourceSize]byte]head{}
-	_, _ = rand.Read(l.source[:]) // it does not fail: the program ends instead
-	return l
+	_, err := rand.Read(l.source[:])
+	return l, err
 }
 
 // Append implements recordLog. A record that could not be sent was not accepted; one that was sent, and not answered in time, may be there.

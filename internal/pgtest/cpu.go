@@ -27,7 +27,10 @@ func (s *Server) CPUTime(t testing.TB) time.Duration {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // digits, as the pattern says
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			continue // the pattern lets in names that only begin with a digit
+		}
 		if parent, used, _, err := usedTime(pid); err == nil && parent == postmaster {
 			total += used
 		} // else it has ended, and the postmaster counts it
@@ -42,9 +45,11 @@ func usedTime(pid int) (parent int, own, ended time.Duration, err error) {
 		return 0, 0, 0, err
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // behind the name: state, parent, …
-	number := func(i int) time.Duration {
-		n, _ := strconv.ParseInt(fields[i], 10, 64) // the kernel writes numbers
-		return time.Duration(n)
+	var numbers [14]int64                                                               // from the parent on
+	for i := range numbers {
+		if numbers[i], err = strconv.ParseInt(fields[i+1], 10, 64); err != nil {
+			return 0, 0, 0, fmt.Errorf("read what process %d has used: %w", pid, err)
+		}
 	}
-	return int(number(1)), tick * (number(11) + number(12)), tick * (number(13) + number(14)), nil
+	return int(numbers[0]), tick * time.Duration(numbers[10]+numbers[11]), tick * time.Duration(numbers[12]+numbers[13]), nil
 }
