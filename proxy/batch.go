@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/router"
 )
@@ -62,6 +63,7 @@ type member struct {
 	request *request // nil: the write is not idempotent
 	size    int
 	told    chan verdict // buffered: who tells does not wait
+	task    *poll.Task   // who waits, if it is a task
 
 	answer   []byte // frames, without the tag
 	tag      string
@@ -132,7 +134,16 @@ func (b *batches) leave(key batchKey, rows int) {
 	}
 	next := slices.Clone(l.waiting[:n])
 	l.waiting = slices.Delete(l.waiting, 0, n)
-	next[0].told <- verdict{lead: next}
+	next[0].tell(verdict{lead: next})
+}
+
+// tell lets the member go on.
+func (m *member) tell(v verdict) {
+	t := m.task
+	m.told <- v
+	if t != nil {
+		t.Wake()
+	}
 }
 
 // quit takes a member out of the line; false: somebody has taken it already, and tells it what became of it.
@@ -226,7 +237,7 @@ func frameSize(b []byte) (int, bool) {
 // batch has a statement wait in line, and answers it, or leads a batch, or says that it goes alone. It may be the leader of others.
 func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag string, alone bool, err error) {
 	key := c.batchKeyOf(s.plan)
-	m := &member{spread: s, told: make(chan verdict, 1), size: len(s.text)}
+	m := &member{spread: s, told: make(chan verdict, 1), task: c.task, size: len(s.text)}
 	if s.bind != nil {
 		m.size += len(s.bind.rest)
 	}
@@ -269,9 +280,11 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 
 // awaitBatch waits to be told, or for the end of the delay, or for a cancel. Whoever is on the way already waits for the end.
 func (c *session) awaitBatch(ctx context.Context, key batchKey, m *member, rule *Batching) (verdict, error) {
-	c.takeTime()
 	waiting, done := c.interruptible(ctx)
 	defer done()
+	if c.task.Attached() {
+		return c.parkInLine(waiting, key, m, rule)
+	}
 	delay := time.NewTimer(rule.Delay)
 	defer delay.Stop()
 	select {
@@ -289,6 +302,28 @@ func (c *session) awaitBatch(ctx context.Context, key batchKey, m *member, rule 
 	return <-m.told, nil
 }
 
+// parkInLine is awaitBatch for a session on the loop, which must not block.
+func (c *session) parkInLine(waiting context.Context, key batchKey, m *member, rule *Batching) (verdict, error) {
+	until := time.Now().Add(rule.Delay)
+	alarm := time.AfterFunc(rule.Delay, c.task.Wake)
+	defer alarm.Stop()
+	defer poll.WakeAtEnd(waiting)()
+	for {
+		select {
+		case v := <-m.told:
+			return v, nil
+		default:
+		}
+		switch {
+		case waiting.Err() != nil && c.srv.batches.quit(key, m):
+			return verdict{}, errInterrupted()
+		case !time.Now().Before(until) && c.srv.batches.quit(key, m):
+			return verdict{alone: true}, nil
+		}
+		c.task.Park()
+	}
+}
+
 // leadBatch runs a batch, tells everybody but the leader what became of it, and returns what became of that.
 func (c *session) leadBatch(ctx context.Context, all []*member, own *member) (mine verdict) {
 	told := map[*member]bool{}
@@ -301,7 +336,7 @@ func (c *session) leadBatch(ctx context.Context, all []*member, own *member) (mi
 			mine = v
 			return
 		}
-		m.told <- v
+		m.tell(v)
 	}
 	defer func() { // a bug must not leave anybody waiting
 		for _, m := range all {

@@ -18,7 +18,9 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 	if isControl(p.stmt.Verb) && p.plan.Kind == router.KindUnset {
 		return c.executeMoved(ctx, p)
 	}
-	c.takeTime()
+	if p.batch == nil { // in line for a batch, and while it leads one, a session stays on the loop
+		c.takeTime()
+	}
 	if err := c.drain(); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 		if tag, alone, err := c.batch(ctx, s, s.batch); !alone {
 			return tag, err
 		}
+		c.takeTime()
 	}
 	if rule, ok := c.ruleFor(s.stmt, s.key); ok {
 		return c.request(ctx, s, rule)
