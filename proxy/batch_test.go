@@ -266,6 +266,8 @@ func batchedInserts(b *testing.B, clients int, direct bool, rule map[topology.Na
 	b.ReportMetric(float64(stats.Batched)/float64(max(stats.Batches, 1)), "rows/batch")
 }
 
+// BenchmarkInserts shows what a row costs the server. Its clients are in the proxy's own process, where both wait for each other's turns:
+// the rates are no measure of a proxy that has a process of its own (docs/writes.md says how that is measured).
 func BenchmarkInserts(b *testing.B) {
 	for _, clients := range []int{1, 64} {
 		b.Run(fmt.Sprint(clients, " direct"), func(b *testing.B) { batchedInserts(b, clients, true, nil) })
