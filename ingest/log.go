@@ -67,26 +67,47 @@ type fileLog struct {
 
 // Append implements recordLog.
 func (l *fileLog) Append(_ context.Context, r *Record) (uint64, error) {
+	t, err := l.submit(r, nil)
+	if err != nil {
+		return 0, err
+	}
+	<-t.Done()
+	return l.outcome(t)
+}
+
+// submit begins to append a record and does not wait; told is called when there is an outcome.
+func (l *fileLog) submit(r *Record, told func()) (wal.Ticket, error) {
 	r.source = l.queue.source
 	data := r.encode(nil)
 	if len(data) > MaxRecord {
-		return 0, ErrTooLarge
+		return wal.Ticket{}, ErrTooLarge
 	}
-	index, err := l.Log.Append(data)
+	t, err := l.Submit(data, told)
+	return t, l.meaning(err)
+}
+
+// outcome is what became of a record.
+func (l *fileLog) outcome(t wal.Ticket) (uint64, error) {
+	index, err := t.Outcome()
+	return index, l.meaning(err)
+}
+
+// meaning is the error of Queue.Append for one of the log's.
+func (l *fileLog) meaning(err error) error {
 	switch {
 	case err == nil:
-		return index, nil
+		return nil
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-		return 0, ErrDiskFull
+		return ErrDiskFull
 	case errors.Is(err, wal.ErrTooLarge):
-		return 0, ErrTooLarge
+		return ErrTooLarge
 	case errors.Is(err, wal.ErrClosed):
-		return 0, &RefusedError{Err: err}
+		return &RefusedError{Err: err}
 	case errors.Is(err, wal.ErrFull):
-		return 0, errLogFull
+		return errLogFull
 	}
 	l.queue.fail(err)
-	return 0, &DoubtError{Err: err}
+	return &DoubtError{Err: err}
 }
 
 // Read implements recordLog.

@@ -204,15 +204,27 @@ func (q *Queue) usable() (recordLog, error) {
 func (q *Queue) look() (lag time.Duration, size int64, moved <-chan struct{}) {
 	q.watched.Lock()
 	defer q.watched.Unlock()
+	if q.log != nil {
+		size = q.log.Size()
+	}
+	return q.oldest(), size, q.moved
+}
+
+// lag is the age of the oldest record that is not done.
+func (q *Queue) lag() time.Duration {
+	q.watched.Lock()
+	defer q.watched.Unlock()
+	return q.oldest()
+}
+
+// oldest is lag for who holds the lock.
+func (q *Queue) oldest() (lag time.Duration) {
 	for _, l := range q.lanes {
 		if !l.at.IsZero() {
 			lag = max(lag, time.Since(l.at))
 		}
 	}
-	if q.log != nil {
-		size = q.log.Size()
-	}
-	return lag, size, q.moved
+	return lag
 }
 
 // fail notes that the log has failed.

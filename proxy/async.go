@@ -91,7 +91,6 @@ func (c *session) queueing(stmt *router.Statement, plan *router.Plan) *ingest.Qu
 
 // enqueue answers a statement when it is in the queue's log. Alone: it was not put there, and goes its usual way.
 func (c *session) enqueue(ctx context.Context, s *spread, q *ingest.Queue) (tag string, alone bool, err error) {
-	c.takeTime()
 	record, err := c.recordOf(ctx, s)
 	if err != nil {
 		return "", false, c.reject(err)
@@ -99,20 +98,52 @@ func (c *session) enqueue(ctx context.Context, s *spread, q *ingest.Queue) (tag 
 	if record == nil {
 		return "", true, c.afterQueued(ctx, s)
 	}
-	waiting, done := c.interruptible(ctx)
-	mark, err := q.Append(waiting, record)
-	interrupted := waiting.Err() != nil
-	done()
+	mark, err := c.appendRecord(ctx, q, record)
 	switch {
 	case errors.Is(err, ingest.ErrTooLarge):
 		return "", true, c.afterQueued(ctx, s)
-	case err != nil && interrupted && !errors.As(err, new(*ingest.DoubtError)):
-		return "", false, c.reject(errInterrupted())
 	case err != nil:
-		return "", false, c.reject(queueFailure(record.Table, err))
+		return "", false, c.reject(err)
 	}
 	c.noteWrite(q, record, mark)
 	return asyncTag, false, c.replyTag(asyncTag)
+}
+
+// appendRecord returns when a record is in the queue's log. On the loop it waits as a task, unless the queue is not ready to take the record.
+// Errors are ErrTooLarge, or to be told.
+func (c *session) appendRecord(ctx context.Context, q *ingest.Queue, r *ingest.Record) (ingest.Mark, error) {
+	if c.task.Attached() {
+		mark, err := c.parkForLog(q, r)
+		switch {
+		case err == nil, errors.Is(err, ingest.ErrTooLarge):
+			return mark, err
+		case !errors.Is(err, ingest.ErrMustWait):
+			return mark, queueFailure(r.Table, err)
+		}
+		c.takeTime()
+	}
+	waiting, done := c.interruptible(ctx)
+	defer done()
+	mark, err := q.Append(waiting, r)
+	switch {
+	case err == nil, errors.Is(err, ingest.ErrTooLarge):
+		return mark, err
+	case waiting.Err() != nil && !errors.As(err, new(*ingest.DoubtError)):
+		return mark, errInterrupted()
+	}
+	return mark, queueFailure(r.Table, err)
+}
+
+// parkForLog waits for one flush of the log. As on a goroutine of its own, nothing ends that wait but the disk.
+func (c *session) parkForLog(q *ingest.Queue, r *ingest.Record) (ingest.Mark, error) {
+	p, err := q.Submit(r, c.task.Wake)
+	if err != nil {
+		return ingest.Mark{}, err
+	}
+	for !p.Done() {
+		c.task.Park()
+	}
+	return p.Outcome()
 }
 
 // afterQueued lets a statement go its usual way behind those that the session has queued. An error has been reported.
@@ -126,6 +157,7 @@ func (c *session) afterQueued(ctx context.Context, s *spread) error {
 // recordOf is the record of a statement; nil: it is not certain that it can be done later.
 func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, error) {
 	if s.bind == nil {
+		c.takeTime()
 		p, err := c.anyServer(ctx, s.plan.Shard)
 		if err == nil {
 			_, err = p.inspect(s.text, nil) // so that what is wrong with it, constants included, is said now
@@ -189,6 +221,7 @@ func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topol
 	if c.srv.permits.has(key) {
 		return true
 	}
+	c.takeTime()
 	p, err := c.anyServer(ctx, shard)
 	if err != nil {
 		return true

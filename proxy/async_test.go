@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,6 +246,54 @@ func TestAQueueThatIsBehindPushesBack(t *testing.T) {
 	_, err = holder.Exec(t.Context(), "ROLLBACK")
 	must(t, err)
 	waitFor(t, "room in the queue", func() bool { return insert(keys[0], 3) == nil })
+}
+
+// Clients that wait for a flush of the log do so together, as tasks. One that cancels or is gone changes nothing for the others: what was
+// acknowledged is there once, and of what was not there is no more than was queued.
+func TestClientsThatWaitForTheSameFlushAreToldEach(t *testing.T) {
+	t.Parallel()
+	c := startWithEvents(t, options{})
+	const clients, rows = 24, 40
+	var group sync.WaitGroup
+	var acknowledged atomic.Int64
+	for client := range clients {
+		conn := c.connect()
+		insert := func(ctx context.Context, n int) error {
+			mode := []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec}[client%3]
+			_, err := conn.Exec(ctx, "INSERT INTO events (user_id, n, what) VALUES ($1, $2, 'x')", mode, client, n)
+			if err == nil {
+				acknowledged.Add(1)
+			}
+			return err
+		}
+		group.Go(func() {
+			for n := range rows {
+				if err := insert(t.Context(), n); err != nil {
+					t.Errorf("client %d: %v", client, err)
+				}
+				switch {
+				case client%4 == 1: // a cancel that may come at any moment
+					if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
+						t.Error(err)
+					}
+				case client%4 == 2 && n == rows/2: // it does not hear the answer
+					gone, cancel := context.WithCancel(t.Context())
+					cancel()
+					_ = insert(gone, rows)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	probe := c.connect()
+	run(t, probe, "SELECT pgring.flush('events')")
+	accepted, acked := c.accepted(), acknowledged.Load()
+	if accepted < acked || accepted > acked+clients {
+		t.Errorf("%d were queued, %d acknowledged", accepted, acked)
+	}
+	wantValue(t, probe, "SELECT count(*) FROM events", fmt.Sprint(accepted))
+	wantValue(t, probe, "SELECT count(*) FROM events WHERE user_id % 4 <> 2", fmt.Sprint(clients*3/4*rows))
 }
 
 // BenchmarkAsynchronousInserts compares acknowledged INSERTs of single rows: to the server past the proxy, through it, and queued. Applied

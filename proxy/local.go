@@ -18,7 +18,7 @@ func (c *session) executeLocal(ctx context.Context, name []byte, p *portal, limi
 	if isControl(p.stmt.Verb) && p.plan.Kind == router.KindUnset {
 		return c.executeMoved(ctx, p)
 	}
-	if p.batch == nil { // in line for a batch, and while it leads one, a session stays on the loop
+	if !p.isShared() {
 		c.takeTime()
 	}
 	if err := c.drain(); err != nil {
@@ -87,6 +87,9 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 
 // describeLocal tells what a portal that does not live on one server returns.
 func (c *session) describeLocal(ctx context.Context, p *portal) error {
+	if p.isShared() && p.stmt.InsertsRow() && !p.stmt.Returns {
+		return c.replyNoData()
+	}
 	c.takeTime()
 	if p.stmt.Verb == router.Execute {
 		return c.describeExecute(ctx, p.stmt, p.values)
@@ -118,6 +121,14 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 		return c.reject(err)
 	}
 	return c.reply(pgwire.AppendRowDescription(c.out[:0], merger.Fields()))
+}
+
+// replyNoData says that a portal returns no rows.
+func (c *session) replyNoData() error {
+	if err := c.drain(); err != nil {
+		return err
+	}
+	return c.reply(pgwire.AppendEmpty(c.out[:0], pgwire.NoData))
 }
 
 // replyFields describes the answer of a statement that the session answers itself.

@@ -27,6 +27,7 @@ func (c *session) split(ctx context.Context, s *spread) (tag string, err error) 
 		if tag, alone, err := c.enqueue(ctx, s, s.queue); !alone || err != nil {
 			return tag, err
 		}
+		c.takeTime()
 		return "", c.batchedAlone(ctx, s)
 	}
 	if s.batch != nil {

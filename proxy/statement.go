@@ -138,6 +138,10 @@ func (p *portal) returnsRows() bool {
 	return p.stmt.Verb == router.Plain && p.stmt.Access == router.Read && p.plan.Explained == nil && (p.plan.Kind == router.Gather || p.plan.Kind == router.Pull)
 }
 
+// isShared reports whether the portal waits for something that it shares with those of other sessions: a batch, or a flush of a log. It does
+// that on the loop.
+func (p *portal) isShared() bool { return p.batch != nil || p.queue != nil }
+
 // definition is a change to session.statements that is undone if the server refuses it.
 type definition struct {
 	name string

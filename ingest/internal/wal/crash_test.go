@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -347,13 +346,7 @@ func TestThoseWhoWaitForADiskThatFailsAreTold(t *testing.T) {
 	<-begun
 	go tell() // these are in the next group
 	go tell()
-	for waiting := 0; waiting < 2; runtime.Gosched() {
-		l.mu.Lock()
-		if l.pending != nil {
-			waiting = l.pending.count
-		}
-		l.mu.Unlock()
-	}
+	awaitPending(l, 2)
 	close(broken)
 	var poisoned *PoisonedError
 	for range 3 {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -31,32 +32,51 @@ type Log struct {
 	cfg  Config
 	lock *os.File
 
-	flush  sync.Mutex // held while a batch is written; guards active, buffer and sealed
-	active *segment
-	buffer []byte
-	sealed bool // the last batch is Close's mark
+	// Of the goroutine that writes; of Close, when that has ended.
+	writers sync.WaitGroup
+	active  *segment
+	buffer  []byte
+	sealed  bool // the last batch is Close's mark
 
 	mu sync.Mutex
 	state
 }
 
-// state is what appenders and readers share.
+// state is what appenders, readers and the writer share.
 type state struct {
-	pending  *group
+	pending  []*group      // to be written, in this order
+	writing  bool          // a goroutine is at it
 	segments []*segment    // the last one is active
 	last     uint64        // index of the last durable record
 	news     chan struct{} // closed when last grows or the log ends
 	failure  error         // why nothing is accepted any more
 }
 
-// group is the records that will become durable together. Who has put in the first one writes it.
+// group is the records that become durable together.
 type group struct {
 	frames []byte
+	told   []func()
 	count  int
-	first  uint64
-	done   bool          // guarded by flush
 	ready  chan struct{} // closed when the group is written, or cannot be: first and err stay as they are
+	first  uint64
 	err    error
+}
+
+// Ticket is a record on its way to the disk.
+type Ticket struct {
+	group *group
+	place int
+}
+
+// Done is closed when it is known what became of the record.
+func (t Ticket) Done() <-chan struct{} { return t.group.ready }
+
+// Outcome is what Append returns. It is to be asked for when Done is closed.
+func (t Ticket) Outcome() (uint64, error) {
+	if t.group.err != nil {
+		return 0, t.group.err
+	}
+	return t.group.first + uint64(t.place), nil
 }
 
 // segment is one file. Its first index and size never change.
@@ -68,80 +88,93 @@ type segment struct {
 	file  file
 	end   int64 // where the next batch goes; guarded by Log.mu
 
-	written int64 // everything before it was written at some time, if only zeros; guarded by Log.flush
+	written int64 // everything before it was written at some time, if only zeros; of the goroutine that writes
 }
 
 // Append makes a record durable and returns its index; indices begin at 1 and have no gaps. Records that come while the disk is busy
 // become durable together. An error that is none of ErrFull, ErrTooLarge and ErrClosed leaves open whether the record is there.
 func (l *Log) Append(record []byte) (uint64, error) {
-	if int64(recordSize(len(record))) > l.cfg.SegmentSize-headerSize-2*commitSize || len(record) > maxRecord {
-		return 0, ErrTooLarge
-	}
-	g, place, err := l.join(record)
+	t, err := l.Submit(record, nil)
 	if err != nil {
 		return 0, err
 	}
-	if place == 0 {
-		l.flushGroup(g)
-	} else {
-		<-g.ready // not the lock, which the next group may have by then
-	}
-	if g.err != nil {
-		return 0, g.err
-	}
-	return g.first + uint64(place), nil
+	<-t.Done()
+	return t.Outcome()
 }
 
-// join puts a record into the group that is written next.
-func (l *Log) join(record []byte) (g *group, place int, err error) {
-	for {
-		l.mu.Lock()
-		if l.failure != nil {
-			defer l.mu.Unlock()
-			return nil, 0, l.failure
-		}
-		if l.pending == nil {
-			l.pending = &group{ready: make(chan struct{})}
-		}
-		g = l.pending
-		if g.count == 0 || len(g.frames)+recordSize(len(record)) <= maxBatch {
-			g.frames = appendRecord(g.frames, record)
-			g.count++
-			place = g.count - 1
-			l.mu.Unlock()
-			return g, place, nil
-		}
-		l.mu.Unlock()
-		<-g.ready // it is full: the next one begins when this one is written
+// Submit begins to append a record and does not wait. When it is known what became of it, told is called, if it is not nil; it must not
+// block. If there is an error the record is not accepted, and told is not called.
+func (l *Log) Submit(record []byte, told func()) (Ticket, error) {
+	size := recordSize(len(record))
+	if int64(size) > l.cfg.SegmentSize-headerSize-2*commitSize || len(record) > maxRecord {
+		return Ticket{}, ErrTooLarge
 	}
-}
-
-// flushGroup writes a group unless somebody has.
-func (l *Log) flushGroup(g *group) {
-	l.flush.Lock()
-	defer l.flush.Unlock()
-	if !g.done {
-		l.write(g)
-	}
-}
-
-// write makes the group durable. The caller holds flush, so that indices are given in the order of the bytes.
-func (l *Log) write(g *group) {
 	l.mu.Lock()
-	if l.pending == g {
-		l.pending = nil
+	defer l.mu.Unlock()
+	if l.failure != nil {
+		return Ticket{}, l.failure
 	}
-	g.first, g.err = l.last+1, l.failure
-	l.mu.Unlock()
-	g.done = true
-	if g.err == nil {
-		g.err = l.writeBatch(g.frames, g.count, g.first)
+	g := l.joined(size)
+	g.frames = appendRecord(g.frames, record)
+	if told != nil {
+		g.told = append(g.told, told)
 	}
-	if g.err == nil {
-		l.advance(g.count)
+	g.count++
+	if !l.writing {
+		l.writing = true
+		// owner: the log, whose Close waits; ends when nothing is pending.
+		l.writers.Go(l.write)
 	}
-	g.frames = nil
-	close(g.ready)
+	return Ticket{group: g, place: g.count - 1}, nil
+}
+
+// joined is the group that a record becomes one of. The caller holds the lock.
+func (l *Log) joined(size int) *group {
+	if n := len(l.pending); n > 0 && len(l.pending[n-1].frames)+size <= maxBatch {
+		return l.pending[n-1]
+	}
+	g := &group{ready: make(chan struct{})}
+	l.pending = append(l.pending, g)
+	return g
+}
+
+// write makes the pending groups durable, one after the other.
+func (l *Log) write() {
+	for {
+		g := l.take()
+		if g == nil {
+			return
+		}
+		if g.err == nil {
+			g.err = l.writeBatch(g.frames, g.count, g.first)
+		}
+		if g.err == nil {
+			l.advance(g.count)
+		}
+		g.frames = nil
+		close(g.ready)
+		for _, tell := range g.told {
+			tell()
+		}
+		g.told = nil
+	}
+}
+
+// take gives the next group, which nobody joins any more; nil: there is none.
+func (l *Log) take() *group {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) == 0 {
+		l.writing = false
+		return nil
+	}
+	g := l.pending[0]
+	l.pending = slices.Delete(l.pending, 0, 1)
+	g.first = l.last + 1
+	if l.failure != nil && !errors.Is(l.failure, ErrClosed) { // what came before Close is written
+		g.err = l.failure
+	}
+	return g
 }
 
 // writeBatch writes and syncs one batch at the end of the active segment, or of a new one.
@@ -304,28 +337,18 @@ func (l *Log) Release(index uint64) error {
 // Close writes the mark of a stop in peace and ends the log. Appends that wait for the disk are finished first; later ones get
 // ErrClosed.
 func (l *Log) Close() error {
-	l.flush.Lock()
-	defer l.flush.Unlock()
-	l.mu.Lock()
-	pending, failed := l.pending, l.failure
-	l.mu.Unlock()
-	if errors.Is(failed, ErrClosed) {
+	if l.refuse() {
 		return nil
 	}
-	if pending != nil {
-		l.write(pending)
-	}
+	l.writers.Wait()
 	l.mu.Lock()
-	failed, first := l.failure, l.last+1
-	if failed == nil {
-		l.failure = ErrClosed
-		close(l.news)
-		l.news = make(chan struct{})
-	}
+	poisoned, first := !errors.Is(l.failure, ErrClosed), l.last+1
+	close(l.news)
+	l.news = make(chan struct{})
 	segments := l.segments
 	l.mu.Unlock()
 	var err error
-	if s := l.active; failed == nil && s != nil && !l.sealed {
+	if s := l.active; !poisoned && s != nil && !l.sealed {
 		if _, err = s.file.WriteAt(appendCommit(nil, nil, s.salt, 0, first), s.end); err == nil {
 			err = s.file.Sync()
 		}
@@ -334,4 +357,15 @@ func (l *Log) Close() error {
 		err = errors.Join(err, s.file.Close())
 	}
 	return errors.Join(err, l.lock.Close())
+}
+
+// refuse has the log accept nothing more. closed: it was closed before.
+func (l *Log) refuse() (closed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	closed = errors.Is(l.failure, ErrClosed)
+	if l.failure == nil {
+		l.failure = ErrClosed
+	}
+	return closed
 }

@@ -150,8 +150,20 @@ func TestAppendsAtATimeShareASync(t *testing.T) {
 	d := newFaultyDisk()
 	l := open(t, Config{Dir: t.TempDir(), disk: d})
 	add(t, l, 1, 1)
+	busy, free := make(chan bool), make(chan bool)
+	var once sync.Once
+	d.fail = func(op string) error { // the first of them has the disk busy until all others have come
+		if op == "sync" {
+			once.Do(func() { close(busy); <-free })
+		}
+		return nil
+	}
+	ahead := make(chan bool)
+	if _, err := l.Submit(record(0), func() { close(ahead) }); err != nil {
+		t.Fatal(err)
+	}
+	<-busy
 	before := d.syncs
-	l.flush.Lock() // the disk is busy until all have come
 	const n = 200
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -172,17 +184,59 @@ func TestAppendsAtATimeShareASync(t *testing.T) {
 			seen[index] = true
 		})
 	}
+	awaitPending(l, n)
+	close(free)
+	<-ahead
+	group.Wait()
+	if syncs := d.syncs - before; syncs != 2 { // with the one that they waited for
+		t.Errorf("%d syncs for %d records", syncs, n)
+	}
+}
+
+// awaitPending waits until as many records are in the group that is written next.
+func awaitPending(l *Log, n int) {
 	for waiting := 0; waiting < n; runtime.Gosched() {
 		l.mu.Lock()
-		if l.pending != nil {
-			waiting = l.pending.count
+		if len(l.pending) > 0 {
+			waiting = l.pending[0].count
 		}
 		l.mu.Unlock()
 	}
-	l.flush.Unlock()
-	group.Wait()
-	if syncs := d.syncs - before; syncs != 1 {
-		t.Errorf("%d syncs for %d records", syncs, n)
+}
+
+// Whoever does not wait for a record is told of it once, in the order of the log, also when the log is closed at once.
+func TestWhoSubmitsIsToldOnceAndInOrder(t *testing.T) {
+	l := open(t, Config{Dir: t.TempDir(), SegmentSize: small})
+	const n = 300
+	var tickets [n]Ticket
+	told := make(chan int, 2*n)
+	for i := range n {
+		var err error
+		if tickets[i], err = l.Submit(record(i), func() { told <- i }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(told)
+	for want := range n {
+		if i, more := <-told; !more || i != want {
+			t.Fatalf("told of %d, want %d", i, want)
+		}
+		if index, err := tickets[want].Outcome(); err != nil || index != uint64(want+1) {
+			t.Errorf("record %d has index %d, %v", want, index, err)
+		}
+	}
+	if _, more := <-told; more {
+		t.Error("told twice")
+	}
+	if _, err := l.Submit(record(n), nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed log said %v", err)
+	}
+	l = open(t, l.cfg)
+	if l.Last() != n {
+		t.Errorf("%d records are there", l.Last())
 	}
 }
 
