@@ -32,7 +32,8 @@ func benchCommand() *cobra.Command {
 		Use: "bench", Short: "Compare pgring with direct connections and pgbouncer, by pgbench", Args: noArgs,
 		Long: `Starts PostgreSQL servers, pgring in front of them and pgbouncer in front of the first, loads pgbench's tables, and runs pgbench on
 each of them side by side: simple, extended and prepared with 1, 16 and 64 clients for a SELECT by key, and with 16 clients for
-pgbench's -N transaction; then INSERTs of 100 rows, COPY, and all rows in order over all shards; and what idle clients cost. Prints throughput, latency, the proxies' CPU time and the ratios. Everything is gone afterwards.
+pgbench's -N transaction; then INSERTs of 100 rows, COPY, and all rows in order over all shards; and what idle clients cost. On a server that syncs to a disk, INSERTs of one row, in batches
+and asynchronous. Prints throughput, latency, the proxies' CPU time, for those INSERTs the server's as well, and the ratios. Everything is gone afterwards.
 
 Nothing else should run on the machine meanwhile. PostgreSQL's server programs and pgbench must be installed; pgbouncer should be.`,
 		Example: "  pgring bench\n  pgring bench --only 'select/prepared/(16|64)' --rounds 9\n  pgring bench --write",
@@ -52,6 +53,7 @@ Nothing else should run on the machine meanwhile. PostgreSQL's server programs a
 	flags.IntVar(&o.Idle, "idle", o.Idle, "number of idle clients whose memory is measured; 0 leaves that out")
 	flags.StringVar(&f.only, "only", "", "run the cells whose name, such as select/prepared/16, matches this regular expression")
 	flags.BoolVar(&f.quick, "quick", false, "one round of one second: shows that it works, not how fast")
+	flags.StringVar(&o.Disk, "disk", o.Disk, "folder on a disk for the server that syncs and pgring's log of asynchronous writes (default /var/tmp)")
 	flags.StringVar(&o.Profiles, "cpuprofile", "", "folder for CPU profiles of pgring, taken after the rounds")
 	flags.StringVar(&f.write, "write", "", "also write a page of documentation to this file")
 	flags.Lookup("write").NoOptDefVal = benchmarksPage

@@ -24,7 +24,7 @@ func tiny(t *testing.T) Options {
 	o := Defaults()
 	o.Program, o.Version, o.Command = program, "test", "pgring bench"
 	o.Rounds, o.Seconds, o.Transactions, o.Rows, o.Pool, o.Idle = 1, 1, 5, 500, 4, 20
-	o.Progress = t.Output()
+	o.Progress, o.Disk = t.Output(), os.Getenv("TMPDIR")
 	return o
 }
 
@@ -81,7 +81,7 @@ func wantFigures(t *testing.T, r Result) {
 	able := 0
 	for _, c := range r.Contenders {
 		if c.Unsupported {
-			if c.Name != PgBouncer || r.Protocol != Prepared {
+			if workloadOf(r.Cell).isFor(c.Name) && (c.Name != PgBouncer || r.Protocol != Prepared) {
 				t.Errorf("%s: %s should be able to", r.Name(), c.Name)
 			}
 			continue
@@ -92,6 +92,12 @@ func wantFigures(t *testing.T, r Result) {
 		}
 		if (c.CPUMicros != nil) != (c.Name != Direct) || c.CPUMicros != nil && c.CPUMicros.Median <= 0 {
 			t.Errorf("%s: CPU of %s: %+v", r.Name(), c.Name, c.CPUMicros)
+		}
+	}
+	durable := workloadOf(r.Cell).durable()
+	for _, c := range r.Contenders {
+		if (c.ServerMicros != nil) != (durable && !c.Unsupported) || c.AppliedTPS != nil && c.AppliedTPS.Median <= 0 {
+			t.Errorf("%s: the server's CPU for %s: %+v, applied %+v", r.Name(), c.Name, c.ServerMicros, c.AppliedTPS)
 		}
 	}
 	if len(r.Ratios) != able-1 {
@@ -195,5 +201,27 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
+	}
+}
+
+func TestRowsThatAreMissingAreNoFigure(t *testing.T) {
+	o := tiny(t)
+	l, err := openLab(t.Context(), o, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cell, c := Cell{Workload: insert1, Protocol: Simple, Clients: 1}, l.contenders[0]
+	dishonest := func(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error) {
+		r, err := l.pgbenchRun(ctx, cell, c, seed, length)
+		r.transactions++
+		return r, err
+	}
+	if _, err := l.writing(dishonest)(t.Context(), cell, c, 1, length{transactions: 3}); err == nil || !strings.Contains(err.Error(), "4 rows in table notes after 6 INSERTs") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -11,6 +11,7 @@ const (
 	Direct    = "direct"
 	PgBouncer = "pgbouncer"
 	PgRing    = "pgring"
+	Unbatched = "unbatched" // pgring with tables that have no batches
 )
 
 // contender is one way to the data.
@@ -22,9 +23,12 @@ type contender struct {
 	database string
 	process  *process // whose CPU time counts; nil: there is no proxy
 	lacks    Protocol // that it cannot serve; empty: none
+	prefix   string   // of its tables' names, on servers that sync
 }
 
-func (c contender) can(cell Cell) bool { return c.lacks != cell.Protocol }
+func (c contender) can(cell Cell) bool {
+	return c.lacks != cell.Protocol && workloadOf(cell).isFor(c.name)
+}
 
 // dsn is for pgx.
 func (c contender) dsn() string {

@@ -105,6 +105,14 @@ func proxied(samples []Sample, micros ...float64) []Sample {
 	return samples
 }
 
+// written adds what the server has used.
+func written(samples []Sample, micros ...float64) []Sample {
+	for i := range samples {
+		samples[i].ServerMicros, samples[i].AppliedTPS = micros[i], samples[i].TPS-100
+	}
+	return samples
+}
+
 // example has a cell that all can serve, one that pgbouncer cannot, and one in which pgring failed in the second round.
 func example() *Report {
 	contenders := []contender{
@@ -117,13 +125,15 @@ func example() *Report {
 		Machine: Machine{CPU: "Example CPU", Cores: 2, MemoryMB: 8192, System: "Debian GNU/Linux 12 (bookworm)", Kernel: "6.1.0", Load: 0.04},
 		Versions: Versions{PgRing: "1.0 0123456789ab", Go: "go1.26.0", PostgreSQL: "15.8", PgBouncer: "1.18.0",
 			PgBench: "15.8"},
-		Conditions: Conditions{Rounds: 3, Seconds: 2, Rows: 100000, Shards: 2, Pool: 8, Data: "/dev/shm (memory)"},
+		Conditions: Conditions{Rounds: 3, Seconds: 2, Rows: 100000, Shards: 2, Pool: 8, Data: "/dev/shm (memory)", Disk: "/var/tmp (ext2/ext3)"},
 		Command:    "pgring bench --rounds 3 --write",
 		Idle:       []Idle{{PgBouncer, 2000, 1843}, {PgRing, 2000, 10752}},
 		Notes:      []string{"pgbouncer 1.18.0 has no prepared statements in transaction mode"},
 	}
 	direct := series{samples: rates(30000, 32000, 31000)}
 	bouncer := series{samples: proxied(rates(20000, 22000, 21000), 18, 19, 18.5)}
+	plain := series{samples: written(proxied(rates(5000, 5200, 5100), 60, 61, 62), 190, 200, 195)}
+	batched := series{samples: written(proxied(rates(9000, 8000, 9100), 30, 31, 32), 60, 61, 62)}
 	ring := series{samples: proxied(rates(19000, 23000, 20000), 20, 21.25, 20.5)}
 	broken := series{samples: ring.samples[:1], fault: errors.New("update/simple/16 through pgring: run pgbench: exit status 2")}
 	for cell, found := range map[Cell][]series{
@@ -133,6 +143,9 @@ func example() *Report {
 	} {
 		r.Results = append(r.Results, summarize(cell, contenders, found))
 	}
+	r.Results = append(r.Results, summarize(Cell{Workload: "insert1", Protocol: Prepared, Clients: 64},
+		slices.Insert(slices.Clone(contenders), 2, contender{name: Unbatched, process: &process{}}),
+		[]series{{samples: written(rates(6000, 6100, 6200), 180, 183, 186)}, {}, plain, batched}))
 	slices.SortFunc(r.Results, func(a, b Result) int { return strings.Compare(a.Name(), b.Name()) })
 	return r
 }

@@ -24,7 +24,9 @@ const (
 // lab is everything a run needs, all of it on this machine: servers with data, proxies, and the contenders that lead to them.
 type lab struct {
 	options    Options
+	durable    bool   // one server, which syncs what it commits; see durable.go
 	dir        string // configurations, scripts and logs
+	disk       string // folder of servers that sync; empty: none does
 	pgbench    string
 	servers    []*pgserver.Server
 	ports      []*pgserver.Port
@@ -36,8 +38,8 @@ type lab struct {
 }
 
 // openLab starts servers, loads them and starts the proxies. After an error nothing is left.
-func openLab(ctx context.Context, o Options) (_ *lab, err error) {
-	l := &lab{options: o}
+func openLab(ctx context.Context, o Options, durable bool) (_ *lab, err error) {
+	l := &lab{options: o, durable: durable}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -57,16 +59,17 @@ func openLab(ctx context.Context, o Options) (_ *lab, err error) {
 	if err = l.writeScripts(); err != nil {
 		return nil, err
 	}
-	o.say("starting %d PostgreSQL servers", o.Shards)
 	if err = l.startServers(ctx); err != nil {
 		return nil, err
 	}
-	o.say("loading %d rows, once whole and once sharded", o.Rows)
 	if err = l.load(ctx); err != nil {
 		return nil, err
 	}
 	return l, l.addContenders(ctx)
 }
+
+// cells is what this lab is for.
+func (l *lab) cells() []Cell { return l.options.cellsOf(l.durable) }
 
 // addContenders: their order here is the order in the report.
 func (l *lab) addContenders(ctx context.Context) error {
@@ -76,6 +79,10 @@ func (l *lab) addContenders(ctx context.Context) error {
 	}
 	if err := l.addPgRing(ctx); err != nil {
 		return err
+	}
+	if l.durable {
+		l.addUnbatched()
+		return nil // each run counts its rows
 	}
 	return l.checkData(ctx)
 }
@@ -96,12 +103,20 @@ func (l *lab) serverConfig() pgserver.Config {
 }
 
 func (l *lab) startServers(ctx context.Context) error {
-	l.servers = make([]*pgserver.Server, l.options.Shards)
+	configs := slices.Repeat([]pgserver.Config{l.serverConfig()}, l.options.Shards)
+	if l.durable {
+		if err := l.openDisk(); err != nil {
+			return err
+		}
+		configs = []pgserver.Config{l.durableServer()}
+	}
+	l.options.say("starting PostgreSQL servers: %d", len(configs))
+	l.servers = make([]*pgserver.Server, len(configs))
 	group, ctx := errgroup.WithContext(ctx)
-	for i := range l.servers {
+	for i, config := range configs {
 		// owner: startServers; ends when the server accepts connections, or ctx does
 		group.Go(func() (err error) {
-			l.servers[i], err = pgserver.Start(ctx, l.serverConfig())
+			l.servers[i], err = pgserver.Start(ctx, config)
 			return err
 		})
 	}
@@ -145,8 +160,10 @@ func (l *lab) close() error {
 	for _, p := range l.ports {
 		p.Release()
 	}
-	if l.dir != "" {
-		faults = append(faults, os.RemoveAll(l.dir))
+	for _, dir := range []string{l.dir, l.disk} {
+		if dir != "" {
+			faults = append(faults, os.RemoveAll(dir))
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -24,6 +24,10 @@ ALTER TABLE pgbench_accounts ADD PRIMARY KEY (aid);`
 // load makes the databases: on the first shard one with the whole tables, for all that do not shard, and on every shard one with
 // the rows of its slots. pgring finds those rows when it starts and refuses to serve if one of them is astray.
 func (l *lab) load(ctx context.Context) error {
+	if l.durable {
+		return l.loadDurable(ctx)
+	}
+	l.options.say("loading %d rows, once whole and once sharded", l.options.Rows)
 	placed, err := place(len(l.servers))
 	if err != nil {
 		return err
@@ -128,15 +132,20 @@ func countRows(ctx context.Context, server *pgserver.Server) (n int, err error) 
 
 // query reads the one value of one row.
 func query(ctx context.Context, dsn, statement string, value any) (err error) {
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return err
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connectSimply(ctx, dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
 	return conn.QueryRow(ctx, statement).Scan(value)
+}
+
+// connectSimply connects to what may be any proxy: its statements go by the simple protocol.
+func connectSimply(ctx context.Context, dsn string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	return pgx.ConnectConfig(ctx, config)
 }

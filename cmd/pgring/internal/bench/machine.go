@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -46,8 +47,20 @@ func found(file, pattern, without string) string {
 // dataPlace is the folder that the servers' data directories are in.
 func (l *lab) dataPlace() string {
 	place := filepath.Dir(filepath.Dir(l.servers[0].DataDir))
+	if l.durable {
+		return place + " (" + filesystemOf(place) + ")"
+	}
 	if place == "/dev/shm" {
 		return place + " (memory)"
 	}
 	return place
+}
+
+// filesystemOf is the kind of the filesystem that a folder is in.
+func filesystemOf(dir string) string {
+	out, err := exec.Command("stat", "-f", "-c", "%T", dir).Output()
+	if err != nil {
+		return "unknown filesystem"
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -31,6 +31,11 @@ const markdownHow = `## How it was measured
 * Everything is on one machine, over TCP on 127.0.0.1 without TLS. pgbench has two threads, for prepared updates one per client,
   because it waits for an answer to Parse without serving the thread's other clients.
 * Servers: fsync and autovacuum are off, no checkpoint falls into the run, shared_buffers is 256 MB; all servers alike.
+* insert1 and enqueue have one other server, the same for all contenders, with fsync and synchronous_commit on and its data on a disk,
+  where pgring's log of asynchronous writes is, too. Every run begins with an empty table, which has a primary key. Server CPU is the
+  user and system time of all the server's processes, from the first client's start until the rows are in the table; for enqueue pgring is then asked to
+  flush. What a run of one transaction per client takes just before is taken off: connecting is not the subject. The rows are counted then: as many
+  as there were transactions, or the cell is an error.
 * TPS are without the time to connect, latency is pgbench's average, CPU is the user and system time of the proxy's process per
   transaction, its clients' log-in included.
 `
@@ -39,15 +44,17 @@ const markdownHow = `## How it was measured
 func (r *Report) Markdown() string {
 	var out strings.Builder
 	out.WriteString(markdownHead)
-	out.WriteString("## Throughput\n\n" + r.markdownTable(r.throughput()) + "\n")
-	out.WriteString("## Latency and CPU\n\n" + r.markdownTable(r.costs()) + "\n")
+	for _, s := range r.sections() {
+		out.WriteString("## " + s.title + "\n\n" + s.markdown() + "\n")
+	}
 	if len(r.Idle) > 0 {
 		out.WriteString("## Memory of idle clients\n\n" + idleHow)
 		for _, i := range r.Idle {
 			fmt.Fprintf(&out, "* %s\n", i)
 		}
-		out.WriteString("\n## Workloads\n\n")
+		out.WriteString("\n")
 	}
+	out.WriteString("## Workloads\n\n")
 	for _, w := range workloads() {
 		fmt.Fprintf(&out, "* %s: %s.\n", w.name, w.about)
 	}
@@ -81,5 +88,6 @@ func (r *Report) facts() [][2]string {
 		{"shards behind pgring", fmt.Sprint(c.Shards)},
 		{"connections per pool", fmt.Sprint(c.Pool)},
 		{"data directories", c.Data},
+		{"data directory of the server that syncs", c.Disk},
 	}
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Idle int
 	// Only keeps the cells whose name, such as select/prepared/16, matches. Nil keeps all.
 	Only *regexp.Regexp
+	// Disk is a folder on a disk, for the servers that sync and pgring's log; they have a folder of their own in it. Empty means /var/tmp.
+	Disk string
 	// Profiles is a folder for CPU profiles of pgring, one per cell, taken after the rounds. Empty means none.
 	Profiles string
 	// Command is the command line that repeats this run, for the report.
@@ -47,7 +49,7 @@ type Options struct {
 	Progress io.Writer
 }
 
-// Defaults are the options of a run that is worth publishing: a quarter of an hour at most.
+// Defaults are the options of a run that is worth publishing: half an hour at most.
 func Defaults() Options {
 	return Options{Rounds: 5, Seconds: 2, Rows: RowsPerScale, Shards: 2, Pool: 8, Idle: 2000}
 }
@@ -75,7 +77,7 @@ func (o Options) Check() error {
 		faults = append(faults, errors.New("no pgring to measure"))
 	}
 	if len(faults) == 0 && len(o.cells()) == 0 {
-		faults = append(faults, fmt.Errorf("no cell matches %q; there are %s", o.Only, names(matrix())))
+		faults = append(faults, fmt.Errorf("no cell matches %q; there are %s", o.Only, cellNames(matrix())))
 	}
 	return errors.Join(faults...)
 }
@@ -83,6 +85,18 @@ func (o Options) Check() error {
 // cells is the part of the matrix to run.
 func (o Options) cells() []Cell {
 	return slices.DeleteFunc(matrix(), func(c Cell) bool { return o.Only != nil && !o.Only.MatchString(c.Name()) })
+}
+
+// cellsOf is the part of it for servers that sync, or for the others.
+func (o Options) cellsOf(durable bool) []Cell {
+	return slices.DeleteFunc(o.cells(), func(c Cell) bool { return workloadOf(c).durable() != durable })
+}
+
+func (o Options) disk() string {
+	if o.Disk == "" {
+		return "/var/tmp"
+	}
+	return o.Disk
 }
 
 func (o Options) say(format string, values ...any) {

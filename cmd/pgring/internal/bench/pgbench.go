@@ -54,17 +54,22 @@ func ask(ctx context.Context, program string) (string, error) {
 
 func (l *lab) writeScripts() error {
 	for _, w := range workloads() {
-		if w.script == "" {
+		if w.script == "" || w.durable() != l.durable {
 			continue
 		}
-		if err := os.WriteFile(l.script(w.name), []byte(w.script), 0o600); err != nil {
-			return fmt.Errorf("write the script of %s: %w", w.name, err)
+		for _, prefix := range []string{"", plainPrefix} {
+			text := strings.ReplaceAll(w.script, "TABLE", prefix+w.table)
+			if err := os.WriteFile(l.script(prefix, w.name), []byte(text), 0o600); err != nil {
+				return fmt.Errorf("write the script of %s: %w", w.name, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (l *lab) script(workload string) string { return filepath.Join(l.dir, workload+".sql") }
+func (l *lab) script(prefix, workload string) string {
+	return filepath.Join(l.dir, prefix+workload+".sql")
+}
 
 // Sample is what one run of pgbench showed.
 type Sample struct {
@@ -72,6 +77,23 @@ type Sample struct {
 	LatencyMS float64 `json:"latency_ms"` // average of a transaction
 	// CPUMicros is the proxy's user and system time per transaction, in µs; 0 without a proxy.
 	CPUMicros float64 `json:"cpu_us,omitempty"`
+	// ServerMicros is the same of all the server's processes, until all rows are in the table; 0 where no table is filled.
+	ServerMicros float64 `json:"server_cpu_us,omitempty"`
+	// AppliedTPS is TPS with the time counted until all rows are in the table; likewise.
+	AppliedTPS float64 `json:"applied_tps,omitempty"`
+}
+
+// runner runs one cell on one contender.
+type runner func(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error)
+
+func (l *lab) runnerOf(cell Cell) runner {
+	switch {
+	case cell.Workload == copies:
+		return l.copyRun
+	case l.durable:
+		return l.writing(l.pgbenchRun)
+	}
+	return l.pgbenchRun
 }
 
 // measure runs one cell on one contender. All contenders of a round get the same seed, so the same keys.
@@ -82,11 +104,7 @@ func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, len
 	if err != nil {
 		return Sample{}, err
 	}
-	run := l.pgbenchRun
-	if cell.Workload == copies {
-		run = l.copyRun
-	}
-	r, err := run(ctx, cell, c, seed, length)
+	r, err := l.runnerOf(cell)(ctx, cell, c, seed, length)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -100,7 +118,7 @@ func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, len
 
 func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error) {
 	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(c.port), "-U", c.user, "-M", string(cell.Protocol),
-		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(threadsFor(cell)), "-f", l.script(cell.Workload),
+		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(threadsFor(cell)), "-f", l.script(c.prefix, cell.Workload),
 		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length.arguments()...)
 	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}

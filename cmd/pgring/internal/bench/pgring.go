@@ -28,7 +28,9 @@ backend: {user: %s, database: %s, tls: {mode: disable}}
 pool: {size: %d, min_idle: 0}
 limits: {max_clients: %d}
 observe: {log: {level: warn, format: text}, pprof: %t}
-tables:
+`
+
+const shardedConfig = `tables:
   - {name: public.pgbench_accounts, shard_key: [aid]}
   - {name: public.pgbench_history, shard_key: [aid], colocate: public.pgbench_accounts}
 shards:
@@ -62,6 +64,11 @@ func (l *lab) addPgRing(ctx context.Context) error {
 func (l *lab) pgringConfig(port int, password string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, pgringConfig, address(port), l.web, benchUser, password, superuser, sharded, l.options.Pool, l.options.Idle+200, l.options.Profiles != "")
+	if l.durable {
+		fmt.Fprintf(&text, durableConfig, filepath.Join(l.disk, "async"))
+	} else {
+		text.WriteString(shardedConfig)
+	}
 	for i, s := range l.servers {
 		fmt.Fprintf(&text, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -68,7 +66,7 @@ func (p *process) ready(ctx context.Context, dsn string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		err := tryLogin(ctx, dsn)
+		err := simply(ctx, dsn, "SELECT 1")
 		if err == nil {
 			return nil
 		}
@@ -80,20 +78,6 @@ func (p *process) ready(ctx context.Context, dsn string) error {
 		case <-time.After(pollInterval):
 		}
 	}
-}
-
-func tryLogin(ctx context.Context, dsn string) error {
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return err
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // any proxy can serve it
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "SELECT 1")
-	return errors.Join(err, conn.Close(ctx))
 }
 
 // stop ends the program, politely at first, and returns when it is gone.

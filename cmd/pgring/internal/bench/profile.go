@@ -20,7 +20,7 @@ func (l *lab) profile(ctx context.Context) error {
 		return fmt.Errorf("make a folder for profiles: %w", err)
 	}
 	through := l.contenders[len(l.contenders)-1]
-	for _, cell := range l.options.cells() {
+	for _, cell := range l.cells() {
 		file := filepath.Join(l.options.Profiles, strings.ReplaceAll(cell.Name(), "/", "-")+".pprof")
 		l.options.say("profiling %s: %s", cell.Name(), file)
 		group, ctx := errgroup.WithContext(ctx)

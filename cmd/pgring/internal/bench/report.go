@@ -26,8 +26,9 @@ type Conditions struct {
 	Transactions int    `json:"transactions,omitempty"` // per client, if this ended a run and not the time
 	Rows         int    `json:"rows"`
 	Shards       int    `json:"shards"`
-	Pool         int    `json:"pool"` // server connections per server, of each proxy
-	Data         string `json:"data"` // where the servers keep their data
+	Pool         int    `json:"pool"`           // server connections per server, of each proxy
+	Data         string `json:"data,omitempty"` // where the servers keep their data
+	Disk         string `json:"disk,omitempty"` // where the server that syncs keeps its data
 }
 
 // length is how long one run of pgbench was.
@@ -87,17 +88,6 @@ func (r *Report) faults() []string {
 			if c.Error != "" {
 				list = append(list, c.Error)
 			}
-		}
-	}
-	return list
-}
-
-// names are the contenders that took part, in order.
-func (r *Report) names() []string {
-	var list []string
-	if len(r.Results) > 0 {
-		for _, c := range r.Results[0].Contenders {
-			list = append(list, c.Name)
 		}
 	}
 	return list

@@ -17,7 +17,7 @@ type results [][]series
 // measureAll warms up and runs the rounds. A contender that fails in a cell is not asked for this cell again, and the others go
 // on; only the end of ctx ends it all.
 func (l *lab) measureAll(ctx context.Context) (results, error) {
-	cells := l.options.cells()
+	cells := l.cells()
 	found := make(results, len(cells))
 	for i := range found {
 		found[i] = make([]series, len(l.contenders))

@@ -31,6 +31,9 @@ type Contender struct {
 	TPS       *Spread `json:"tps,omitempty"`
 	LatencyMS *Spread `json:"latency_ms,omitempty"`
 	CPUMicros *Spread `json:"cpu_us,omitempty"`
+	// ServerMicros and AppliedTPS are there where a table is filled on a server that syncs.
+	ServerMicros *Spread `json:"server_cpu_us,omitempty"`
+	AppliedTPS   *Spread `json:"applied_tps,omitempty"`
 }
 
 // Ratio is pgring's figures divided by another contender's, round by round.
@@ -39,6 +42,9 @@ type Ratio struct {
 	TPS       Spread  `json:"tps"`
 	LatencyMS Spread  `json:"latency_ms"`
 	CPUMicros *Spread `json:"cpu_us,omitempty"` // nil when the other is no proxy
+	// ServerMicros is the other way round, the other's figures divided by pgring's: how much pgring takes off the server.
+	ServerMicros *Spread `json:"server_cpu_saved,omitempty"`
+	AppliedTPS   *Spread `json:"applied_tps,omitempty"`
 }
 
 // Result is one cell of the matrix.
@@ -51,6 +57,8 @@ type Result struct {
 func tps(s Sample) float64     { return s.TPS }
 func latency(s Sample) float64 { return s.LatencyMS }
 func cpu(s Sample) float64     { return s.CPUMicros }
+func server(s Sample) float64  { return s.ServerMicros }
+func applied(s Sample) float64 { return s.AppliedTPS }
 
 // summarize makes a cell's row of the report.
 func summarize(cell Cell, contenders []contender, found []series) Result {
@@ -79,6 +87,9 @@ func describe(c contender, cell Cell, s series) Contender {
 	if c.process != nil {
 		d.CPUMicros = each(s.samples, cpu)
 	}
+	if workloadOf(cell).durable() {
+		d.ServerMicros, d.AppliedTPS = each(s.samples, server), each(s.samples, applied)
+	}
 	return d
 }
 
@@ -100,6 +111,10 @@ func divide(ours []Sample, other Contender) Ratio {
 	if other.CPUMicros != nil {
 		ratio := paired(ours, other.Samples, cpu)
 		r.CPUMicros = &ratio
+	}
+	if other.ServerMicros != nil {
+		saved, ratio := paired(other.Samples, ours, server), paired(ours, other.Samples, applied)
+		r.ServerMicros, r.AppliedTPS = &saved, &ratio
 	}
 	return r
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,47 +21,96 @@ type column struct {
 	cell func(Result) string
 }
 
-// throughput is the columns of the first table: who does how many transactions.
-func (r *Report) throughput() []column {
-	columns := cellColumns()
-	for _, name := range r.names() {
-		columns = append(columns, column{name + " TPS", func(r Result) string { return figureOf(r.of(name), r.of(name).TPS, 0) }})
+// section is one table with its title.
+type section struct {
+	title   string
+	results []Result
+	columns []column
+}
+
+// sections are the tables of the report: two for the servers that do not sync, and two for the one that does.
+func (r *Report) sections() []section {
+	through, durable := r.resultsOf(false), r.resultsOf(true)
+	var list []section
+	if len(through) > 0 {
+		list = append(list,
+			section{"Throughput", through, r.throughput(names(through))},
+			section{"Latency and CPU", through, r.costs(names(through))})
 	}
+	if len(durable) > 0 {
+		list = append(list,
+			section{"INSERTs of one row, on a server that syncs", durable, r.writes(names(durable))},
+			section{"What such an INSERT costs", durable, r.writeCosts(names(durable))})
+	}
+	return list
+}
+
+func (r *Report) resultsOf(durable bool) []Result {
+	var list []Result
+	for _, result := range r.Results {
+		if workloadOf(result.Cell).durable() == durable {
+			list = append(list, result)
+		}
+	}
+	return list
+}
+
+// throughput says who does how many transactions.
+func (r *Report) throughput(names []string) []column {
+	columns := append(cellColumns(), figures(names, "TPS", 0, func(c Contender) *Spread { return c.TPS })...)
 	for _, name := range r.others() {
-		columns = append(columns, column{"pgring / " + name, func(r Result) string {
-			ratio, ok := r.to(name)
-			return ratioOf(ratio.TPS, ok)
-		}})
+		columns = append(columns, ratio("pgring / "+name, name, func(r Ratio) *Spread { return &r.TPS }))
 	}
 	return columns
 }
 
-// costs is the columns of the second table: how long a transaction takes, and how much of the CPU a proxy takes for it.
-func (r *Report) costs() []column {
-	columns := cellColumns()
-	for _, name := range r.names() {
-		columns = append(columns, column{name + " ms", func(r Result) string { return figureOf(r.of(name), r.of(name).LatencyMS, 3) }})
-	}
-	for _, name := range r.names() {
-		if name != Direct {
-			columns = append(columns, column{name + " CPU µs", func(r Result) string { return figureOf(r.of(name), r.of(name).CPUMicros, 1) }})
-		}
-	}
+// costs says how long a transaction takes, and how much of the CPU a proxy takes for it.
+func (r *Report) costs(names []string) []column {
+	columns := append(cellColumns(), figures(names, "ms", 3, func(c Contender) *Spread { return c.LatencyMS })...)
+	columns = append(columns, figures(proxies(names), "CPU µs", 1, func(c Contender) *Spread { return c.CPUMicros })...)
 	if r.Versions.PgBouncer == "" {
 		return columns
 	}
 	return append(columns,
-		column{"latency / pgbouncer", func(r Result) string {
-			ratio, ok := r.to(PgBouncer)
-			return ratioOf(ratio.LatencyMS, ok)
-		}},
-		column{"CPU / pgbouncer", func(r Result) string {
-			ratio, ok := r.to(PgBouncer)
-			if !ok || ratio.CPUMicros == nil {
-				return absent
-			}
-			return ratioOf(*ratio.CPUMicros, true)
-		}})
+		ratio("latency / pgbouncer", PgBouncer, func(r Ratio) *Spread { return &r.LatencyMS }),
+		ratio("CPU / pgbouncer", PgBouncer, func(r Ratio) *Spread { return r.CPUMicros }))
+}
+
+// writes says how many rows are acknowledged, and how many get into the table.
+func (r *Report) writes(names []string) []column {
+	columns := append(cellColumns(), figures(names, "TPS", 0, func(c Contender) *Spread { return c.TPS })...)
+	columns = append(columns, ratio("pgring / direct", Direct, func(r Ratio) *Spread { return &r.TPS }))
+	columns = append(columns, figures([]string{PgRing}, "applied per s", 0, func(c Contender) *Spread { return c.AppliedTPS })...)
+	return append(columns, ratio("applied / direct", Direct, func(r Ratio) *Spread { return r.AppliedTPS }))
+}
+
+// writeCosts says what it takes to write a row, of the proxy's CPU and of the server's.
+func (r *Report) writeCosts(names []string) []column {
+	columns := append(cellColumns(), figures(names, "ms", 3, func(c Contender) *Spread { return c.LatencyMS })...)
+	columns = append(columns, ratio("latency / unbatched", Unbatched, func(r Ratio) *Spread { return &r.LatencyMS }))
+	columns = append(columns, figures(proxies(names), "CPU µs", 1, func(c Contender) *Spread { return c.CPUMicros })...)
+	columns = append(columns, figures(names, "server CPU µs per row", 1, func(c Contender) *Spread { return c.ServerMicros })...)
+	return append(columns, ratio("server CPU direct / pgring", Direct, func(r Ratio) *Spread { return r.ServerMicros }))
+}
+
+// figures are a column for each contender.
+func figures(names []string, unit string, decimals int, of func(Contender) *Spread) []column {
+	var columns []column
+	for _, name := range names {
+		columns = append(columns, column{name + " " + unit, func(r Result) string { return figureOf(r.of(name), of(r.of(name)), decimals) }})
+	}
+	return columns
+}
+
+// ratio is a column that compares with one contender.
+func ratio(head, to string, of func(Ratio) *Spread) column {
+	return column{head, func(r Result) string {
+		ratio, ok := r.to(to)
+		if !ok || of(ratio) == nil {
+			return absent
+		}
+		return ratioOf(*of(ratio))
+	}}
 }
 
 func cellColumns() []column {
@@ -69,6 +119,23 @@ func cellColumns() []column {
 		{"protocol", func(r Result) string { return string(r.Protocol) }},
 		{"clients", func(r Result) string { return strconv.Itoa(r.Clients) }},
 	}
+}
+
+// names are the contenders that could do at least one of the cells, in order.
+func names(results []Result) []string {
+	var list []string
+	for _, r := range results {
+		for i, c := range r.Contenders {
+			if !c.Unsupported && !slices.Contains(list, c.Name) {
+				list = slices.Insert(list, min(i, len(list)), c.Name)
+			}
+		}
+	}
+	return list
+}
+
+func proxies(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == Direct })
 }
 
 // others are those that pgring is compared with, the closest relation first.
@@ -89,10 +156,7 @@ func figureOf(c Contender, figures *Spread, decimals int) string {
 	return strconv.FormatFloat(figures.Median, 'f', decimals, 64)
 }
 
-func ratioOf(ratio Spread, ok bool) string {
-	if !ok {
-		return absent
-	}
+func ratioOf(ratio Spread) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", ratio.Median, ratio.Min, ratio.Max)
 }
 
@@ -100,9 +164,9 @@ func ratioOf(ratio Spread, ok bool) string {
 func (r *Report) text() string {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s\n\n", r.summary())
-	for _, columns := range [][]column{r.throughput(), r.costs()} {
+	for _, s := range r.sections() {
 		// Nothing that is written to memory fails, and the format is one of the three.
-		_ = r.table(columns).Write(&out, output.AsTable)
+		_ = s.table().Write(&out, output.AsTable)
 		out.WriteString("\n")
 	}
 	for _, i := range r.Idle {
@@ -119,7 +183,7 @@ func (r *Report) text() string {
 }
 
 const legend = `Figures are medians of the rounds. Ratios are medians of the rounds' own ratios, with the smallest and the largest in parentheses.
-CPU is the proxy's user and system time per transaction.`
+CPU is the proxy's user and system time per transaction, server CPU that of all the server's processes until the rows are in the table.`
 
 func (r *Report) summary() string {
 	c := r.Conditions
@@ -127,18 +191,18 @@ func (r *Report) summary() string {
 		c.Rounds, c.length(), c.Rows, c.Shards, c.Pool, r.Machine.Cores, r.Machine.Load)
 }
 
-func (r *Report) table(columns []column) *output.Table {
+func (s section) table() *output.Table {
 	t := &output.Table{}
-	for i, c := range columns {
+	for i, c := range s.columns {
 		kind := output.Number
 		if i < 2 {
 			kind = output.Text
 		}
 		t.Columns = append(t.Columns, output.Column{Name: c.head, Kind: kind})
 	}
-	for _, result := range r.Results {
-		row := make([][]byte, len(columns))
-		for i, c := range columns {
+	for _, result := range s.results {
+		row := make([][]byte, len(s.columns))
+		for i, c := range s.columns {
 			row[i] = []byte(c.cell(result))
 		}
 		t.Rows = append(t.Rows, row)
@@ -147,18 +211,18 @@ func (r *Report) table(columns []column) *output.Table {
 }
 
 // markdownTable is the same table in Markdown.
-func (r *Report) markdownTable(columns []column) string {
+func (s section) markdown() string {
 	var out strings.Builder
-	for _, c := range columns {
+	for _, c := range s.columns {
 		out.WriteString("| " + c.head + " ")
 	}
 	out.WriteString("|\n")
-	for i := range columns {
+	for i := range s.columns {
 		out.WriteString("|" + map[bool]string{true: "---", false: "---:"}[i < 2])
 	}
 	out.WriteString("|\n")
-	for _, result := range r.Results {
-		for _, c := range columns {
+	for _, result := range s.results {
+		for _, c := range s.columns {
 			out.WriteString("| " + c.cell(result) + " ")
 		}
 		out.WriteString("|\n")

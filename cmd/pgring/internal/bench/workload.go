@@ -24,6 +24,9 @@ const (
 	inserts = "insert100"
 	copies  = "copy"
 	gather  = "gather"
+	local   = "local"
+	insert1 = "insert1"
+	enqueue = "enqueue"
 )
 
 // insertRows is how many rows a statement of the workload insert100 has, and copyRows how many a COPY.
@@ -36,15 +39,31 @@ const (
 type workload struct {
 	name      string
 	about     string // for the report
-	script    string // :rows is the number of accounts; empty: pgbench cannot do it
+	script    string // :rows is the number of accounts; TABLE is where rows go; empty: pgbench cannot do it
 	protocols []Protocol
 	clients   []int
-	warmUp    int // transactions per client that fill pools, plan caches and PostgreSQL's own caches before anything counts
+	warmUp    int      // transactions per client that fill pools, plan caches and PostgreSQL's own caches before anything counts
+	table     string   // that each run fills anew, on a server that syncs; empty: the workload is for the other servers
+	queued    bool     // pgring answers before the rows are in the table
+	ways      []string // contenders that can do it; empty: all but unbatched
 }
 
-// workloads are pgbench's own -S and -N, written out because the number of rows need not be a whole scale, and what goes over all
-// shards. The first two find everything by aid, so that all statements of a transaction go to one shard.
-func workloads() []workload {
+// durable reports whether the workload is for servers that sync what they commit.
+func (w workload) durable() bool { return w.table != "" }
+
+func (w workload) isFor(contender string) bool {
+	if w.ways == nil {
+		return contender != Unbatched
+	}
+	return slices.Contains(w.ways, contender)
+}
+
+// workloads are all of them, in the order of the report.
+func workloads() []workload { return append(throughWorkloads(), durableWorkloads()...) }
+
+// throughWorkloads are pgbench's own -S and -N, written out because the number of rows need not be a whole scale, what goes over all
+// shards, and what goes to none. The first two find everything by aid, so that all statements of a transaction go to one shard.
+func throughWorkloads() []workload {
 	all := []Protocol{Simple, Extended, Prepared}
 	return []workload{
 		{
@@ -83,6 +102,11 @@ END;
 			script: `SELECT aid, abalance FROM pgbench_accounts ORDER BY abalance, aid;
 `,
 		},
+		{
+			name: local, protocols: []Protocol{Prepared}, clients: []int{64}, warmUp: 20, ways: []string{PgRing},
+			about:  "SELECT pgring.next_id(), which pgring answers without a server: what the machine carries at most, pgbench and the sockets included",
+			script: "SELECT pgring.next_id();\n",
+		},
 	}
 }
 
@@ -97,6 +121,27 @@ func insertScript() string {
 		fmt.Fprintf(&rows, "(%d, 1, :a%d, %d, '2026-01-01')", i%10, i, i)
 	}
 	return draws.String() + "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES " + rows.String() + ";\n"
+}
+
+// durableWorkloads are INSERTs of one row, each a transaction of its own.
+func durableWorkloads() []workload {
+	const script = `\set author random(1, 1000000)
+\set id random(1, 4611686018427387903)
+INSERT INTO TABLE (author, id, note) VALUES (:author, :id, 'a note of some length');
+`
+	both := []Protocol{Simple, Prepared}
+	return []workload{
+		{
+			name: insert1, protocols: both, clients: []int{1, 64}, warmUp: 20, table: "notes", ways: []string{Direct, PgBouncer, Unbatched, PgRing},
+			about:  "one INSERT of one row per transaction, which pgring writes in batches (`batch`); unbatched is pgring with a table without that",
+			script: script,
+		},
+		{
+			name: enqueue, protocols: both, clients: []int{64}, warmUp: 20, table: "events", queued: true,
+			about:  "the same INSERT, which pgring answers when it is in its log on the disk, and applies afterwards (`async`)",
+			script: script,
+		},
+	}
 }
 
 // workloadOf is the workload of a cell of the matrix.
@@ -142,7 +187,7 @@ func matrix() []Cell {
 	return cells
 }
 
-func names(cells []Cell) string {
+func cellNames(cells []Cell) string {
 	list := make([]string, len(cells))
 	for i, c := range cells {
 		list[i] = c.Name()
