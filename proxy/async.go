@@ -32,8 +32,6 @@ const (
 	permitFor      = 30 * time.Second
 	permitsKept    = 10000
 
-	oidTimestampTZ = 1184
-
 	// clockFormat is a moment as every DateStyle reads it.
 	clockFormat = "2006-01-02 15:04:05.999999+00"
 )
@@ -46,19 +44,21 @@ type ownWrites struct {
 
 type ownWrite struct{ index, hash uint64 }
 
-// permits remembers whose INSERTs a table takes.
+// permits remembers what servers have said of INSERTs.
 type permits struct {
 	mu    sync.Mutex
-	known map[permit]time.Time // when a server has said so
+	known map[permit]time.Time // when one has said so
 }
 
-// permit is a login with its settings, among which a role may be, and columns of a table of a schema.
+// permit is something that a server has said for a login with its settings, among which a role may be, and a schema.
 type permit struct {
 	user     string
-	columns  string // quoted
 	settings *backend.Settings
-	table    topology.Name
 	catalog  int64 // Snapshot.Catalog
+
+	table   topology.Name     // it takes rows with these columns
+	columns string            // quoted
+	stmt    *router.Statement // or this statement is one, whatever its constants
 }
 
 // queueOf is the queue of a statement that may be done later; nil: it may not.
@@ -156,49 +156,42 @@ func (c *session) afterQueued(ctx context.Context, s *spread) error {
 
 // recordOf is the record of a statement; nil: it is not certain that it can be done later.
 func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, error) {
+	now := time.Now()
+	d := &c.later
+	values := s.values
+	if s.bind != nil {
+		s.bind.types(s.oids)
+		values = s.bind
+	}
+	certain := s.stmt.Later(d, values, s.oids, []byte(s.text), now.UTC().AppendFormat(nil, clockFormat))
 	if s.bind == nil {
-		c.takeTime()
-		p, err := c.anyServer(ctx, s.plan.Shard)
-		if err == nil {
-			_, err = p.inspect(s.text, nil) // so that what is wrong with it, constants included, is said now
-		}
-		if err != nil {
+		if err := c.inspectOnce(ctx, s, certain && d.Known); err != nil {
 			return nil, err
 		}
-	} else {
-		s.bind.types(s.oids)
 	}
-	at, ok := s.stmt.Later(s.bindValues(), s.oids, []byte(s.text))
-	if !ok {
+	if !certain || !c.mayInsert(ctx, s.plan.Shard, d.Table, s.stmt.LaterColumns()) {
 		return nil, nil
 	}
-	text, clocks, ok := s.stmt.WithClocks(s.text)
-	if !ok || !c.mayInsert(ctx, s.plan.Shard, at.Table, s.stmt.LaterColumns()) {
-		return nil, nil
+	return &ingest.Record{Table: d.Table, Group: d.Group, Hash: d.Hash, ShardKey: d.ShardKey, User: c.user.Name,
+		Settings: c.state.settings.List(), SQL: d.SQL, Types: d.Types, Formats: d.Formats, Values: d.Values}, nil
+}
+
+// inspectOnce has a server look at a statement of the simple protocol, so that what is wrong with it is said now. If its constants are known to be
+// right, what a server has said of the same statement with others will do.
+func (c *session) inspectOnce(ctx context.Context, s *spread, known bool) error {
+	key := permit{user: c.user.Name, settings: c.state.settings, catalog: c.snap.Catalog, stmt: s.stmt}
+	if known && c.srv.permits.has(key) {
+		return nil
 	}
-	r := &ingest.Record{Table: at.Table, Group: at.Group, Hash: at.Hash, ShardKey: at.ShardKey, User: c.user.Name,
-		Settings: c.state.settings.List(), SQL: text, Types: append([]uint32(nil), s.oids...)}
-	if s.bind != nil {
-		for i := range s.bind.values {
-			v := &s.bind.values[i]
-			value := v.Data
-			switch {
-			case v.Null:
-				value = nil
-			case value == nil:
-				value = []byte{}
-			}
-			r.Values, r.Formats = append(r.Values, value), append(r.Formats, int16(boolByte(v.Binary)))
-		}
+	c.takeTime()
+	p, err := c.anyServer(ctx, s.plan.Shard)
+	if err == nil {
+		_, err = p.inspect(s.text, nil)
 	}
-	now := []byte(time.Now().UTC().Format(clockFormat))
-	for range clocks {
-		for len(r.Types) < len(r.Values) {
-			r.Types = append(r.Types, 0)
-		}
-		r.Values, r.Formats, r.Types = append(r.Values, now), append(r.Formats, 0), append(r.Types, oidTimestampTZ)
+	if err == nil {
+		c.srv.permits.note(key)
 	}
-	return r, nil
+	return err
 }
 
 // anyServer is that of a shard, or another one if that cannot be reached.
@@ -211,13 +204,10 @@ func (c *session) anyServer(ctx context.Context, shard ring.ShardID) (*participa
 	return p, err
 }
 
-// mayInsert reports whether the session's role may insert into columns of a table. If no server can be asked it may, for all that is known.
-func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topology.Name, columns []string) bool {
-	quoted := make([]string, len(columns))
-	for i, column := range columns {
-		quoted[i] = quoteLiteral(column)
-	}
-	key := permit{user: c.user.Name, columns: strings.Join(quoted, ", "), settings: c.state.settings, table: table, catalog: c.snap.Catalog}
+// mayInsert reports whether the session's role may insert into columns of a table, which are quoted. If no server can be asked it may, for all
+// that is known.
+func (c *session) mayInsert(ctx context.Context, shard ring.ShardID, table topology.Name, columns string) bool {
+	key := permit{user: c.user.Name, settings: c.state.settings, catalog: c.snap.Catalog, table: table, columns: columns}
 	if c.srv.permits.has(key) {
 		return true
 	}

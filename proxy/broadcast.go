@@ -19,7 +19,8 @@ type spread struct {
 	stmt     *router.Statement
 	plan     *router.Plan
 	text     string
-	bind     *bindMessage // nil: simple protocol
+	bind     *bindMessage  // nil: simple protocol
+	values   router.Values // of the simple protocol: the constants; nil: they are to be found in the text
 	oids     []uint32
 	shared   *shared // nil: simple protocol
 	describe bool

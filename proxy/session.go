@@ -70,8 +70,9 @@ type desk struct {
 
 	scratch router.Scratch
 	bind    bindMessage
-	oids    []uint32 // scratch of Parse
-	out     []byte   // scratch for building frames
+	later   router.Deferred // scratch of enqueue
+	oids    []uint32        // scratch of Parse
+	out     []byte          // scratch for building frames
 	spare   *participant
 }
 

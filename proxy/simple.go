@@ -75,7 +75,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	if q := c.queueing(stmt, &plan); q != nil && frame != nil {
 		own := plan // so that the plan of a statement which is not queued stays on the stack
-		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), describe: true}
+		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), values: b.Values, describe: true}
 		if _, alone, err := c.enqueue(ctx, s, q); !alone || err != nil {
 			return err
 		}

@@ -1,32 +1,45 @@
 package router
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
-	"github.com/pgring/pgring/router/internal/sql"
 	"github.com/pgring/pgring/topology"
 )
 
 // An INSERT into a table with asynchronous writes is accepted now and done later. So nothing in it may depend on when it is done, and
 // nobody may wait for its answer. The time, where a DEFAULT asks for it, is written into it; what it is when nobody has seen it does not
 // matter, such as a random id, may be made later.
+//
+// It is done in pgring's words, with constants as parameters: so all INSERTs of one form are one statement.
 
 // later is what an INSERT of one row needs to be done later.
 type later struct {
-	values []laterValue
-	clocks []sql.Filling // columns that get the time by their DEFAULT, in the table's order
-	names  []string      // all columns that are written to, those of clocks included
+	values  []laterValue
+	clocks  int    // how many columns, behind those of the values, get the time by their DEFAULT
+	columns string // all columns that are written to, as elements of an SQL array
+	head    string // the statement up to its row
+	whole   string // the statement; empty: it has constants that only a server can read
 }
 
 // laterValue is a constant or a parameter that a column gets.
 type laterValue struct {
 	column  topology.Column
 	operand operand
-	fixed   bool // TRUE or FALSE
+	word    string // TRUE, FALSE or NULL; empty: it is a value
+}
+
+// Deferred is an INSERT of one row that is to be done later. Its slices are used again by the next [Statement.Later], and its values are the message's.
+type Deferred struct {
+	Request
+	SQL     string
+	Types   []uint32 // of its parameters; 0: that of the column
+	Formats []int16  // of its parameters: 0 text, 1 binary
+	Values  [][]byte // nil is NULL
+	Known   bool     // of each constant it is certain that PostgreSQL reads it; else a server has to be asked
 }
 
 // later says whether an INSERT that insertRow knows can be done later; nil: it cannot.
@@ -36,6 +49,7 @@ func (a *analysis) later(n *pg.InsertStmt, t *topology.Table, names []string, va
 	}
 	l := &later{}
 	given := map[string]bool{}
+	var written []string
 	for i, value := range values {
 		at := t.Column(names[i])
 		if at < 0 {
@@ -50,18 +64,73 @@ func (a *analysis) later(n *pg.InsertStmt, t *topology.Table, names []string, va
 			return nil
 		}
 		l.values = append(l.values, v)
+		written = append(written, names[i])
 	}
-	l.names = slices.Clone(names[:len(values)])
 	for i := range t.Columns {
-		clocks := len(l.clocks)
-		if c := &t.Columns[i]; !given[c.Name] && !l.omits(c, n, names, i) {
+		c := &t.Columns[i]
+		switch {
+		case given[c.Name] || isOmitted(c):
+		case c.HasDefault && isClock(c.Default):
+			written = append(written, c.Name)
+			l.clocks++
+		default:
 			return nil
 		}
-		if len(l.clocks) > clocks {
-			l.names = append(l.names, t.Columns[i].Name)
-		}
 	}
+	l.write(t.Name, written)
 	return l
+}
+
+// write writes the statement, for the columns of the values and of the clocks.
+func (l *later) write(table topology.Name, columns []string) {
+	quoted, elements := make([]string, len(columns)), make([]string, len(columns))
+	for i, column := range columns {
+		quoted[i], elements[i] = quoteIdent(column), quoteLiteral(column)
+	}
+	l.columns = strings.Join(elements, ", ")
+	l.head = "INSERT INTO " + quoteIdent(table.Schema) + "." + quoteIdent(table.Table) + " (" + strings.Join(quoted, ", ") + ") VALUES "
+	if !slices.ContainsFunc(l.values, func(v laterValue) bool { return v.isOpen() }) {
+		l.whole = l.statement(nil)
+	}
+}
+
+// statement is the statement with these constants that are not parameters, as SQL.
+func (l *later) statement(open []string) string {
+	var b strings.Builder
+	b.WriteString(l.head)
+	param := 0
+	mark := byte('(')
+	next := func(word string) {
+		b.WriteByte(mark)
+		if mark == ',' {
+			b.WriteByte(' ')
+		}
+		mark = ','
+		if word == "" {
+			param++
+			word = "$" + strconv.Itoa(param)
+		}
+		b.WriteString(word)
+	}
+	for i := range l.values {
+		v := &l.values[i]
+		if !v.isOpen() {
+			next(v.word)
+			continue
+		}
+		next(open[0])
+		open = open[1:]
+	}
+	for range l.clocks {
+		next("")
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// isOpen reports whether the value is a constant of a type that only a server can read: it stays what it is.
+func (v *laterValue) isOpen() bool {
+	return v.operand.kind == operandLiteral && !isRead(v.column.Type)
 }
 
 // laterValue reads a value; false: only a server can compute it, or it may be another one later.
@@ -78,13 +147,13 @@ func (a *analysis) laterValue(c *topology.Column, n *pg.Node) (laterValue, bool)
 		v.operand = operand{kind: operandParam, index: int(n.ParamRef.Number) - 1}
 		return v, n.ParamRef.Number > 0
 	case *pg.Node_AConst:
-		switch _, truth := n.AConst.Val.(*pg.A_Const_Boolval); {
+		switch truth, isTruth := n.AConst.Val.(*pg.A_Const_Boolval); {
 		case n.AConst.Isnull:
-			v.operand = operand{kind: operandConst, null: true}
-			return v, true
-		case truth:
-			v.fixed = true
-			return v, true
+			v.word = "NULL"
+			return v, !c.NotNull
+		case isTruth:
+			v.word = strings.ToUpper(strconv.FormatBool(truth.Boolval.Boolval))
+			return v, c.Type == oidBool
 		}
 		var ok bool
 		v.operand, ok = a.literalAt(int(n.AConst.Location))
@@ -107,22 +176,13 @@ func castsTo(t *pg.TypeName, oid uint32) bool {
 		"timestamptz": oidTimestampTZ, "numeric": oidNumeric, "uuid": oidUUID}[name[len(name)-1]] == oid
 }
 
-// omits notes a column that gets its DEFAULT; false: that cannot be left to later.
-func (l *later) omits(c *topology.Column, n *pg.InsertStmt, names []string, index int) bool {
+// isOmitted says whether what a column gets that has no value in the statement can be left to later.
+func isOmitted(c *topology.Column) bool {
 	switch {
-	case c.Generated, !c.HasDefault && !c.NotNull, c.HasDefault && !c.DefaultVolatile, c.NextID, c.Identity:
-		return true
-	case !c.HasDefault:
-		return false // NULL is refused
-	case isClock(c.Default):
-		position := index
-		if len(n.Cols) > 0 {
-			position = slices.Index(names, c.Name)
-		}
-		l.clocks = append(l.clocks, sql.Filling{Column: quoteIdent(c.Name), Listed: len(n.Cols) > 0, Position: position})
+	case c.Generated, !c.HasDefault && !c.NotNull, c.HasDefault && !c.DefaultVolatile && !isClock(c.Default), c.NextID, c.Identity:
 		return true
 	}
-	return isUnseen(c.Default)
+	return c.HasDefault && isUnseen(c.Default) // without a DEFAULT, NULL is refused
 }
 
 // isClock says whether a default is the time, and nothing else.
@@ -146,37 +206,63 @@ func isUnseen(text string) bool {
 // MayBeLater says whether the statement, which puts one row into a table and does nothing else, may be done later.
 func (s *Statement) MayBeLater() bool { return s.row != nil && s.row.later != nil }
 
-// Later says where the row of an INSERT that may be done later belongs. Not ok: it is not certain that the values are ones that their
-// columns take, or that they mean the same later, so only the shard's own answer will do. Text is the statement's; types are those of its parameters.
-func (s *Statement) Later(v Values, types []uint32, text []byte) (at *Request, ok bool) {
+// Later says how to do an INSERT later that may be: what is written where it belongs, and now is the time. False: it is not certain that the
+// values are ones that their columns take, or that they mean the same later, so only the shard's own answer will do. Text is the statement's; types are
+// those of its parameters.
+func (s *Statement) Later(d *Deferred, v Values, types []uint32, text, now []byte) bool {
 	in := s.input(v)
 	if _, none := in.literals.(noValues); none {
 		in.literals = literalsOf(text)
 	}
-	for i := range s.row.later.values {
-		if !in.certainly(&s.row.later.values[i], types) {
-			return nil, false
+	l := s.row.later
+	d.Types, d.Formats, d.Values = d.Types[:0], d.Formats[:0], d.Values[:0]
+	var open []string
+	for i := range l.values {
+		v := &l.values[i]
+		if v.word != "" {
+			continue
 		}
+		value, own, ok := in.certainly(v, types)
+		switch {
+		case !ok:
+			return false
+		case v.isOpen():
+			open = append(open, quoteLiteral(string(value.Data)))
+		case own == v.column.Type:
+			d.add(value, 0)
+		default:
+			d.add(value, own)
+		}
+	}
+	for range l.clocks {
+		d.add(Value{Data: now}, oidTimestampTZ)
+	}
+	if d.SQL, d.Known = l.whole, l.whole != ""; !d.Known {
+		d.SQL = l.statement(open)
 	}
 	key, err := s.row.shardKey(&in)
 	if err != nil {
-		return nil, false
+		return false
 	}
-	return &Request{Table: s.row.table, Group: s.row.group, Hash: key.Hash(), ShardKey: key.String()}, true
+	d.Request = Request{Table: s.row.table, Group: s.row.group, Hash: key.Hash(), ShardKey: key.String()}
+	return true
 }
 
-// LaterColumns are the columns that the row is written with when it is done later.
-func (s *Statement) LaterColumns() []string { return s.row.later.names }
-
-// WithClocks returns the text with a parameter, of type timestamptz, for each column that gets the time, and how many those are: they follow
-// the statement's own. Not ok: the text is not of a form that they can be written into.
-func (s *Statement) WithClocks(text string) (filled string, clocks int, ok bool) {
-	for i := range s.row.later.clocks {
-		next, ok, _ := s.row.later.clocks[i].Fill([]byte(text), func() (string, error) { return fmt.Sprintf("$%d::timestamptz", s.Params+i+1), nil })
-		if !ok {
-			return "", 0, false
-		}
-		text = string(next)
+// add appends a parameter.
+func (d *Deferred) add(v Value, oid uint32) {
+	data := v.Data
+	switch {
+	case v.Null:
+		data = nil
+	case data == nil:
+		data = []byte{}
 	}
-	return text, len(s.row.later.clocks), true
+	format := int16(0)
+	if v.Binary {
+		format = 1
+	}
+	d.Types, d.Formats, d.Values = append(d.Types, oid), append(d.Formats, format), append(d.Values, data)
 }
+
+// LaterColumns are the columns that the row is written with when it is done later, as elements of an SQL array.
+func (s *Statement) LaterColumns() string { return s.row.later.columns }

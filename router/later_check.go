@@ -26,41 +26,45 @@ const (
 	firstOwned = 16384 // the first oid that is none of PostgreSQL's own
 )
 
-// certainly says whether a column takes a value as it is, and will later. What cannot be known here, such as the labels of an enum or
-// what a CHECK says, is left to the shard: if it refuses, there is a dead letter.
-func (in *input) certainly(v *laterValue, types []uint32) bool {
-	if v.fixed {
-		return v.column.Type == oidBool
-	}
+// certainly reads a value, and says whether its column takes it as it is, and will later. What cannot be known here, such as the labels of an enum or
+// what a CHECK says, is left to the shard: if it refuses, there is a dead letter. Own is the type of a parameter, 0 of a constant.
+func (in *input) certainly(v *laterValue, types []uint32) (value Value, own uint32, ok bool) {
 	value, literal, err := in.value(&v.operand)
 	switch {
 	case err != nil || literal == sql.Error:
-		return false
-	case value.Null:
-		return !v.column.NotNull
-	}
-	own := uint32(0)
-	if v.operand.kind == operandParam && v.operand.index < len(types) {
+		return value, 0, false
+	case v.operand.kind == operandParam && v.operand.index < len(types):
 		own = types[v.operand.index]
 	}
 	if own == oidUnknown {
 		own = 0
 	}
-	data := value.Data
 	switch {
 	case own >= firstOwned:
-		return false // it has another number on another shard
+		return value, own, false // it has another number on another shard
+	case value.Null:
+		return value, own, !v.column.NotNull
 	case value.Binary:
-		return binaryFits(&v.column, own, data)
+		return value, own, binaryFits(&v.column, own, value.Data)
 	case literal == sql.Integer, literal == sql.Float:
 		if v.operand.negative {
-			data = append([]byte("-"), data...)
+			value.Data = append([]byte("-"), value.Data...)
 		}
-		return numberFits(&v.column, string(data))
+		return value, own, numberFits(&v.column, string(value.Data))
 	case own != 0 && !sameFamily(own, v.column.Type):
-		return false
+		return value, own, false
 	}
-	return textFits(&v.column, string(data))
+	return value, own, textFits(&v.column, string(value.Data))
+}
+
+// isRead says whether textFits and numberFits know all that PostgreSQL refuses in a type's values.
+func isRead(oid uint32) bool {
+	switch oid {
+	case oidInt2, oidInt4, oidInt8, oidFloat8, oidNumeric, oidBool, oidUUID, oidText, oidVarchar, oidBPChar, oidJSON, oidJSONB, oidDate, oidTimestamp,
+		oidTimestampTZ, oidBytea:
+		return true
+	}
+	return false
 }
 
 // sameFamily says whether text of one type is text of the other.
@@ -83,9 +87,9 @@ func numberFits(c *topology.Column, digits string) bool {
 	case oidInt2, oidInt4, oidInt8:
 		return integerFits(c.Type, digits)
 	case oidFloat8:
-		return true
+		return plainNumber.MatchString(digits)
 	case oidNumeric:
-		return c.Modifier == -1
+		return c.Modifier == -1 && plainNumber.MatchString(digits)
 	}
 	return false
 }
@@ -129,7 +133,16 @@ func textFits(c *topology.Column, text string) bool {
 	case oidBytea:
 		return strings.HasPrefix(text, `\x`) && len(text)%2 == 0 && strings.Trim(text[2:], "0123456789abcdefABCDEF") == ""
 	}
-	return undatedColumn(c) || !clockWord(text)
+	return (c.Modifier == -1 || !isLimited(c.Type)) && (undatedColumn(c) || !clockWord(text))
+}
+
+// isLimited says whether PostgreSQL refuses values of a type by its modifier: bit strings, and arrays of what is limited in length.
+func isLimited(oid uint32) bool {
+	switch oid {
+	case 1560, 1562, 1561, 1563, 1014, 1015, 1231: // bit, varbit; arrays of these, and of bpchar, varchar and numeric
+		return true
+	}
+	return false
 }
 
 func lengthFits(c *topology.Column, text string) bool {

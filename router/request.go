@@ -164,6 +164,9 @@ func (s *Statement) Request(column string, v Values, text []byte) (*Request, err
 
 // shardKey reads the shard key, of one column or several.
 func (r *insertedRow) shardKey(in *input) (ring.Key, error) {
+	if len(r.key) == 1 {
+		return r.read(in, r.key[0], "shard key")
+	}
 	parts := make([]ring.Key, len(r.key))
 	for i, name := range r.key {
 		part, err := r.read(in, name, "shard key")
@@ -187,11 +190,8 @@ func literalsOf(text []byte) *literals {
 // read gives the value of a column; what is for people.
 func (r *insertedRow) read(in *input, column, what string) (ring.Key, error) {
 	i := slices.IndexFunc(r.values, func(v insertedValue) bool { return v.column == column })
-	missing := &Refusal{Reason: NullKey, Message: fmt.Sprintf("%s %s has no value", what, quoteIdent(column)),
-		Detail: fmt.Sprintf("Writes to table %s are idempotent by it.", quoteIdent(r.table.String())),
-		Hint:   "Give it a value that is the same in each repeat, or SET pgring.idempotency TO off, which writes without looking for repeats."}
 	if i < 0 {
-		return ring.Key{}, missing
+		return ring.Key{}, r.missing(column, what)
 	}
 	key, got, refusal := ring.Key{}, readUnknown, (*Refusal)(nil)
 	if o := r.values[i].operand; o.kind != operandUnset {
@@ -201,7 +201,7 @@ func (r *insertedRow) read(in *input, column, what string) (ring.Key, error) {
 	case refusal != nil:
 		return key, refusal
 	case got == readNothing:
-		return key, missing
+		return key, r.missing(column, what)
 	case got != readKey:
 		return key, &Refusal{Reason: KeyNotUnderstood, Message: fmt.Sprintf("the value of %s %s is not understood", what, quoteIdent(column)),
 			Detail: "Only the server can compute it, or its type is none that pgring can read.",
@@ -212,6 +212,12 @@ func (r *insertedRow) read(in *input, column, what string) (ring.Key, error) {
 			Detail: fmt.Sprintf("It has %d bytes, and may have %d where writes are idempotent.", n, MaxRequestKey)}
 	}
 	return key, nil
+}
+
+func (r *insertedRow) missing(column, what string) *Refusal {
+	return &Refusal{Reason: NullKey, Message: fmt.Sprintf("%s %s has no value", what, quoteIdent(column)),
+		Detail: fmt.Sprintf("Writes to table %s are idempotent by it.", quoteIdent(r.table.String())),
+		Hint:   "Give it a value that is the same in each repeat, or SET pgring.idempotency TO off, which writes without looking for repeats."}
 }
 
 // Fingerprint begins a hash with what a text says: white space and comments, which tools change from try to try, are left out.
