@@ -1,6 +1,10 @@
 package config
 
-import "net"
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
 
 // AsyncBackend says where asynchronous writes are until they are applied.
 type AsyncBackend string
@@ -62,10 +66,10 @@ func (c *checker) kafka() {
 	if c.cfg.Async.Backend == AsyncKafka && c.sound(path+".brokers") && len(k.Brokers) == 0 {
 		c.fault("async.backend", "async.backend kafka has no brokers", `write kafka: {brokers: ["kafka1:9092"]} below async`)
 	}
-	for _, broker := range k.Brokers {
-		if host, port, err := net.SplitHostPort(broker); err != nil || host == "" || port == "" {
-			c.fault(path+".brokers", "a broker is named as host:port", `such as "kafka1:9092"`)
-			break
+	for i, broker := range k.Brokers {
+		host, port, err := net.SplitHostPort(broker)
+		if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || host == "" || n == 0 {
+			c.fault(fmt.Sprintf("%s.brokers[%d]", path, i), fmt.Sprintf("%q is not the address of a broker", broker), `write host:port, such as "kafka1:9092"; ports are 1 to 65535`)
 		}
 	}
 	for _, letter := range k.TopicPrefix {

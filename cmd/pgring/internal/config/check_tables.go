@@ -91,8 +91,8 @@ func (c *checker) async(path string, t Table) {
 			"remove async or append_only: what a shard refuses later would be missing in the book", parentPath(path)+".append_only", "append_only stands here")
 	}
 	if t.Idempotency.On() {
-		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and idempotent in this version", t.Name),
-			"remove async or idempotency", parentPath(path)+".idempotency", "idempotency stands here")
+		c.conflict(path, fmt.Sprintf("writes to table %s cannot be both asynchronous and idempotent", t.Name),
+			"remove async or idempotency: whether a write is a repeat is known on its shard only", parentPath(path)+".idempotency", "idempotency stands here")
 	}
 }
 
