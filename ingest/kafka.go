@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pgring/pgring/topology"
 )
 
 // KafkaConfig says where the records of queues are, if they are not in logs of this proxy's own.
@@ -34,8 +36,10 @@ const (
 	noAnswer   = 200 * time.Millisecond // between two tries to reach brokers; it doubles
 )
 
-// topicName is the name of a table's topic: Kafka's names have letters, digits, dots, underscores and hyphens.
-func (q *Queue) topicName() string {
+func (q *Queue) topicName() string { return topicOf(q.cfg.Kafka.Prefix, q.table) }
+
+// topicOf is the name of a table's topic: Kafka's names have letters, digits, dots, underscores and hyphens.
+func topicOf(prefix string, table topology.Name) string {
 	escape := func(name string) string {
 		var b []byte
 		for _, c := range []byte(name) {
@@ -47,7 +51,7 @@ func (q *Queue) topicName() string {
 		}
 		return string(b)
 	}
-	return q.cfg.Kafka.Prefix + escape(q.table.Schema) + "." + escape(q.table.Table)
+	return prefix + escape(table.Schema) + "." + escape(table.Table)
 }
 
 // TopicError says what is wrong with a topic so that a person must look: nothing is accepted or applied until it is right.
@@ -96,9 +100,11 @@ func (l *topicLog) open(ctx context.Context) error {
 }
 
 // options are those of every client.
-func (l *topicLog) options() []kgo.Opt {
+func (l *topicLog) options() []kgo.Opt { return l.queue.cfg.Kafka.clientOptions() }
+
+func (k KafkaConfig) clientOptions() []kgo.Opt {
 	return append([]kgo.Opt{kgo.ClientID("pgring"), kgo.DialTimeout(2 * time.Second), kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.RetryBackoffFn(func(try int) time.Duration { return min(50*time.Millisecond<<min(try, 10), time.Second) })}, l.queue.cfg.Kafka.Options...)
+		kgo.RetryBackoffFn(func(try int) time.Duration { return min(50*time.Millisecond<<min(try, 10), time.Second) })}, k.Options...)
 }
 
 // find looks for the topic, and makes it if it is not there.
@@ -144,20 +150,12 @@ func (l *topicLog) create(ctx context.Context) error {
 
 // warnOfRetention tells of a topic whose brokers delete records by themselves.
 func (l *topicLog) warnOfRetention(ctx context.Context) error {
-	found, err := l.admin.DescribeTopicConfigs(ctx, l.topic)
-	if err != nil {
-		return fmt.Errorf("look at the settings of topic %s: %w", l.topic, err)
+	settings, err := deletes(ctx, l.admin, l.topic)
+	if len(settings) > 0 {
+		l.queue.cfg.Log.Warn("brokers delete records of asynchronous writes by themselves, be they applied or not", "topic", l.topic,
+			"settings", settings)
 	}
-	for _, topic := range found {
-		for _, c := range topic.Configs {
-			unsafe := (c.Key == "retention.ms" || c.Key == "retention.bytes") && c.MaybeValue() != "-1" || c.Key == "cleanup.policy" && c.MaybeValue() != "delete"
-			if unsafe && topic.Err == nil {
-				l.queue.cfg.Log.Warn("brokers delete records of asynchronous writes by themselves, be they applied or not", "topic", l.topic,
-					"setting", c.Key, "value", c.MaybeValue())
-			}
-		}
-	}
-	return nil
+	return err
 }
 
 // end is the index of the last record.

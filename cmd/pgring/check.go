@@ -24,7 +24,8 @@ func checkCommand() *cobra.Command {
 		Long: `Checks a configuration file and lists every fault and warning at once.
 
 With --connect it also logs in to each shard, with every login that pgring would use, and compares the shards: versions, logins
-and rights, settings, clocks, and the declared tables' columns, keys, indexes and constraints. It changes nothing.
+and rights, settings, clocks, and the declared tables' columns, keys, indexes and constraints. With async.backend kafka it talks to each broker, and looks at the topics of asynchronous
+tables. It changes nothing.
 
 Exit codes: 0 nothing is wrong (there may be warnings), 1 the servers have errors, 3 the configuration has errors.`,
 		Example: "  pgring check -c pgring.yaml\n  pgring check -c pgring.yaml --connect -o json",
@@ -70,6 +71,10 @@ func checkServers(ctx context.Context, cfg *config.Config, stdout, stderr io.Wri
 	}}
 	if cfg.Control.URL.IsSet() {
 		options.Control = func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, cfg.Control.URL.Reveal()) }
+	}
+	var err error
+	if options.Kafka, err = node.Kafka(cfg); err != nil {
+		return err
 	}
 	report, err := check.Run(ctx, options)
 	if err != nil {

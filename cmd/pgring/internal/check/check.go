@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgring/pgring/cmd/pgring/internal/config"
+	"github.com/pgring/pgring/ingest"
 )
 
 const (
@@ -22,6 +23,8 @@ type Options struct {
 	Dial func(ctx context.Context, shard config.Shard, login config.Login) (*pgx.Conn, error)
 	// Control connects to the control database. Nil means that it is on a shard.
 	Control func(ctx context.Context) (*pgx.Conn, error)
+	// Kafka has the brokers of asynchronous writes. Nil means that there are none.
+	Kafka *ingest.KafkaConfig
 }
 
 // Run asks every shard and returns what it found. Only a cancelled context is an error: a shard that does not answer is a
@@ -46,6 +49,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r := &reporter{cfg: o.Config, probes: probes}
 	r.servers()
 	r.control(ctx, o)
+	r.kafka(ctx, o)
 	r.tables()
 	return r.report(), nil
 }

@@ -15,6 +15,15 @@ import (
 
 // kafka says where the brokers of asynchronous writes are; nil: there are none.
 func (n *Node) kafka(cfg *config.Config) (*ingest.KafkaConfig, error) {
+	k, err := Kafka(cfg)
+	if k != nil {
+		k.Control = n.control
+	}
+	return k, err
+}
+
+// Kafka is the same without a control database.
+func Kafka(cfg *config.Config) (*ingest.KafkaConfig, error) {
 	k := cfg.Async.Kafka
 	if cfg.Async.Backend != config.AsyncKafka {
 		return nil, nil
@@ -30,7 +39,7 @@ func (n *Node) kafka(cfg *config.Config) (*ingest.KafkaConfig, error) {
 	if m := mechanism(k.SASL); m != nil {
 		options = append(options, kgo.SASL(m))
 	}
-	return &ingest.KafkaConfig{Options: options, Prefix: k.TopicPrefix, Replication: k.ReplicationFactor, Timeout: k.Timeout.Std(), Control: n.control}, nil
+	return &ingest.KafkaConfig{Options: options, Prefix: k.TopicPrefix, Replication: k.ReplicationFactor, Timeout: k.Timeout.Std()}, nil
 }
 
 func mechanism(s config.KafkaSASL) sasl.Mechanism {
