@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"crypto/sha256"
 
@@ -18,11 +18,13 @@ import (
 const (
 	codeApplied       = "PR103" // pgring.advance_lane: the shard is past the records
 	codeUnknownSource = "PR104" // the shard has not heard of the source of the records
+	codeApart         = "PR106" // pgring.rows_together: the table's rows are to be written one by one
 )
 
 const (
 	beginSQL    = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 	advanceSQL  = "SELECT pgring.advance_lane($1, $2, $3, $4, $5, $6)"
+	togetherSQL = "SELECT pgring.rows_together($1)"
 	progressSQL = "SELECT hash, shard_key, off FROM pgring.lane_progress($1, $2, $3, $4)"
 	burySQL     = "SELECT pgring.bury_letter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 	takeSQL     = "SELECT pgring.take_letter($1, $2, $3, $4, $5)"
@@ -42,11 +44,36 @@ func (l *lane) attempt(ctx context.Context, batch []*Record) error {
 	}
 	defer release()
 	if isAlone(batch) {
-		err = l.retry(ctx, conn, batch[0])
-	} else {
-		err = conn.transact(ctx, advancesOf(batch), nil, batch)
+		return l.meaning(l.retry(ctx, conn, batch[0]))
 	}
-	return l.meaning(err)
+	return l.meaning(l.transact(ctx, conn, batch))
+}
+
+// apartFor is for how long the records of a table that does not take them together are not tried that way.
+const apartFor = 10 * time.Second
+
+// transact does records together as far as that is the same, or each by itself.
+func (l *lane) transact(ctx context.Context, conn *laneConn, batch []*Record) error {
+	t := transaction{advances: advancesOf(batch)}
+	var joined bool
+	if t.statements, joined = statementsOf(batch, time.Since(l.apart) > apartFor); joined {
+		t.together = pgx.Identifier{batch[0].Table.Schema, batch[0].Table.Table}.Sanitize()
+	}
+	err := conn.transact(ctx, &t)
+	var server *pgconn.PgError
+	var refused *refusal
+	switch {
+	case err == nil || !joined || conn.pg.IsClosed():
+		return err
+	case errors.As(err, &refused):
+	case !errors.As(err, &server) || slices.Contains([]string{codeApplied, codeFenced, codeUnknownSource}, server.Code):
+		return err
+	case server.Code == codeApart:
+		l.apart = time.Now()
+	}
+	t.statements, _ = statementsOf(batch, false)
+	t.together = ""
+	return conn.transact(ctx, &t)
 }
 
 // meaning turns a shard's answer into what the lane goes by.
@@ -70,27 +97,63 @@ func (l *lane) meaning(err error) error {
 type progress struct {
 	source        [sourceSize]byte
 	group         string
-	hashes        []string
-	keys          []string
-	firsts, lasts []string
+	hashes, keys  []byte // these are arrays
+	firsts, lasts []byte
 }
 
 func advanceOf(batch []*Record) *progress {
 	p := &progress{source: batch[0].source, group: batch[0].Group}
-	at := map[string]int{}
+	at := make(map[string]int, len(batch))
+	var numbers [][2]uint64 // of each key
+	var hashes, keys list
 	for _, r := range batch {
-		number := strconv.FormatUint(r.number, 10)
 		if i, known := at[r.ShardKey]; known {
-			p.lasts[i] = number
+			numbers[i][1] = r.number
 			continue
 		}
-		at[r.ShardKey] = len(p.keys)
-		p.hashes = append(p.hashes, strconv.FormatInt(int64(r.Hash), 10))
-		p.keys = append(p.keys, quoteElement(r.ShardKey))
-		p.firsts, p.lasts = append(p.firsts, number), append(p.lasts, number)
+		at[r.ShardKey] = len(numbers)
+		numbers = append(numbers, [2]uint64{r.number, r.number})
+		hashes.number(int64(r.Hash))
+		keys.text(r.ShardKey)
 	}
+	var firsts, lasts list
+	for _, n := range numbers {
+		firsts.number(int64(n[0]))
+		lasts.number(int64(n[1]))
+	}
+	p.hashes, p.keys, p.firsts, p.lasts = hashes.array(), keys.array(), firsts.array(), lasts.array()
 	return p
 }
+
+// list is an array that is being written as text.
+type list struct{ b []byte }
+
+func (l *list) next() {
+	if len(l.b) == 0 {
+		l.b = append(l.b, '{')
+	} else {
+		l.b = append(l.b, ',')
+	}
+}
+
+func (l *list) number(n int64) {
+	l.next()
+	l.b = strconv.AppendInt(l.b, n, 10)
+}
+
+func (l *list) text(s string) {
+	l.next()
+	l.b = append(l.b, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			l.b = append(l.b, '\\')
+		}
+		l.b = append(l.b, s[i])
+	}
+	l.b = append(l.b, '"')
+}
+
+func (l *list) array() []byte { return append(l.b, '}') }
 
 // advancesOf splits a batch by the sources of its records.
 func advancesOf(batch []*Record) []*progress {
@@ -98,29 +161,25 @@ func advancesOf(batch []*Record) []*progress {
 	for rest := batch; len(rest) > 0; {
 		source := rest[0].source
 		isOther := func(r *Record) bool { return r.source != source }
+		if !slices.ContainsFunc(rest, isOther) {
+			return append(all, advanceOf(rest))
+		}
 		all = append(all, advanceOf(slices.DeleteFunc(slices.Clone(rest), isOther)))
 		rest = slices.DeleteFunc(slices.Clone(rest), func(r *Record) bool { return !isOther(r) })
 	}
 	return all
 }
 
-// quoteElement writes a text as an element of an array.
-func quoteElement(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-}
-
-func array(elements []string) []byte { return []byte("{" + strings.Join(elements, ",") + "}") }
-
 // bytea writes bytes as text.
 func bytea(b []byte) []byte { return []byte(`\x` + hex.EncodeToString(b)) }
 
 func (p *progress) parameters() [][]byte {
-	return [][]byte{bytea(p.source[:]), []byte(p.group), array(p.hashes), array(p.keys), array(p.firsts), array(p.lasts)}
+	return [][]byte{bytea(p.source[:]), []byte(p.group), p.hashes, p.keys, p.firsts, p.lasts}
 }
 
 // retry has the shard do a dead letter anew: it is one no more, in the same transaction.
 func (l *lane) retry(ctx context.Context, conn *laneConn, r *Record) error {
-	if err := conn.execute(ctx, beginSQL); err != nil {
+	if err := conn.run(ctx, beginSQL); err != nil {
 		return err
 	}
 	where := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(r.Letter)}
@@ -134,7 +193,9 @@ func (l *lane) retry(ctx context.Context, conn *laneConn, r *Record) error {
 		}
 		return errGone
 	}
-	return conn.finish(ctx, advancesOf([]*Record{r}), nil, []*Record{r})
+	t := transaction{advances: advancesOf([]*Record{r})}
+	t.statements, _ = statementsOf([]*Record{r}, false)
+	return conn.send(ctx, &pgconn.Batch{}, 0, &t)
 }
 
 // missing leaves out the records that were applied before.
@@ -198,122 +259,9 @@ func (l *lane) bury(ctx context.Context, r *Record, why *refusal) error {
 	queued := strconv.FormatFloat(float64(r.At.UnixMicro())/1e6, 'f', 6, 64)
 	parameters := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(letter.Letter),
 		[]byte(r.Table.String()), []byte(r.User), []byte(r.SQL), bytea(letter.encode(nil)), []byte(why.code), []byte(why.message), []byte(why.detailText), []byte(queued)}
-	if err := conn.transact(ctx, advancesOf([]*Record{r}), parameters, nil); err != nil {
+	if err := conn.transact(ctx, &transaction{advances: advancesOf([]*Record{r}), letter: parameters}); err != nil {
 		return l.meaning(err)
 	}
 	l.logger.Warn("asynchronous write became a dead letter", "id", letter.Letter, "sqlstate", why.code, "error", why.message)
-	return nil
-}
-
-// laneConn is a connection with the login of a client's user, and its session's settings.
-type laneConn struct {
-	*pgx.Conn
-	pg       *pgconn.PgConn
-	identity string
-	prepared map[string]string // names by text and types
-}
-
-// preparedLimit bounds the statements that a connection has prepared.
-const preparedLimit = 200
-
-// transact runs one transaction.
-func (c *laneConn) transact(ctx context.Context, ps []*progress, letter [][]byte, batch []*Record) error {
-	if err := c.prepare(ctx, batch); err != nil {
-		return err
-	}
-	b := &pgconn.Batch{}
-	b.ExecParams(beginSQL, nil, nil, nil, nil)
-	return c.send(ctx, b, 1, ps, letter, batch)
-}
-
-// finish ends the transaction that is open with a record.
-func (c *laneConn) finish(ctx context.Context, ps []*progress, letter [][]byte, batch []*Record) error {
-	return c.send(ctx, &pgconn.Batch{}, 0, ps, letter, batch)
-}
-
-// send runs the rest of a transaction, of which sent statements are in the batch already. Nothing of it has remained if it is refused;
-// after any other error that is not known.
-func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, ps []*progress, letter [][]byte, batch []*Record) error {
-	for _, p := range ps {
-		b.ExecParams(advanceSQL, p.parameters(), nil, nil, nil)
-		sent++
-	}
-	if letter != nil {
-		b.ExecParams(burySQL, letter, nil, nil, nil)
-		sent++
-	}
-	for _, r := range batch {
-		if name, ok := c.prepared[preparedKey(r)]; ok {
-			b.ExecPrepared(name, r.Values, r.Formats, nil)
-		} else {
-			b.ExecParams(r.SQL, r.Values, r.Types, r.Formats, nil)
-		}
-	}
-	b.ExecParams("COMMIT", nil, nil, nil, nil)
-	results := c.pg.ExecBatch(ctx, b)
-	n, tag := 0, ""
-	for results.NextResult() {
-		var last pgconn.CommandTag
-		if last, _ = results.ResultReader().Close(); last.String() == "" {
-			break // its error is that of Close
-		}
-		tag = last.String()
-		n++
-	}
-	err := results.Close()
-	if err == nil && tag != "COMMIT" {
-		err = fmt.Errorf("transaction ended with %q", tag)
-	}
-	if err == nil {
-		return nil
-	}
-	if index := n - sent; index >= 0 {
-		if index >= len(batch) { // at COMMIT
-			index = -1
-		}
-		err = answerTo(index, err)
-	}
-	return c.undo(ctx, err)
-}
-
-// undo ends a transaction that may be open, and returns why.
-func (c *laneConn) undo(ctx context.Context, why error) error {
-	if c.pg.IsClosed() || c.pg.TxStatus() == 'I' {
-		return why
-	}
-	return errors.Join(why, c.execute(ctx, "ROLLBACK"))
-}
-
-func (c *laneConn) execute(ctx context.Context, sql string) error {
-	_, err := c.pg.Exec(ctx, sql).ReadAll()
-	return err
-}
-
-func preparedKey(r *Record) string {
-	if len(r.Values) == 0 {
-		return ""
-	}
-	return fmt.Sprint(r.Types) + r.SQL
-}
-
-// prepare has the server know the statements that have parameters: others are not sent again.
-func (c *laneConn) prepare(ctx context.Context, batch []*Record) error {
-	for i, r := range batch {
-		key := preparedKey(r)
-		if key == "" || c.prepared[key] != "" {
-			continue
-		}
-		if len(c.prepared) >= preparedLimit {
-			if err := c.execute(ctx, "DEALLOCATE ALL"); err != nil {
-				return err
-			}
-			clear(c.prepared)
-		}
-		name := "lane_" + strconv.Itoa(len(c.prepared)+1)
-		if _, err := c.pg.Prepare(ctx, name, r.SQL, r.Types); err != nil {
-			return answerTo(i, err)
-		}
-		c.prepared[key] = name
-	}
 	return nil
 }

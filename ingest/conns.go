@@ -44,7 +44,7 @@ func (c *conns) forRecords(ctx context.Context, batch ...*Record) (*laneConn, er
 	}
 	err = conn.adopt(ctx, r.Settings)
 	if err == nil {
-		err = conn.execute(ctx, patientSQL)
+		err = conn.run(ctx, patientSQL)
 	}
 	if err != nil {
 		c.drop(ctx, conn)
@@ -105,7 +105,7 @@ func (c *laneConn) adopt(ctx context.Context, settings []backend.Setting) error 
 }
 
 func (c *laneConn) set(ctx context.Context, s backend.Setting) error {
-	err := c.execute(ctx, s.SQL)
+	err := c.run(ctx, s.SQL)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && server.Severity == "ERROR" && isFinal(server.Code) {
 		return &refusal{index: -1, code: server.Code, message: fmt.Sprintf("set %s: %s", s.Name, server.Message), detailText: server.Detail}

@@ -49,7 +49,8 @@ type lane struct {
 	held   *Record // was read, and begins the next transaction
 	use    *topology.Use
 	conns  conns
-	turn   *turn // nil: nobody else reads the log
+	turn   *turn     // nil: nobody else reads the log
+	apart  time.Time // when the table was found to be one whose rows are written one by one
 
 	// Guarded by Queue.watched.
 	next     uint64    // every record of the lane before it is done
@@ -391,7 +392,7 @@ func answerTo(index int, err error) error {
 // isOfRecord reports whether an error that is not final comes from what the record does, rather than from the shard.
 func isOfRecord(code string) bool {
 	switch code {
-	case codeFenced, codeApplied, codeUnknownSource:
+	case codeFenced, codeApplied, codeUnknownSource, codeApart:
 		return false
 	}
 	return slices.Contains([]string{"40", "55", "XX", "72", "F0"}, code[:min(2, len(code))])
@@ -401,7 +402,7 @@ func isOfRecord(code string) bool {
 // of itself, of others or of the moment is not final.
 func isFinal(code string) bool {
 	switch code {
-	case "55P03", codeFenced, codeApplied, codeUnknownSource:
+	case "55P03", codeFenced, codeApplied, codeUnknownSource, codeApart:
 		return false
 	}
 	for _, class := range []string{"00", "01", "02", "08", "25", "28", "3D", "40", "53", "57", "58", "72", "F0", "XX"} {

@@ -8,7 +8,7 @@ import (
 )
 
 // asyncVersion is the comment on the table; a shard whose comment is another one has another version.
-const asyncVersion = "how far asynchronous writes were applied (version 2)"
+const asyncVersion = "how far asynchronous writes were applied (version 3)"
 
 // asyncSQL makes what a shard needs for asynchronous writes (docs/writes.md). It is here for the reason that requestsSQL is: package
 // ingest writes the rows, package rebalance moves them with their slots.
@@ -57,8 +57,9 @@ END $install$;
 CREATE OR REPLACE FUNCTION pgring.advance_lane(secret bytea, placed text, hashes bigint[], keys text[], firsts bigint[], lasts bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-	me     bytea := sha256(secret);
-	lowest bigint;
+	me       bytea := sha256(secret);
+	lowest   bigint;
+	advanced bigint;
 BEGIN
 	-- What is applied is forgotten by the log, so it must not be lost: whatever the session or its role have set.
 	PERFORM set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
@@ -67,13 +68,41 @@ BEGIN
 		RAISE EXCEPTION 'source of asynchronous writes is not known' USING ERRCODE = 'PR104';
 	END IF;
 	INSERT INTO pgring.applied AS a
-	SELECT advance_lane.placed, u.hash, u.key, me, u.last, 0 FROM unnest(hashes, keys, lasts) u (hash, key, last)
-	ON CONFLICT ON CONSTRAINT applied_pkey DO UPDATE SET off = excluded.off, previous = a.off;
-	PERFORM FROM unnest(hashes, keys, firsts) u (hash, key, first) JOIN pgring.applied a
-		ON a.placed = advance_lane.placed AND a.hash = u.hash AND a.shard_key = u.key AND a.source = me
-		WHERE greatest(a.previous, lowest) >= u.first;
-	IF FOUND THEN
+	SELECT advance_lane.placed, u.hash, u.key, me, u.last, u.first - 1 FROM unnest(hashes, keys, firsts, lasts) u (hash, key, first, last)
+	WHERE u.first > lowest
+	ON CONFLICT ON CONSTRAINT applied_pkey DO UPDATE SET off = excluded.off, previous = a.off WHERE a.off <= excluded.previous;
+	GET DIAGNOSTICS advanced = ROW_COUNT;
+	IF advanced < cardinality(keys) THEN
 		RAISE EXCEPTION 'asynchronous writes were applied already' USING ERRCODE = 'PR103';
+	END IF;
+END $body$;
+-- Fails (PR106) unless rows come out of one INSERT as they do of several, for all that is known of the table. A trigger before each row sees the
+-- rows before it if it is volatile (PostgreSQL manual, "Visibility of Data Changes"). But rules, policies, stable functions, triggers of the
+-- statement and those behind its rows see the statement, and a foreign key is looked at in its end: it may find what a later row has brought.
+-- Whoever has written to the table in the same transaction knows that it stays so.
+CREATE OR REPLACE FUNCTION pgring.rows_together(relation regclass) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+	family oid[] := array(SELECT relation::oid UNION SELECT t.relid FROM pg_partition_tree(relation) t);
+	above  oid[] := array(SELECT a.relid FROM pg_partition_ancestors(relation) a);
+	own    oid   := 'pgring'::regnamespace;
+	refers boolean;
+	writes boolean;
+BEGIN
+	refers := EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = ANY (family) AND k.contype = 'f');
+	writes := EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid WHERE t.tgrelid = ANY (family) AND NOT t.tgisinternal AND t.tgtype & 4 > 0
+		AND f.pronamespace <> own);
+	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (family) AND (c.relkind NOT IN ('r', 'p') OR c.relhasrules OR c.relrowsecurity))
+		OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = ANY (family) AND k.contype = 'f' AND k.confrelid = ANY (family || above))
+		OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid WHERE t.tgrelid = ANY (family) AND NOT t.tgisinternal AND t.tgtype & 4 > 0
+			AND (t.tgtype & 3 < 3 OR f.provolatile <> 'v'))
+		OR EXISTS (SELECT FROM pg_depend d JOIN pg_proc f ON f.oid = d.refobjid AND d.refclassid = 'pg_proc'::regclass
+			WHERE (d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT a.oid FROM pg_attrdef a WHERE a.adrelid = ANY (family))
+				OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.conrelid = ANY (family)))
+			AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
+		OR refers AND writes
+	THEN
+		RAISE EXCEPTION 'rows of table % are to be written one by one', relation USING ERRCODE = 'PR106';
 	END IF;
 END $body$;
 CREATE OR REPLACE FUNCTION pgring.lane_progress(secret bytea, placed text, hashes bigint[], keys text[]) RETURNS TABLE (hash bigint, shard_key text, off bigint)
