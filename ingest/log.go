@@ -92,12 +92,14 @@ func (l *fileLog) outcome(t wal.Ticket) (uint64, error) {
 	return index, l.meaning(err)
 }
 
-// meaning is the error of Queue.Append for one of the log's.
+// meaning is the error of Queue.Append for one of the log's. A full disk is met before a record is accepted; where it is met while one
+// is written, as on file systems that copy on write, the record may be there.
 func (l *fileLog) meaning(err error) error {
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+	case full && errors.Is(err, wal.ErrFull):
 		return ErrDiskFull
 	case errors.Is(err, wal.ErrTooLarge):
 		return ErrTooLarge
