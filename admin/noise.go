@@ -107,7 +107,7 @@ func readNoise(t tokens) *noise {
 func readSession(word string, t tokens) *noise {
 	switch word {
 	case "SET":
-		if t.peek().kind == tokenWord && len(t.rest) > 1 {
+		if isSetting(t) {
 			return &noise{tag: "SET"}
 		}
 	case "RESET":
@@ -136,6 +136,24 @@ func readSession(word string, t tokens) *noise {
 		}
 	}
 	return nil
+}
+
+// isSetting reports whether what follows SET is a setting of PostgreSQL's, in one of its forms. What only looks like one is no noise: somebody
+// means to change something, and is not to be told that it was done.
+func isSetting(t tokens) bool {
+	if !t.accept("SESSION") {
+		t.accept("LOCAL")
+	}
+	first, second := t.next(), t.next()
+	if first.kind != tokenWord || second.kind == tokenEnd {
+		return false
+	}
+	for _, form := range []string{"TIME", "TRANSACTION", "CHARACTERISTICS", "AUTHORIZATION", "ROLE", "NAMES", "SCHEMA", "CONSTRAINTS", "XML", "CATALOG"} {
+		if first.is(form) {
+			return true
+		}
+	}
+	return (second.is("TO") || second.symbol("=")) && t.peek().kind != tokenEnd
 }
 
 // readShow recognizes SHOW of a PostgreSQL setting.

@@ -27,6 +27,9 @@ func TestWhatDriversSayOfTheirOwnAccordIsAnswered(t *testing.T) {
 		"set extra_float_digits = 3; ":                              "SET",
 		"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE":     "SET",
 		"SET TIME ZONE 'UTC'":                                       "SET",
+		"SET LOCAL a.b TO 1, 2":                                     "SET",
+		"SET NAMES 'UTF8'":                                          "SET",
+		"SET SESSION AUTHORIZATION DEFAULT":                         "SET",
 		"RESET ALL":                                                 "RESET",
 		"BEGIN":                                                     "BEGIN",
 		"begin transaction isolation level read committed":          "BEGIN",
@@ -73,9 +76,22 @@ func describe(a *proxy.Answer) string {
 
 func TestWhatIsNotNoiseIsNotAnswered(t *testing.T) {
 	for _, sql := range []string{"SELECT 1 + 1", "SELECT version(", "SELECT version('x')", "SELECT x", "SELECT 1,", "SELECT", "SELECT pg_sleep(1)", "SELECT 1 FROM t",
-		"SELECT a.version()", "SELECT current_setting(1)", "SELECT current_setting('port')", "SET", "SET a", "RESET", "START", "DISCARD", "CLOSE c", "SHOW port", "= 1"} {
+		"SELECT a.version()", "SELECT current_setting(1)", "SELECT current_setting('port')", "SET", "SET a", "SET SHARD s1 WEIGHT 3", "SET a b", "SET a TO", "SET LOCAL", "RESET", "START", "DISCARD", "CLOSE c", "SHOW port", "= 1"} {
 		if a, err := bare().Answer(t.Context(), proxy.Caller{Role: proxy.RoleAdmin}, sql); err == nil {
 			t.Errorf("%q answers %s", sql, describe(a))
+		}
+	}
+}
+
+func TestASettingThatIsNoneIsToldTheRightCommand(t *testing.T) {
+	for sql, hint := range map[string]string{
+		"SET SHARD s1 WEIGHT 3":         "ALTER SHARD s1 WEIGHT 3 changes a shard's share of the slots. HELP lists the commands.",
+		"set shard \"S 1\" weight = 3;": `ALTER SHARD "S 1" WEIGHT 3 changes a shard's share of the slots. HELP lists the commands.`,
+		"SET s1 WEIGHT 3":               "HELP lists the commands.",
+	} {
+		_, err := bare().Answer(t.Context(), proxy.Caller{Role: proxy.RoleAdmin}, sql)
+		if e := asWire(t, err); e.Code != "42601" || e.Hint != hint {
+			t.Errorf("%q: %+v", sql, e)
 		}
 	}
 }

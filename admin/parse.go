@@ -157,10 +157,20 @@ func (c *Console) unknown(all []token) error {
 			Detail: "This connection is to the console, not to the shards.", Hint: fmt.Sprintf("Connect to database %q for SQL. %s", c.cfg.Database, helpHint)}
 	}
 	e := &pgwire.Error{Code: codeSyntax, Message: fmt.Sprintf("unknown command %q", given), Hint: helpHint}
-	if near := c.suggest(words); near != "" {
+	if near := meantWeight(all); near != "" {
+		e.Hint = near + " changes a shard's share of the slots. " + helpHint
+	} else if near := c.suggest(words); near != "" {
 		e.Hint = fmt.Sprintf("Did you mean %s? %s", near, helpHint)
 	}
 	return e
+}
+
+// meantWeight is the command for who writes SET SHARD s1 WEIGHT 3; empty: something else is meant.
+func meantWeight(all []token) string {
+	if len(all) < 5 || !all[0].is("SET") || !all[1].is("SHARD") || !all[3].is("WEIGHT") {
+		return ""
+	}
+	return fmt.Sprintf("ALTER SHARD %s WEIGHT %s", all[2], all[len(all)-1])
 }
 
 // suggest compares what was typed with each command's name, word for word.

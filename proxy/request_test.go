@@ -66,7 +66,7 @@ func TestARepeatedInsertIsAnsweredLikeTheFirst(t *testing.T) {
 			for try := range 3 {
 				text := insert
 				if strings.Contains(insert, "%d") { // what tools change does not matter, nor does who repeats
-					text = fmt.Sprintf(insert, try)
+					text = fmt.Sprintf(insert, try) + []string{"", ";", "\n ; "}[try]
 				}
 				if try == 2 {
 					conn = c.connect()

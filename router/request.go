@@ -220,17 +220,24 @@ func (r *insertedRow) missing(column, what string) *Refusal {
 		Hint:   "Give it a value that is the same in each repeat, or SET pgring.idempotency TO off, which writes without looking for repeats."}
 }
 
-// Fingerprint begins a hash with what a text says: white space and comments, which tools change from try to try, are left out.
+// Fingerprint begins a hash with what a text says: white space, comments and semicolons at the end, which tools change from try to try,
+// are left out.
 func Fingerprint(text []byte) hash.Hash {
 	h := sha256.New()
 	scanner := sql.Scanner{Text: text}
+	semicolons := 0 // that something may follow yet
 	for {
 		tok := scanner.Next()
-		switch tok.Kind {
-		case sql.EOF:
+		switch {
+		case tok.Kind == sql.EOF:
 			return h
-		case sql.Comment:
+		case tok.Kind == sql.Comment:
+		case string(text[tok.Start:tok.End]) == ";":
+			semicolons++
 		default:
+			for ; semicolons > 0; semicolons-- {
+				h.Write([]byte(";\x00"))
+			}
 			h.Write(text[tok.Start:tok.End])
 			h.Write([]byte{0})
 		}
