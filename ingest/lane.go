@@ -23,13 +23,15 @@ const (
 	laneTimeout  = time.Minute
 	laneShortest = 20 * time.Millisecond // pause after a failure; it doubles
 	laneLongest  = 2 * time.Second
-	laneTogether = 3 // attempts of several records together, when one of them fails that may do better later
+	laneBusy     = 8                     // records of a transaction from which on more are expected soon
+	laneLinger   = 25 * time.Millisecond // from its beginning to that of the next one
+	laneTogether = 3                     // attempts of several records together, when one of them fails that may do better later
 )
 
 // lane applies the records of a queue whose keys one shard owns, in the order of the log: so the order of each key is kept. Every
 // transaction says how far it has come with each of its keys:
 //
-//	collect ▶ apply ─done──────────────────────────────▶ collect
+//	collect ▶ apply ─done─────────────────────────────▶ linger ▶ collect
 //	            ├─ some were applied before ▶ without them, again
 //	            ├─ the shard refuses one ▶ those before it, then it alone ─refused▶ dead letter
 //	            ├─ one fails, and may do better later ▶ again; soon alone ─SKIP RECORD▶ dead letter
@@ -49,8 +51,9 @@ type lane struct {
 	held   *Record // was read, and begins the next transaction
 	use    *topology.Use
 	conns  conns
-	turn   *turn     // nil: nobody else reads the log
-	apart  time.Time // when the table was found to be one whose rows are written one by one
+	turn   *turn         // nil: nobody else reads the log
+	hurry  chan struct{} // somebody waits for records to be applied; capacity 1
+	apart  time.Time     // when the table was found to be one whose rows are written one by one
 
 	// Guarded by Queue.watched.
 	next     uint64    // every record of the lane before it is done
@@ -83,6 +86,7 @@ func (l *lane) run(ctx context.Context) {
 	defer l.turn.drop(ctx)
 	for ctx.Err() == nil {
 		batch, next, err := l.collect(ctx)
+		began, records := time.Now(), len(batch)
 		if err == nil {
 			batch, err = l.turn.await(ctx, batch)
 		}
@@ -100,6 +104,24 @@ func (l *lane) run(ctx context.Context) {
 			return
 		}
 		l.passed(next)
+		if records >= laneBusy {
+			l.linger(ctx, began)
+		}
+	}
+}
+
+// linger waits for records to come, so that a transaction has many of them, unless somebody waits for those that are there.
+func (l *lane) linger(ctx context.Context, began time.Time) {
+	left := laneLinger - time.Since(began)
+	if left <= 0 || l.log.Last() >= l.next+laneRows || l.queue.waiters.Load() > 0 {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-l.hurry:
+	case <-timer.C:
 	}
 }
 

@@ -27,6 +27,7 @@ type Queue struct {
 	dir     string
 	shared  bool                 // its log is a topic, which all proxies read
 	rule    atomic.Pointer[Rule] // nil: nothing more is accepted
+	waiters atomic.Int64         // who wait for records to be applied
 	source  [sourceSize]byte     // secret of this process's records, told to nobody but the shards
 	counts  counts
 	memory  memory // of the goroutine of tidy, once the log is open
@@ -256,6 +257,9 @@ func (q *Queue) Last() Mark {
 // Wait returns when the marked record, or every one up to it if the mark names no key, was applied or has become a dead letter. The error is that of ctx, or
 // *RefusedError.
 func (q *Queue) Wait(ctx context.Context, m Mark) error {
+	q.waiters.Add(1)
+	defer q.waiters.Add(-1)
+	q.hasten()
 	for {
 		done, moved, err := q.passed(m)
 		switch {
@@ -268,6 +272,18 @@ func (q *Queue) Wait(ctx context.Context, m Mark) error {
 		case <-moved:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// hasten has lanes that linger go on.
+func (q *Queue) hasten() {
+	q.watched.Lock()
+	defer q.watched.Unlock()
+	for _, l := range q.lanes {
+		select {
+		case l.hurry <- struct{}{}:
+		default:
 		}
 	}
 }
@@ -350,7 +366,7 @@ func (q *Queue) generation(ctx context.Context, log recordLog) error {
 	low := max(q.low, done+1)
 	lanes := map[ring.ShardID]*lane{}
 	for _, shard := range t.Group.Placement.Owners() {
-		l := &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop, began: time.Now(),
+		l := &lane{queue: q, log: log, shard: shard, group: t.Group, next: low, stop: stop, began: time.Now(), hurry: make(chan struct{}, 1),
 			logger: q.cfg.Log.With("table", q.table.String(), "shard", string(shard))}
 		if q.shared {
 			l.turn = &turn{lane: l}

@@ -83,24 +83,31 @@ END $body$;
 CREATE OR REPLACE FUNCTION pgring.rows_together(relation regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-	family oid[] := array(SELECT relation::oid UNION SELECT t.relid FROM pg_partition_tree(relation) t);
-	above  oid[] := array(SELECT a.relid FROM pg_partition_ancestors(relation) a);
-	own    oid   := 'pgring'::regnamespace;
-	refers boolean;
-	writes boolean;
+	family  oid[]   := ARRAY[relation::oid];
+	above   oid[]   := '{}';
+	own     oid     := 'pgring'::regnamespace;
+	refers  boolean := false;
+	apart   boolean;
+	noticed boolean; -- there may be triggers, and so foreign keys, too
 BEGIN
-	refers := EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = ANY (family) AND k.contype = 'f');
-	writes := EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid WHERE t.tgrelid = ANY (family) AND NOT t.tgisinternal AND t.tgtype & 4 > 0
-		AND f.pronamespace <> own);
-	IF EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (family) AND (c.relkind NOT IN ('r', 'p') OR c.relhasrules OR c.relrowsecurity))
-		OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = ANY (family) AND k.contype = 'f' AND k.confrelid = ANY (family || above))
-		OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid WHERE t.tgrelid = ANY (family) AND NOT t.tgisinternal AND t.tgtype & 4 > 0
-			AND (t.tgtype & 3 < 3 OR f.provolatile <> 'v'))
-		OR EXISTS (SELECT FROM pg_depend d JOIN pg_proc f ON f.oid = d.refobjid AND d.refclassid = 'pg_proc'::regclass
-			WHERE (d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT a.oid FROM pg_attrdef a WHERE a.adrelid = ANY (family))
-				OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.conrelid = ANY (family)))
-			AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
-		OR refers AND writes
+	SELECT relkind NOT IN ('r', 'p') OR relhasrules OR relrowsecurity, relhastriggers INTO apart, noticed FROM pg_class WHERE oid = relation;
+	PERFORM FROM pg_class WHERE oid = relation AND (relkind = 'p' OR relispartition);
+	IF FOUND THEN
+		noticed := true;
+		family := array(SELECT relid FROM pg_partition_tree(relation));
+		above := array(SELECT relid FROM pg_partition_ancestors(relation));
+		apart := apart OR EXISTS (SELECT FROM pg_class WHERE oid = ANY (family) AND (relkind NOT IN ('r', 'p') OR relhasrules OR relrowsecurity));
+	END IF;
+	IF noticed THEN
+		refers := EXISTS (SELECT FROM pg_constraint WHERE conrelid = ANY (family) AND contype = 'f');
+		apart := apart OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = ANY (family) AND contype = 'f' AND confrelid = ANY (family || above))
+			OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid WHERE t.tgrelid = ANY (family) AND NOT t.tgisinternal AND t.tgtype & 4 > 0
+				AND (t.tgtype & 3 < 3 OR f.provolatile <> 'v' OR refers AND f.pronamespace <> own));
+	END IF;
+	IF apart OR EXISTS (SELECT FROM pg_attrdef a JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_proc'::regclass
+			JOIN pg_proc f ON f.oid = d.refobjid WHERE a.adrelid = ANY (family) AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
+		OR EXISTS (SELECT FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass
+			JOIN pg_proc f ON f.oid = d.refobjid WHERE k.conrelid = ANY (family) AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
 	THEN
 		RAISE EXCEPTION 'rows of table % are to be written one by one', relation USING ERRCODE = 'PR106';
 	END IF;
