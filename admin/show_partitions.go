@@ -17,7 +17,7 @@ func partitionColumns() []column {
 		{"to", text, "Rows from this moment on do not; NULL: there is no upper bound."},
 		{"state", text, "current, ahead, past; expired: all its rows are older than keep; detaching, detached: it is on its way to be dropped; default: it takes what no other one does."},
 		{"rows_est", integer, "Rows, as the last ANALYZE estimated them."},
-		{"size_bytes", integer, "Disk that it takes up, with its indexes."},
+		{"size_bytes", integer, "Disk that it takes up, with its indexes; NULL: not known, as while somebody has locked it."},
 		{"problem", text, "What is wrong with the partitions of the table on that shard."},
 	}
 }
@@ -33,7 +33,10 @@ func (c *Console) showPartitions(ctx context.Context, _ *input) (*outcome, error
 	for _, p := range c.cfg.Partitions.Look(ctx) {
 		var name, estimate, size any
 		if p.Name.Table != "" {
-			name, size = p.Name.String(), p.Bytes
+			name = p.Name.String()
+		}
+		if p.Bytes >= 0 {
+			size = p.Bytes
 		}
 		if p.Rows >= 0 {
 			estimate = p.Rows

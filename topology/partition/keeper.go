@@ -146,18 +146,25 @@ func involved(snap *topology.Snapshot) map[ring.ShardID]bool {
 	return all
 }
 
-// Round sees to all tables once. What it finds is in [Keeper.Stats], and in the log when it is new.
+// Round sees to all tables once, side by side: none waits for a lock on another one. What it finds is in [Keeper.Stats], and in the log
+// when it is new.
 func (k *Keeper) Round(ctx context.Context) {
 	rules := k.cfg.Rules()
+	done := make([][]*shardTable, len(rules))
+	sideBySide(len(rules), func(i int) {
+		done[i] = k.keep(ctx, rules[i])
+		for _, s := range done[i] {
+			if !s.busy && ctx.Err() == nil { // else what was found is that the round was ended
+				k.note(s.status(rules[i]))
+			}
+		}
+	})
 	changed := false
 	kept := map[place]bool{}
-	for _, rule := range rules {
-		for _, s := range k.keep(ctx, rule) {
+	for i, rule := range rules {
+		for _, s := range done[i] {
 			changed = changed || s.changed
 			kept[place{rule.Table, s.shard.ID}] = true
-			if !s.busy && ctx.Err() == nil { // else what was found is that the round was ended
-				k.note(s.status(rule))
-			}
 		}
 	}
 	k.mu.Lock()
@@ -242,6 +249,24 @@ func (k *Keeper) shardTables(rule Rule) []*shardTable {
 		all[i] = &shardTable{keeper: k, shard: shard, owner: slices.Contains(owners, shard.ID), involved: moving[shard.ID]}
 	}
 	return all
+}
+
+// tablesAtOnce bounds how many tables are seen to at the same time, each with a connection to every shard.
+const tablesAtOnce = 8
+
+// sideBySide runs do for 0 to n-1, and waits.
+func sideBySide(n int, do func(int)) {
+	var group sync.WaitGroup
+	turns := make(chan struct{}, tablesAtOnce)
+	for i := range n {
+		turns <- struct{}{}
+		// owner: sideBySide, which waits; ends when do does.
+		group.Go(func() {
+			defer func() { <-turns }()
+			do(i)
+		})
+	}
+	group.Wait()
 }
 
 // each runs do for all, side by side, and waits.

@@ -58,7 +58,8 @@ func newRig(t *testing.T, ddl string, shards ...string) *rig {
 	n := shared.number.Add(1)
 	r := &rig{rule: partition.Rule{Table: topology.ParseName("events"), Column: "at",
 		Every: partition.Period{Time: 24 * time.Hour}, Ahead: partition.Period{Time: 72 * time.Hour}, Keep: partition.Period{Time: 30 * 24 * time.Hour}, Drop: true}}
-	w := topology.Wish{Tables: []topology.TableWish{{Name: r.rule.Table, Kind: topology.Sharded, Key: []string{"id"}}}}
+	w := topology.Wish{Tables: []topology.TableWish{{Name: r.rule.Table, Kind: topology.Sharded, Key: []string{"id"}},
+		{Name: topology.ParseName("visits"), Kind: topology.Sharded, Key: []string{"id"}}}}
 	for _, shard := range shards {
 		name := fmt.Sprint(shard, n)
 		exec(t, "postgres", "CREATE DATABASE "+name)
@@ -387,6 +388,58 @@ func TestAClockThatJumpsDropsNothing(t *testing.T) {
 		}
 		r.holds(t, 4, 1)
 	}
+}
+
+// twoTables are the rules of the rig's table and of another one, in this order.
+func (r *rig) twoTables() func(*partition.Config) {
+	other := r.rule
+	other.Table = topology.ParseName("visits")
+	return func(cfg *partition.Config) {
+		cfg.Rules = func() []partition.Rule { return []partition.Rule{r.rule, other} }
+	}
+}
+
+const visits = `; CREATE TABLE visits (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)`
+
+func TestALockOnATableKeepsUpNoOther(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, events+visits, "a")
+	k := r.keeper(t, r.twoTables())
+	seen := func() (tables string) {
+		for _, s := range k.Stats().Tables {
+			tables += s.Table.String() + " "
+		}
+		return tables
+	}
+	session(t, r.shards[0], func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+		var round sync.WaitGroup
+		round.Go(func() { k.Round(t.Context()) })
+		await(t, "the other table was seen to", func() bool { return seen() == "public.visits " })
+		_, err := conn.Exec(ctx, "ROLLBACK")
+		round.Wait()
+		return err
+	})
+	if got := seen(); got != "public.events public.visits " {
+		t.Errorf("seen to: %s", got)
+	}
+	// What is locked has no sizes, and says so.
+	session(t, r.shards[0], func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, 1500*time.Millisecond) // as the console has
+		defer cancel()
+		for _, p := range k.Look(limited) {
+			locked := p.Table.Table == "events"
+			if locked != (p.Bytes < 0) || locked != strings.HasPrefix(p.Problem, "somebody has locked the table, or a partition of it") || locked != (p.Name.Table == "") {
+				t.Errorf("%s %s: %s %d %q", p.Table, p.Span, p.Name, p.Bytes, p.Problem)
+			}
+		}
+		return nil
+	})
 }
 
 // TestNothingIsDroppedWhileSlotsMove: a guard on the shard says so, and the lock of who makes one.

@@ -34,8 +34,8 @@ type Partition struct {
 	Name    topology.Name // empty: nothing is known but the Problem
 	Span                  // not of a Default or Detached one
 	State   State
-	Rows    int64  // as the last ANALYZE estimated; -1: there was none
-	Bytes   int64  // with indexes
+	Rows    int64  // as the last ANALYZE estimated; -1: there was none, or it is not known
+	Bytes   int64  // with indexes; -1: not known
 	Problem string // of the table on that shard, in the last round or now
 }
 
@@ -45,46 +45,51 @@ const sizesSQL = `SELECT coalesce((SELECT CASE WHEN min(l.reltuples) < 0 THEN -1
 	coalesce((SELECT sum(pg_total_relation_size(t.relid)) FROM pg_partition_tree(r) t), pg_total_relation_size(r))::bigint
 FROM unnest($1::text[]) WITH ORDINALITY n (name, place), LATERAL (SELECT to_regclass(name)) v (r) WHERE r IS NOT NULL ORDER BY place`
 
-// Look asks all shards for the partitions of the tables that the rules name.
+// Look asks all shards for the partitions of the tables that the rules name, side by side: none waits for a lock on another one.
 func (k *Keeper) Look(ctx context.Context) []Partition {
 	problems := map[place]string{}
 	for _, s := range k.Stats().Tables {
 		problems[place{s.Table, s.Shard}] = s.Problem
 	}
-	var all []Partition
-	for _, rule := range k.cfg.Rules() {
-		tables := k.shardTables(rule)
-		found := make([][]Partition, len(tables))
-		each(tables, func(i int, s *shardTable) {
-			defer s.close(ctx)
-			found[i] = s.list(ctx, rule)
-		})
-		for i, s := range tables {
-			problem := strings.Join(s.problems, "; ")
-			if problem == "" {
-				problem = problems[place{rule.Table, s.shard.ID}]
-			}
-			if len(found[i]) == 0 {
-				found[i] = []Partition{{Table: rule.Table, Shard: s.shard.ID, Rows: -1}}
-			}
-			for j := range found[i] {
-				found[i][j].Problem = problem
-			}
-			all = append(all, found[i]...)
+	rules := k.cfg.Rules()
+	found := make([][]Partition, len(rules))
+	sideBySide(len(rules), func(i int) { found[i] = k.lookAt(ctx, rules[i], problems) })
+	return slices.Concat(found...)
+}
+
+// lookAt is Look for one table.
+func (k *Keeper) lookAt(ctx context.Context, rule Rule, problems map[place]string) []Partition {
+	tables := k.shardTables(rule)
+	found := make([][]Partition, len(tables))
+	each(tables, func(i int, s *shardTable) {
+		defer s.close(ctx)
+		found[i] = s.list(ctx, rule)
+	})
+	for i, s := range tables {
+		problem := strings.Join(s.problems, "; ")
+		if problem == "" {
+			problem = problems[place{rule.Table, s.shard.ID}]
+		}
+		if len(found[i]) == 0 {
+			found[i] = []Partition{{Table: rule.Table, Shard: s.shard.ID, Rows: -1, Bytes: -1}}
+		}
+		for j := range found[i] {
+			found[i][j].Problem = problem
 		}
 	}
-	return all
+	return slices.Concat(found...)
 }
 
 // list looks at a table. What cannot be known is among the problems.
 func (s *shardTable) list(ctx context.Context, rule Rule) []Partition {
+	s.patience = lookWait
 	s.open(ctx, rule)
 	if s.table == nil {
 		return nil
 	}
 	var all []Partition
 	add := func(p part, state State) {
-		all = append(all, Partition{Table: rule.Table, Shard: s.shard.ID, Name: topology.Name{Schema: p.schema, Table: p.name}, Span: p.Span, State: state, Rows: -1})
+		all = append(all, Partition{Table: rule.Table, Shard: s.shard.ID, Name: topology.Name{Schema: p.schema, Table: p.name}, Span: p.Span, State: state, Rows: -1, Bytes: -1})
 	}
 	now := s.table.clock
 	slices.SortFunc(s.table.parts, func(a, b part) int { return a.From.Compare(b.From) })
@@ -114,6 +119,9 @@ func (p part) state(rule Rule, now time.Time) State {
 	}
 	return Past
 }
+
+// lookWait is how long who only looks waits for a lock: even the bounds of a partition that somebody has locked cannot be read.
+const lookWait = 300 * time.Millisecond
 
 // measure adds rows and bytes.
 func (s *shardTable) measure(ctx context.Context, all []Partition) error {

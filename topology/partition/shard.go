@@ -22,9 +22,10 @@ type shardTable struct {
 	problems []string
 	covered  time.Duration
 	changed  bool
-	owner    bool // has slots of the table
-	involved bool // in a move of slots that is planned or under way
-	busy     bool // another keeper does it
+	owner    bool          // has slots of the table
+	involved bool          // in a move of slots that is planned or under way
+	busy     bool          // another keeper does it
+	patience time.Duration // for a lock, at the first look; 0: as settings say
 }
 
 // open connects, and looks at the table.
@@ -45,7 +46,11 @@ func (s *shardTable) connect(ctx context.Context) (err error) {
 	if s.conn, err = s.keeper.cfg.Dial(ctx, s.shard); err != nil {
 		return err
 	}
-	_, err = s.conn.Exec(ctx, settings)
+	all := settings
+	if s.patience > 0 {
+		all += fmt.Sprintf("; SET lock_timeout = %d", s.patience.Milliseconds())
+	}
+	_, err = s.conn.Exec(ctx, all)
 	return err
 }
 
@@ -69,6 +74,9 @@ func (s *shardTable) close(ctx context.Context) {
 }
 
 func (s *shardTable) fail(err error) {
+	if isCode(err, "55P03") {
+		err = fmt.Errorf("somebody has locked the table, or a partition of it: %w", err)
+	}
 	if err != nil {
 		s.problems = append(s.problems, err.Error())
 	}
