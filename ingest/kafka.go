@@ -91,6 +91,9 @@ func (l *topicLog) open(ctx context.Context) error {
 	if err := l.claim(ctx); err != nil {
 		return err
 	}
+	if _, err := l.askReleased(ctx, 0); err != nil { // else what is wrong would be met, and told, again and again
+		return err
+	}
 	end, err := l.end(ctx)
 	if err != nil {
 		return err
@@ -116,10 +119,9 @@ func (l *topicLog) find(ctx context.Context) (kadm.TopicID, error) {
 		}
 		found := topics[l.topic]
 		switch {
-		case found.Err == nil && len(found.Partitions) == 1:
+		case found.Err == nil && len(found.Partitions) > 0:
+			l.unfit = l.whyUnfit(found)
 			return found.ID, nil
-		case found.Err == nil && len(found.Partitions) > 1:
-			return kadm.TopicID{}, &TopicError{l.topic, fmt.Sprintf("has %d partitions; one is needed, so that the order of each key is kept", len(found.Partitions))}
 		case found.Err != nil && !errors.Is(found.Err, kerr.UnknownTopicOrPartition):
 			return kadm.TopicID{}, fmt.Errorf("look for topic %s: %w", l.topic, found.Err)
 		}
@@ -128,6 +130,15 @@ func (l *topicLog) find(ctx context.Context) (kadm.TopicID, error) {
 		}
 	}
 	return kadm.TopicID{}, fmt.Errorf("topic %s was made, and is not there yet", l.topic)
+}
+
+// whyUnfit says why a topic takes no more records: who sees several partitions, such as another program, would lose the order of a key. What
+// pgring has written is in the first one, and is applied.
+func (l *topicLog) whyUnfit(found kadm.TopicDetail) error {
+	if n := len(found.Partitions); n > 1 {
+		return &TopicError{l.topic, fmt.Sprintf("has %d partitions; one is needed, so that the order of each key is kept. What is in it is applied; then make it anew", n)}
+	}
+	return nil
 }
 
 func (l *topicLog) create(ctx context.Context) error {

@@ -40,6 +40,9 @@ type watch struct {
 	log     recordLog // nil: it could not be opened, or is not yet
 	problem error     // why nothing is accepted, or applied
 	away    error     // why there is no log at present
+	shut    error     // why no more is accepted; what is there is applied
+	epoch   uint64    // counts the topics that were made anew
+	known   string    // Kafka's id of the topic; empty: none was opened yet
 	lanes   map[ring.ShardID]*lane
 	low     uint64        // every record before it is done
 	moved   chan struct{} // closed when a lane has got on, or a problem has come or gone
@@ -52,6 +55,7 @@ type counts struct{ accepted, applied, buried, repeated, gone atomic.Int64 }
 type Mark struct {
 	Index    uint64
 	ShardKey string
+	Epoch    uint64 // of the topic: another one's places are others
 }
 
 // Errors of Append and Wait.
@@ -146,12 +150,13 @@ func (q *Queue) Append(ctx context.Context, r *Record) (Mark, error) {
 		return Mark{}, err
 	}
 	r.At = began
+	epoch := q.age() // of this log: one that has ended since takes nothing
 	for {
 		_, _, moved := q.look()
 		index, err := log.Append(ctx, r)
 		if err == nil {
 			q.counts.accepted.Add(1)
-			return Mark{Index: index, ShardKey: r.ShardKey}, nil
+			return Mark{Index: index, ShardKey: r.ShardKey, Epoch: epoch}, nil
 		}
 		if !errors.Is(err, errLogFull) {
 			return Mark{}, err
@@ -247,26 +252,37 @@ func (q *Queue) signal() {
 
 // Last is the mark behind everything that was accepted so far, by whomever.
 func (q *Queue) Last() Mark {
+	epoch := q.age()
 	log, _ := q.usable()
 	if log == nil {
-		return Mark{}
+		return Mark{Epoch: epoch}
 	}
-	return Mark{Index: log.Last()}
+	return Mark{Index: log.Last(), Epoch: epoch}
 }
 
-// Wait returns when the marked record, or every one up to it if the mark names no key, was applied or has become a dead letter. The error is that of ctx, or
-// *RefusedError.
+// age is the epoch of what is appended now.
+func (q *Queue) age() uint64 {
+	q.watched.Lock()
+	defer q.watched.Unlock()
+	return q.epoch
+}
+
+// Wait returns when the marked record, or every one up to it if the mark names no key, was applied or has become a dead letter. The error is that of ctx,
+// *RefusedError or *LostError.
 func (q *Queue) Wait(ctx context.Context, m Mark) error {
 	q.waiters.Add(1)
 	defer q.waiters.Add(-1)
 	q.hasten()
 	for {
 		done, moved, err := q.passed(m)
+		var lost *LostError
 		switch {
-		case err != nil:
-			return &RefusedError{Err: err}
 		case done:
 			return nil
+		case errors.As(err, &lost):
+			return err
+		case err != nil:
+			return &RefusedError{Err: err}
 		}
 		select {
 		case <-moved:
@@ -293,6 +309,9 @@ func (q *Queue) passed(m Mark) (done bool, moved <-chan struct{}, err error) {
 	shard := q.owner(m.ShardKey)
 	q.watched.Lock()
 	defer q.watched.Unlock()
+	if m.Epoch != q.epoch {
+		return false, q.moved, &LostError{Table: q.table}
+	}
 	if l := q.lanes[shard]; shard != "" && l != nil {
 		return l.next > m.Index, q.moved, q.problem
 	}

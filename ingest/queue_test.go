@@ -1,11 +1,14 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +30,25 @@ type rig struct {
 	dir    string
 	kafka  *ingest.KafkaConfig // nil: records are in dir
 	login  func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error)
+	told   lines
+}
+
+// lines is a log that is looked into.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
 }
 
 var events = topology.ParseName("events")
@@ -61,7 +83,7 @@ func newRig(t *testing.T, shards int, more string) *rig {
 // open opens the queues and runs them until the returned function is called.
 func (r *rig) open(rule ingest.Rule) (stop func()) {
 	r.t.Helper()
-	log := slog.New(slog.NewTextHandler(r.t.Output(), nil))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.told), nil))
 	queues, err := ingest.NewQueues(ingest.QueuesConfig{Dir: r.dir, Kafka: r.kafka, Topology: r.topo, Log: log,
 		Dial: func(ctx context.Context, shard topology.Shard) (*pgx.Conn, error) { return r.login(ctx, shard.ID, "") },
 		Login: func(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {

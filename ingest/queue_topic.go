@@ -1,10 +1,14 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgring/pgring/topology"
 )
 
 // UnavailableError says that brokers could not be reached in time. The record was not accepted.
@@ -14,6 +18,13 @@ func (e *UnavailableError) Error() string { return "brokers cannot be reached: "
 
 // Unwrap returns the reason.
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// LostError says that a topic was deleted and made anew, so that nobody knows what became of a record in it.
+type LostError struct{ Table topology.Name }
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("topic of asynchronous writes to table %s was deleted", e.Table)
+}
 
 // runTopic opens the queue's topic again and again, and applies what is in it, until ctx ends.
 func (q *Queue) runTopic(ctx context.Context) {
@@ -90,10 +101,33 @@ func (q *Queue) use(log *topicLog) {
 	defer q.watched.Unlock()
 	q.log = nil
 	if log != nil {
-		q.log, q.problem, q.away = log, nil, nil
+		if log.unfit != nil && q.shut == nil {
+			defer q.tellUnfit(log.unfit)
+		}
+		q.log, q.problem, q.away, q.shut = log, nil, nil, log.unfit
 		q.lanes, q.low = nil, 0
+		id := string(log.id[:])
+		if q.known != "" && q.known != id {
+			q.epoch++
+		}
+		q.known = id
 	}
 	q.signal()
+}
+
+// refuse notes why no more is accepted, though what is there is applied. The log has it once.
+func (q *Queue) refuse(why error) {
+	q.watched.Lock()
+	told := q.shut != nil
+	q.shut = why
+	q.watched.Unlock()
+	if !told {
+		q.tellUnfit(why)
+	}
+}
+
+func (q *Queue) tellUnfit(why error) {
+	q.cfg.Log.Error("topic takes no more asynchronous writes; those in it are applied", "table", q.table.String(), "error", why)
 }
 
 // apart notes why there is no topic at present.
@@ -122,7 +156,7 @@ func (q *Queue) apart(why error) {
 func (q *Queue) present(ctx context.Context, began time.Time) (recordLog, error) {
 	for {
 		q.watched.Lock()
-		log, problem, away, moved := q.log, q.problem, q.away, q.moved
+		log, problem, away, moved := q.log, cmp.Or(q.problem, q.shut), q.away, q.moved
 		q.watched.Unlock()
 		if problem != nil {
 			return nil, &RefusedError{Err: problem}

@@ -222,14 +222,14 @@ func (qs *Queues) Counts() []QueueCounts {
 func (q *Queue) status() []LaneStatus {
 	q.watched.Lock()
 	defer q.watched.Unlock()
-	whole := LaneStatus{Table: q.table, Open: q.rule.Load() != nil && q.problem == nil && q.away == nil, Shared: q.shared}
+	whole := LaneStatus{Table: q.table, Open: q.rule.Load() != nil && q.problem == nil && q.shut == nil && q.away == nil, Shared: q.shared}
 	if q.log != nil {
 		whole.Accepted, whole.LogSize = q.log.Last(), q.log.Size()
 	}
 	for _, l := range q.lanes {
 		whole.Accepted = max(whole.Accepted, l.next-1) // its topic may be away
 	}
-	if why := cmp.Or(q.problem, q.away); why != nil {
+	if why := cmp.Or(q.problem, q.shut, q.away); why != nil {
 		whole.Problem = why.Error()
 	}
 	var all []LaneStatus

@@ -27,6 +27,8 @@ type topicLog struct {
 	topic  string
 	source [sourceSize]byte
 	id     kadm.TopicID
+	unfit  error // why it took no more records when it was opened
+	absent int   // how often in a row brokers did not know it; of watch
 	client *kgo.Client
 	admin  *kadm.Client
 
@@ -217,6 +219,9 @@ func (l *topicLog) watch(ctx context.Context) error {
 func (l *topicLog) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit/2)
 	defer cancel()
+	if err := l.identify(ctx); err != nil {
+		return err
+	}
 	last := l.Last()
 	end, err := l.end(ctx)
 	if err != nil {
@@ -226,12 +231,32 @@ func (l *topicLog) look(ctx context.Context) error {
 		return &TopicError{l.topic, fmt.Sprintf("ends at record %d, and record %d was there: its brokers have lost records that were acknowledged", end, last)}
 	}
 	l.note(end)
+	return nil
+}
+
+// absences is how often in a row brokers must not know a topic until it counts as deleted: one that has just started may not know it yet.
+const absences = 3
+
+// identify looks whether the topic is the same, and as it should be.
+func (l *topicLog) identify(ctx context.Context) error {
 	topics, err := l.admin.ListTopics(ctx, l.topic)
 	if err != nil {
 		return fmt.Errorf("look for topic %s: %w", l.topic, err)
 	}
-	if found := topics[l.topic]; found.Err == nil && found.ID != l.id {
+	found := topics[l.topic]
+	if !errors.Is(found.Err, kerr.UnknownTopicOrPartition) {
+		l.absent = 0
+	} else if l.absent++; l.absent >= absences {
+		return &TopicError{l.topic, "was deleted"}
+	}
+	switch {
+	case found.Err != nil:
+		return fmt.Errorf("look for topic %s: %w", l.topic, found.Err)
+	case found.ID != l.id:
 		return &TopicError{l.topic, "was deleted and made anew"}
+	}
+	if unfit := l.whyUnfit(found); unfit != nil {
+		l.queue.refuse(unfit)
 	}
 	return nil
 }

@@ -95,6 +95,11 @@ func (l *topicLog) knowReleased(upTo uint64) {
 // Done implements recordLog. Records that are missing must be among those that are done: where the topic begins is looked at first, since
 // who deletes records has said before that they are done.
 func (l *topicLog) Done(ctx context.Context) (uint64, error) {
+	return l.askReleased(ctx, l.queue.doneHere())
+}
+
+// askReleased is up to where records are done, as the control database says. Known is up to where this proxy knows it as well.
+func (l *topicLog) askReleased(ctx context.Context, known uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
 	missing, err := l.begin(ctx)
@@ -108,7 +113,7 @@ func (l *topicLog) Done(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("look how far topic %s is done: %w", l.topic, err)
 	}
-	if done := max(uint64(released), l.queue.doneHere()); missing > done {
+	if done := max(uint64(released), known); missing > done {
 		return 0, &TopicError{l.topic, fmt.Sprintf("has lost records %d to %d, which may not be applied: retention has deleted them, or a person. When that has been "+
 			"looked at, set released to %d in its row of pgring.async_topics in the control database", done+1, missing, missing)}
 	}

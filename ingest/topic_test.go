@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,12 +150,22 @@ func TestRecordsThatRetentionHasDeletedAreMissed(t *testing.T) {
 	deleted, err := kadm.NewClient(client).DeleteRecords(t.Context(), offsets)
 	must(t, errors.Join(err, deleted.Error()))
 	back()
+	var looks atomic.Int64
+	brokers.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		brokers.KeepControl()
+		looks.Add(1)
+		return nil, nil, false
+	})
 	r.open(rule)
 	q = r.queues.Of(events)
 	waitFor(t, "the loss is told", func() bool {
 		lane := r.queues.Lanes()[0]
 		return strings.Contains(lane.Problem, "has lost records 1 to 3") && !lane.Open
 	})
+	waitFor(t, "it is looked at again and again", func() bool { return looks.Load() > 8 })
+	if n := r.told.count("level=ERROR"); n != 1 {
+		t.Errorf("told %d times, want once", n)
+	}
 	if _, err := q.Append(t.Context(), event(1, 9, "")); !errors.As(err, new(*ingest.RefusedError)) {
 		t.Errorf("a record behind a loss: %v", err)
 	}
@@ -182,6 +193,8 @@ func TestATopicThatWasMadeAnewIsReadFromItsBeginning(t *testing.T) {
 		r.eager(q, event(int64(n), 1, "of the first"))
 	}
 	r.wait()
+	before := q.Last()
+	before.Index++ // that is on its way
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers.ListenAddrs()...))
 	must(t, err)
 	defer client.Close()
@@ -191,6 +204,9 @@ func TestATopicThatWasMadeAnewIsReadFromItsBeginning(t *testing.T) {
 		lane := r.queues.Lanes()[0]
 		return strings.Contains(lane.Problem, "is another one than before") && !lane.Open
 	})
+	if err := q.Wait(t.Context(), before); !errors.As(err, new(*ingest.RefusedError)) {
+		t.Errorf("who waits for a record of the first: %v", err)
+	}
 	r.server.ExecIn(t, "s1", fmt.Sprintf("DELETE FROM pgring.async_topics WHERE topic = '%s'", topic))
 	for n := range 3 {
 		var mark ingest.Mark
@@ -204,4 +220,45 @@ func TestATopicThatWasMadeAnewIsReadFromItsBeginning(t *testing.T) {
 		r.want("SELECT count(*) FROM events WHERE n = 2", n+1)
 	}
 	r.want("SELECT count(*) FROM events", 8)
+	if err := q.Wait(t.Context(), before); !errors.As(err, new(*ingest.LostError)) {
+		t.Errorf("who waited for a record of the first: %v", err)
+	}
+}
+
+// TestATopicThatGetsPartitionsTakesNoMore: what is in it is applied. It is told once.
+func TestATopicThatGetsPartitionsTakesNoMore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, "")
+	brokers := r.useKafka()
+	back := r.away()
+	stop := r.open(rule)
+	q := r.queues.Of(events)
+	for n := range 3 {
+		r.eager(q, event(1, n, ""))
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers.ListenAddrs()...))
+	must(t, err)
+	defer client.Close()
+	_, err = kadm.NewClient(client).UpdatePartitions(t.Context(), 2, topic)
+	must(t, err)
+	unfit := func() bool {
+		lane := r.queues.Lanes()[0]
+		return strings.Contains(lane.Problem, "has 2 partitions; one is needed") && !lane.Open
+	}
+	waitFor(t, "it is noticed", unfit)
+	if _, err := q.Append(t.Context(), event(1, 9, "")); !errors.As(err, new(*ingest.RefusedError)) {
+		t.Errorf("a record for such a topic: %v", err)
+	}
+	stop() // it is the same for who comes later
+	back()
+	r.open(rule)
+	q = r.queues.Of(events)
+	waitFor(t, "it is noticed at the start", unfit)
+	waitFor(t, "what is there is applied", func() bool { return r.count("SELECT count(*) FROM events") == 3 })
+	if _, err := q.Append(t.Context(), event(1, 9, "")); !errors.As(err, new(*ingest.RefusedError)) {
+		t.Errorf("a record for such a topic: %v", err)
+	}
+	if n := r.told.count("level=ERROR"); n != 2 {
+		t.Errorf("told %d times, want once by each", n)
+	}
 }

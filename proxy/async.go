@@ -42,7 +42,7 @@ type ownWrites struct {
 	last  map[string]ownWrite // "": of all keys
 }
 
-type ownWrite struct{ index, hash uint64 }
+type ownWrite struct{ index, hash, epoch uint64 }
 
 // permits remembers what servers have said of INSERTs.
 type permits struct {
@@ -257,7 +257,7 @@ func (c *session) noteWrite(q *ingest.Queue, r *ingest.Record, mark ingest.Mark)
 		clear(own.last)
 		key = ""
 	}
-	own.last[key] = ownWrite{index: mark.Index, hash: r.Hash}
+	own.last[key] = ownWrite{index: mark.Index, hash: r.Hash, epoch: mark.Epoch}
 }
 
 // awaitWrites waits for the session's own writes to the tables that a statement names, those of its key if it has one.
@@ -274,7 +274,8 @@ func (c *session) awaitWrites(ctx context.Context, stmt *router.Statement, plan 
 			if plan.HasKey && key != "" && plan.Key != last.hash {
 				continue
 			}
-			if err := c.awaitMark(ctx, own.queue, table, ingest.Mark{Index: last.index, ShardKey: key}, ownWritesLimit); err != nil {
+			mark := ingest.Mark{Index: last.index, ShardKey: key, Epoch: last.epoch}
+			if err := c.awaitMark(ctx, own.queue, table, mark, ownWritesLimit); err != nil {
 				return err
 			}
 			delete(own.last, key)
@@ -323,6 +324,13 @@ func (c *session) awaitMark(ctx context.Context, q *ingest.Queue, table topology
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, new(*ingest.LostError)):
+		delete(c.queued, table) // nobody will ever know more
+		return &pgwire.Error{Code: codeIO, Message: fmt.Sprintf("it is not known what became of asynchronous writes to table %q", shownName(table)),
+			Detail: "The topic in Kafka that they were in was deleted.", Hint: "Look which rows are there. The next statement does not wait for them."}
+	case errors.As(err, new(*ingest.RefusedError)):
+		return &pgwire.Error{Code: codeIO, Message: fmt.Sprintf("asynchronous writes to table %q are not applied", shownName(table)),
+			Detail: "Their log cannot be used.", Hint: "SHOW LANES on the console says why. SET pgring.read_your_writes TO off reads without waiting."}
 	case waiting.Err() != nil:
 		return errInterrupted()
 	case limited.Err() != nil:
