@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,4 +151,53 @@ func (w *onlooker) settle(t *testing.T, c *cluster, p *pgring) {
 		letters += pgtest.OneIn[int](t, s, database, "SELECT count(*) FROM pgring.dead_letter WHERE sqlstate = '23514' AND attempts = 1")
 	}
 	w.judge(t, occurrences(t, conn, "SELECT client, n FROM events WHERE client < 100"), letters, 0)
+}
+
+// TestWritesInKafkaByTLSAndALogin: pgring logs in to a broker of which it knows the certificate, and says what is wrong otherwise.
+func TestWritesInKafkaByTLSAndALogin(t *testing.T) {
+	t.Parallel()
+	broker, err := kafkaserver.StartSecure(t.Context())
+	must(t, err)
+	t.Cleanup(func() { must(t, broker.Close()) })
+	secured := func(password, ca string) string {
+		return shopTables + fmt.Sprintf(`
+  - {name: events, shard_key: [customer_id], colocate: customers, async: {enabled: true}}
+async: {backend: kafka, kafka: {brokers: ['%s'], tls: {enabled: true, ca: '%s'}, sasl: {mechanism: scram-sha-512, user: %s, password: "%s"}}}`,
+			broker.SecureAddr(), ca, kafkaserver.User, password)
+	}
+	right := secured(kafkaserver.Password, broker.CAFile())
+	c := start(t, layout{tables: right, schema: eventSchema})
+	conn := c.connect(t)
+	for n := range 20 {
+		eventually(t, patience, "a write is queued", func(ctx context.Context) error {
+			_, err := conn.Exec(ctx, "INSERT INTO events (customer_id, client, n, amount) VALUES ($1, 100, $2, 1)", n, n)
+			return err
+		})
+	}
+	execute(t, conn, "SELECT pgring.flush('events')")
+	if n := one[int](t, conn, "SELECT count(*) FROM events WHERE client = 100"); n != 20 {
+		t.Errorf("%d rows", n)
+	}
+	lanes, err := c.pgring.lanes(t.Context(), t)
+	must(t, err)
+	for shard, lane := range lanes {
+		if lane["log"] != "kafka" || lane["waits_for"] != nil {
+			t.Errorf("lane of %s: %v", shard, lane)
+		}
+	}
+	text, err := os.ReadFile(c.pgring.config)
+	must(t, err)
+	for _, wrong := range []struct{ config, says string }{
+		{right, ""},
+		{secured("guessed", broker.CAFile()), "async.kafka.sasl has a user or a password that the broker does not know"},
+		{secured(kafkaserver.Password, "/etc/ssl/certs/ca-certificates.crt"), "async.kafka.tls.ca must have the certificate that the broker's is signed by"},
+		{strings.ReplaceAll(strings.ReplaceAll(right, "enabled: true, ca:", "enabled: false, ca:"), ", ca: '"+broker.CAFile()+"'", ""), "the broker speaks TLS on this port: set async.kafka.tls.enabled"},
+	} {
+		file := filepath.Join(t.TempDir(), "pgring.yaml")
+		must(t, os.WriteFile(file, []byte(strings.Replace(string(text), right, wrong.config, 1)), 0o600))
+		out, _ := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "check", "-c", file, "--connect").CombinedOutput()
+		if told := strings.Contains(string(out), "broker "); told != (wrong.says != "") || !strings.Contains(string(out), wrong.says) {
+			t.Errorf("pgring check says nothing of %q:\n%s", wrong.says, out)
+		}
+	}
 }

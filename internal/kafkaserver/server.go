@@ -51,6 +51,7 @@ const identity = "version=1\ncluster.id=cGdyaW5nLWluLXRlc3RzLg\nnode.id=1\n"
 type Server struct {
 	jars, dir      string
 	client, quorum *pgserver.Port
+	secure         *pgserver.Port // nil: there is no such listener
 	command        *exec.Cmd
 	exited         chan struct{} // closed when the process has been reaped
 	output         bytes.Buffer  // of the process; read it after exited
@@ -62,18 +63,10 @@ type Server struct {
 const startLimit = 3 * time.Minute
 
 // Start starts a broker with no topics, and returns when it answers.
-func Start(ctx context.Context) (*Server, error) {
-	jars, err := fetch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{jars: jars}
-	if s.dir, err = os.MkdirTemp("", "pgring-kafka-*"); err != nil {
-		return nil, fmt.Errorf("make the broker's directory: %w", err)
-	}
-	if s.client, err = pgserver.ReservePort(); err == nil {
-		s.quorum, err = pgserver.ReservePort()
-	}
+func Start(ctx context.Context) (*Server, error) { return (&Server{}).begin(ctx) }
+
+func (s *Server) begin(ctx context.Context) (*Server, error) {
+	err := s.open(ctx)
 	if err == nil {
 		err = s.prepare()
 	}
@@ -84,6 +77,20 @@ func Start(ctx context.Context) (*Server, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// open finds what a broker needs.
+func (s *Server) open(ctx context.Context) (err error) {
+	if s.jars, err = fetch(ctx); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "pgring-kafka-*"); err != nil {
+		return fmt.Errorf("make the broker's directory: %w", err)
+	}
+	if s.client, err = pgserver.ReservePort(); err == nil {
+		s.quorum, err = pgserver.ReservePort()
+	}
+	return err
 }
 
 // fetch has the jars brought, if they are not there, and returns their folder.
@@ -105,6 +112,12 @@ func (s *Server) prepare() error {
 		return err
 	}
 	text := fmt.Sprintf(settings, s.client.Number, s.quorum.Number, data)
+	if s.secure != nil {
+		var err error
+		if text, err = s.secured(text); err != nil {
+			return err
+		}
+	}
 	return errors.Join(os.WriteFile(filepath.Join(s.dir, "server.properties"), []byte(text), 0o600),
 		os.WriteFile(filepath.Join(data, "meta.properties"), []byte(identity), 0o600))
 }
@@ -181,7 +194,7 @@ func (s *Server) Kill9() error {
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		s.closed = errors.Join(s.Kill9(), os.RemoveAll(s.dir))
-		for _, port := range []*pgserver.Port{s.client, s.quorum} {
+		for _, port := range []*pgserver.Port{s.client, s.quorum, s.secure} {
 			if port != nil {
 				port.Release()
 			}

@@ -30,7 +30,7 @@ func (s *Server) prepareTLS() error {
 	if _, err := os.Stat(s.CAFile); err == nil {
 		return nil
 	}
-	chain, err := newChain()
+	chain, err := NewChain()
 	if err != nil {
 		return fmt.Errorf("make TLS certificates: %w", err)
 	}
@@ -38,7 +38,7 @@ func (s *Server) prepareTLS() error {
 	for _, file := range []struct {
 		name string
 		text []byte
-	}{{keyName, chain.key}, {certName, chain.cert}, {caName, chain.ca}} {
+	}{{keyName, chain.Key}, {certName, chain.Cert}, {caName, chain.CA}} {
 		if err := s.writeFile(file.name, string(file.text)); err != nil {
 			return err
 		}
@@ -46,17 +46,18 @@ func (s *Server) prepareTLS() error {
 	return nil
 }
 
-// chain is a certificate authority and one server certificate, in PEM.
-type chain struct{ ca, cert, key []byte }
+// Chain is a certificate authority and a certificate that it has signed for servers on localhost, in PEM.
+type Chain struct{ CA, Cert, Key []byte }
 
-func newChain() (chain, error) {
+// NewChain makes both anew.
+func NewChain() (Chain, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return chain{}, err
+		return Chain{}, err
 	}
 	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return chain{}, err
+		return Chain{}, err
 	}
 	ca := certificate("pgring test authority", 1)
 	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
@@ -65,20 +66,20 @@ func newChain() (chain, error) {
 	server.DNSNames, server.IPAddresses = []string{"localhost"}, []net.IP{net.ParseIP(host), net.IPv6loopback}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
-		return chain{}, err
+		return Chain{}, err
 	}
 	serverDER, err := x509.CreateCertificate(rand.Reader, server, ca, serverKey.Public(), caKey)
 	if err != nil {
-		return chain{}, err
+		return Chain{}, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(serverKey)
 	if err != nil {
-		return chain{}, err
+		return Chain{}, err
 	}
-	return chain{
-		ca:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
-		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: serverDER}),
-		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	return Chain{
+		CA:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: serverDER}),
+		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}, nil
 }
 

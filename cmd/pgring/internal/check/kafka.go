@@ -59,6 +59,8 @@ func brokerHint(err error) string {
 		return "async.kafka.sasl has a user or a password that the broker does not know"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "async.kafka.sasl has a mechanism that the broker does not offer"
+	case strings.Contains(text, "tls alert"):
+		return "the broker speaks TLS on this port: set async.kafka.tls.enabled"
 	case strings.Contains(text, "x509:"):
 		return "async.kafka.tls.ca must have the certificate that the broker's is signed by, and that must be for this host"
 	case strings.Contains(text, "tls:"):
