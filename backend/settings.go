@@ -64,6 +64,14 @@ func (s *Settings) Without(name string) *Settings {
 	return NewSettings(slices.DeleteFunc(s.List(), func(other Setting) bool { return other.Name == name }))
 }
 
+// View returns the settings sorted by name, for reading only.
+func (s *Settings) View() []Setting {
+	if s == nil {
+		return nil
+	}
+	return s.list
+}
+
 // List returns the settings sorted by name; the slice belongs to the caller.
 func (s *Settings) List() []Setting {
 	if s == nil {

@@ -49,6 +49,7 @@ type lane struct {
 
 	reader cursor
 	held   *Record // was read, and begins the next transaction
+	form   form    // of the record that was read last
 	use    *topology.Use
 	conns  conns
 	turn   *turn         // nil: nobody else reads the log
@@ -191,7 +192,7 @@ func (l *lane) begin(at time.Time) {
 
 // own decodes a record if it is the lane's; nil: it is not.
 func (l *lane) own(data []byte) (*Record, error) {
-	head, rest, err := decodeKey(data)
+	head, rest, err := decodeKey(data, l.group.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (l *lane) own(data []byte) (*Record, error) {
 	if l.group.Placement.Locate(key).Shard != l.shard {
 		return nil, nil
 	}
-	return head.decodeRest(rest)
+	return head.decodeRest(rest, &l.form)
 }
 
 func recordSize(r *Record) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"syscall"
 
 	"github.com/pgring/pgring/ingest/internal/wal"
@@ -59,10 +60,14 @@ type entry struct {
 // errLogFull says that a log is as large as it may be. The record was not accepted.
 var errLogFull = errors.New("log is full")
 
+// recordRoom bounds the buffers that are kept for records.
+const recordRoom = 16 << 10
+
 // fileLog is a log on this proxy's disk. A source numbers its records by their places.
 type fileLog struct {
 	*wal.Log
-	queue *Queue
+	queue   *Queue
+	buffers sync.Pool // *[]byte, in which records are written down
 }
 
 // Append implements recordLog.
@@ -78,11 +83,18 @@ func (l *fileLog) Append(_ context.Context, r *Record) (uint64, error) {
 // submit begins to append a record and does not wait; told is called when there is an outcome.
 func (l *fileLog) submit(r *Record, told func()) (wal.Ticket, error) {
 	r.source = l.queue.source
-	data := r.encode(nil)
+	buffer, _ := l.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	data := r.encode((*buffer)[:0])
 	if len(data) > MaxRecord {
 		return wal.Ticket{}, ErrTooLarge
 	}
 	t, err := l.Submit(data, told)
+	if *buffer = data; cap(data) <= recordRoom {
+		l.buffers.Put(buffer)
+	}
 	return t, l.meaning(err)
 }
 

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -94,15 +95,20 @@ type decoder struct {
 	bad  bool
 }
 
-// decodeKey reads where a record belongs, and the decoder stands behind that.
-func decodeKey(data []byte) (r Record, d decoder, err error) {
+// decodeKey reads where a record belongs, and the decoder stands behind that. Group is the one that it probably has.
+func decodeKey(data []byte, group string) (r Record, d decoder, err error) {
 	d.rest = data
 	if version := d.bytes(1); len(version) != 1 || version[0] != recordVersion {
 		return r, d, errRecord
 	}
 	copy(r.source[:], d.bytes(sourceSize))
 	r.Hash = d.number()
-	r.Group, r.ShardKey = d.text(), d.text()
+	if own := d.bytes(d.varint()); string(own) == group {
+		r.Group = group
+	} else {
+		r.Group = string(own)
+	}
+	r.ShardKey = d.text()
 	if d.bad {
 		return r, d, errRecord
 	}
@@ -111,27 +117,52 @@ func decodeKey(data []byte) (r Record, d decoder, err error) {
 
 // decodeRecord reads a whole record. It keeps nothing of data.
 func decodeRecord(data []byte) (*Record, error) {
-	r, d, err := decodeKey(data)
+	r, d, err := decodeKey(data, "")
 	if err != nil {
 		return nil, err
 	}
-	return r.decodeRest(d)
+	return r.decodeRest(d, new(form))
 }
 
-// decodeRest reads what is behind the key.
-func (r Record) decodeRest(d decoder) (*Record, error) {
-	r.At = time.UnixMicro(int64(d.number()))
-	r.Table = topology.Name{Schema: d.text(), Table: d.text()}
-	r.User, r.Letter, r.SQL = d.text(), d.text(), d.text()
+// form is what many records have in common: all but the key, the time and the values. It is remembered as it is written, and what is the same
+// again is not read again.
+type form struct {
+	written      []byte // behind the time
+	table        topology.Name
+	user, letter string
+	sql          string
+	settings     []backend.Setting
+	types        []uint32
+}
+
+// read reads the form of a record, if it is not this one.
+func (f *form) read(d *decoder) {
+	if len(f.written) > 0 && bytes.HasPrefix(d.rest, f.written) { // each part of it says how long it is: so this is all of it
+		d.rest = d.rest[len(f.written):]
+		return
+	}
+	before := d.rest
+	*f = form{table: topology.Name{Schema: d.text(), Table: d.text()}, user: d.text(), letter: d.text(), sql: d.text()}
 	for range d.count() {
-		r.Settings = append(r.Settings, backend.Setting{Name: d.text(), SQL: d.text()})
+		f.settings = append(f.settings, backend.Setting{Name: d.text(), SQL: d.text()})
 	}
 	for range d.count() {
 		if four := d.bytes(4); len(four) == 4 {
-			r.Types = append(r.Types, binary.BigEndian.Uint32(four))
+			f.types = append(f.types, binary.BigEndian.Uint32(four))
 		}
 	}
-	for range d.count() {
+	f.written = bytes.Clone(before[:len(before)-len(d.rest)])
+}
+
+// decodeRest reads what is behind the key. Like is the form that it probably has, and then the one that it has.
+func (r Record) decodeRest(d decoder, like *form) (*Record, error) {
+	r.At = time.UnixMicro(int64(d.number()))
+	like.read(&d)
+	r.Table, r.User, r.Letter, r.SQL, r.Settings, r.Types = like.table, like.user, like.letter, like.sql, like.settings, like.types
+	d.rest = bytes.Clone(d.rest)
+	n := d.count()
+	r.Values, r.Formats = make([][]byte, 0, n), make([]int16, 0, n)
+	for range n {
 		format := d.bytes(1)
 		size := d.varint()
 		if d.bad {
@@ -142,7 +173,8 @@ func (r Record) decodeRest(d decoder) (*Record, error) {
 			r.Values = append(r.Values, nil)
 			continue
 		}
-		r.Values = append(r.Values, append([]byte{}, d.bytes(size-1)...))
+		value := d.bytes(size - 1)
+		r.Values = append(r.Values, value[:len(value):len(value)])
 	}
 	if d.bad || len(d.rest) > 0 {
 		return nil, errRecord

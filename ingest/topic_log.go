@@ -357,7 +357,7 @@ func (c *topicCursor) Next(ctx context.Context) (entry, error) {
 
 // seen notes the last record of each source.
 func (l *topicLog) seen(e entry) error {
-	r, _, err := decodeKey(e.data)
+	r, _, err := decodeKey(e.data, "")
 	if err != nil {
 		return &TopicError{l.topic, fmt.Sprintf("has a record %d that is none of this version of pgring", e.index)}
 	}

@@ -31,9 +31,6 @@ const (
 	asyncTag       = "INSERT 0 1"
 	permitFor      = 30 * time.Second
 	permitsKept    = 10000
-
-	// clockFormat is a moment as every DateStyle reads it.
-	clockFormat = "2006-01-02 15:04:05.999999+00"
 )
 
 // ownWrites are the writes of a session that may not be applied yet, of one table: the last record of each key.
@@ -154,16 +151,15 @@ func (c *session) afterQueued(ctx context.Context, s *spread) error {
 	return nil
 }
 
-// recordOf is the record of a statement; nil: it is not certain that it can be done later.
+// recordOf is the record of a statement, until the next one; nil: it is not certain that it can be done later.
 func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, error) {
-	now := time.Now()
 	d := &c.later
 	values := s.values
 	if s.bind != nil {
 		s.bind.types(s.oids)
 		values = s.bind
 	}
-	certain := s.stmt.Later(d, values, s.oids, []byte(s.text), now.UTC().AppendFormat(nil, clockFormat))
+	certain := s.stmt.Later(d, values, s.oids, s.text, time.Now())
 	if s.bind == nil {
 		if err := c.inspectOnce(ctx, s, certain && d.Known); err != nil {
 			return nil, err
@@ -172,8 +168,9 @@ func (c *session) recordOf(ctx context.Context, s *spread) (*ingest.Record, erro
 	if !certain || !c.mayInsert(ctx, s.plan.Shard, d.Table, s.stmt.LaterColumns()) {
 		return nil, nil
 	}
-	return &ingest.Record{Table: d.Table, Group: d.Group, Hash: d.Hash, ShardKey: d.ShardKey, User: c.user.Name,
-		Settings: c.state.settings.List(), SQL: d.SQL, Types: d.Types, Formats: d.Formats, Values: d.Values}, nil
+	c.record = ingest.Record{Table: d.Table, Group: d.Group, Hash: d.Hash, ShardKey: d.ShardKey, User: c.user.Name,
+		Settings: c.state.settings.View(), SQL: d.SQL, Types: d.Types, Formats: d.Formats, Values: d.Values}
+	return &c.record, nil
 }
 
 // inspectOnce has a server look at a statement of the simple protocol, so that what is wrong with it is said now. If its constants are known to be

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/ingest"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/pgwire/poll"
 	"github.com/pgring/pgring/ring"
@@ -71,6 +72,7 @@ type desk struct {
 	scratch router.Scratch
 	bind    bindMessage
 	later   router.Deferred // scratch of enqueue
+	record  ingest.Record   // what it makes of that
 	oids    []uint32        // scratch of Parse
 	out     []byte          // scratch for building frames
 	spare   *participant

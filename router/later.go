@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -16,13 +17,17 @@ import (
 //
 // It is done in pgring's words, with constants as parameters: so all INSERTs of one form are one statement.
 
+// clockFormat is a moment as every DateStyle reads it.
+const clockFormat = "2006-01-02 15:04:05.999999+00"
+
 // later is what an INSERT of one row needs to be done later.
 type later struct {
-	values  []laterValue
-	clocks  int    // how many columns, behind those of the values, get the time by their DEFAULT
-	columns string // all columns that are written to, as elements of an SQL array
-	head    string // the statement up to its row
-	whole   string // the statement; empty: it has constants that only a server can read
+	values   []laterValue
+	clocks   int    // how many columns, behind those of the values, get the time by their DEFAULT
+	columns  string // all columns that are written to, as elements of an SQL array
+	head     string // the statement up to its row
+	literals bool   // among the values there are constants
+	whole    string // the statement; empty: it has constants that only a server can read
 }
 
 // laterValue is a constant or a parameter that a column gets.
@@ -64,6 +69,7 @@ func (a *analysis) later(n *pg.InsertStmt, t *topology.Table, names []string, va
 			return nil
 		}
 		l.values = append(l.values, v)
+		l.literals = l.literals || v.operand.kind == operandLiteral
 		written = append(written, names[i])
 	}
 	for i := range t.Columns {
@@ -209,12 +215,12 @@ func (s *Statement) MayBeLater() bool { return s.row != nil && s.row.later != ni
 // Later says how to do an INSERT later that may be: what is written where it belongs, and now is the time. False: it is not certain that the
 // values are ones that their columns take, or that they mean the same later, so only the shard's own answer will do. Text is the statement's; types are
 // those of its parameters.
-func (s *Statement) Later(d *Deferred, v Values, types []uint32, text, now []byte) bool {
+func (s *Statement) Later(d *Deferred, v Values, types []uint32, text string, now time.Time) bool {
 	in := s.input(v)
-	if _, none := in.literals.(noValues); none {
-		in.literals = literalsOf(text)
-	}
 	l := s.row.later
+	if _, none := in.literals.(noValues); none && l.literals {
+		in.literals = literalsOf([]byte(text))
+	}
 	d.Types, d.Formats, d.Values = d.Types[:0], d.Formats[:0], d.Values[:0]
 	var open []string
 	for i := range l.values {
@@ -234,8 +240,11 @@ func (s *Statement) Later(d *Deferred, v Values, types []uint32, text, now []byt
 			d.add(value, own)
 		}
 	}
-	for range l.clocks {
-		d.add(Value{Data: now}, oidTimestampTZ)
+	if l.clocks > 0 {
+		at := now.UTC().AppendFormat(make([]byte, 0, len(clockFormat)), clockFormat)
+		for range l.clocks {
+			d.add(Value{Data: at}, oidTimestampTZ)
+		}
 	}
 	if d.SQL, d.Known = l.whole, l.whole != ""; !d.Known {
 		d.SQL = l.statement(open)

@@ -45,6 +45,7 @@ type Log struct {
 // state is what appenders, readers and the writer share.
 type state struct {
 	pending  []*group      // to be written, in this order
+	spare    []byte        // room for the frames of a group
 	writing  bool          // a goroutine is at it
 	segments []*segment    // the last one is active
 	last     uint64        // index of the last durable record
@@ -133,7 +134,8 @@ func (l *Log) joined(size int) *group {
 	if n := len(l.pending); n > 0 && len(l.pending[n-1].frames)+size <= maxBatch {
 		return l.pending[n-1]
 	}
-	g := &group{ready: make(chan struct{})}
+	g := &group{ready: make(chan struct{}), frames: l.spare[:0]}
+	l.spare = nil
 	l.pending = append(l.pending, g)
 	return g
 }
@@ -151,12 +153,22 @@ func (l *Log) write() {
 		if g.err == nil {
 			l.advance(g.count)
 		}
+		l.keep(g.frames)
 		g.frames = nil
 		close(g.ready)
 		for _, tell := range g.told {
 			tell()
 		}
 		g.told = nil
+	}
+}
+
+// keep has the next group use the room of one that is written.
+func (l *Log) keep(frames []byte) {
+	if cap(frames) <= 2*maxBatch {
+		l.mu.Lock()
+		l.spare = frames
+		l.mu.Unlock()
 	}
 }
 
