@@ -133,7 +133,7 @@ func (l *lane) passed(next uint64) {
 	defer q.watched.Unlock()
 	l.heard, l.next, l.problem, l.at, l.stuck, l.skipped = true, next, "", time.Time{}, nil, nil
 	if l.held != nil {
-		l.at = l.held.At
+		l.at = steady(l.held.At)
 	}
 	q.signal()
 }
@@ -184,10 +184,17 @@ func isAlone(batch []*Record) bool { return len(batch) == 1 && batch[0].Letter !
 func (l *lane) begin(at time.Time) {
 	l.queue.watched.Lock()
 	defer l.queue.watched.Unlock()
-	l.at = at
+	l.at = steady(at)
 	if !l.heard && at.Before(l.began) {
 		l.at = l.began
 	}
+}
+
+// steady is a time whose age no step of the clock changes from now on. What seems to come from the future, since the clock has stepped back,
+// is as old as nothing.
+func steady(at time.Time) time.Time {
+	now := time.Now()
+	return now.Add(-max(0, now.Sub(at)))
 }
 
 // own decodes a record if it is the lane's; nil: it is not.
