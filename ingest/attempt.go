@@ -258,7 +258,7 @@ func (l *lane) bury(ctx context.Context, r *Record, why *refusal) error {
 	}
 	queued := strconv.FormatFloat(float64(r.At.UnixMicro())/1e6, 'f', 6, 64)
 	parameters := [][]byte{bytea(r.source[:]), []byte(r.Group), strconv.AppendInt(nil, int64(r.Hash), 10), []byte(r.ShardKey), []byte(letter.Letter),
-		[]byte(r.Table.String()), []byte(r.User), []byte(r.SQL), bytea(letter.encode(nil)), []byte(why.code), []byte(why.message), []byte(why.detailText), []byte(queued)}
+		[]byte(r.Table.String()), []byte(r.User), []byte(r.shown()), bytea(letter.encode(nil)), []byte(why.code), []byte(why.message), []byte(why.detailText), []byte(queued)}
 	if err := conn.transact(ctx, &transaction{advances: advancesOf([]*Record{r}), letter: parameters}); err != nil {
 		return l.meaning(err)
 	}

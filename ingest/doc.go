@@ -2,7 +2,7 @@
 //
 // Asynchronous writes: Queues have a log for each table. Append makes a record durable; from then on it is applied exactly once, or
 // becomes a dead letter of its shard, whoever dies. The lanes of a table, one for each shard, apply the records in the order of the log
-// (docs/adr/0021-progress-by-key.md). The logs are on this proxy's disk, and losing that loses what was not applied; or they are topics of
+// (docs/adr/0021-progress-by-key.md), rows of one form together (docs/adr/0025-rows-together.md). The logs are on this proxy's disk, and losing that loses what was not applied; or they are topics of
 // Kafka, which all proxies read and any applies (docs/adr/0023-records-in-kafka.md).
 //
 // Idempotent writes: the Keeper sees to it that their table is on every shard before anybody writes there, and deletes rows whose time is

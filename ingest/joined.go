@@ -167,3 +167,32 @@ func (s *statement) values() (values [][]byte, formats []int16) {
 	}
 	return values, formats
 }
+
+// shown is the record's statement for people, with the values that are texts in their places.
+func (r *Record) shown() string {
+	s := shapeOf(r)
+	if s == nil {
+		return r.SQL
+	}
+	b := append([]byte(s.head), '(')
+	param := 0
+	for i, word := range s.words {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		if word != "" {
+			b = append(b, word...)
+			continue
+		}
+		switch value := r.Values[param]; {
+		case value == nil:
+			b = append(b, "NULL"...)
+		case r.format(param) == 1:
+			b = strconv.AppendInt(append(b, '$'), int64(param+1), 10)
+		default:
+			b = append(append(append(b, '\''), strings.ReplaceAll(string(value), "'", "''")...), '\'')
+		}
+		param++
+	}
+	return string(append(b, ')'))
+}

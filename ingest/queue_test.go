@@ -179,6 +179,7 @@ func TestWhatWasAcceptedIsAppliedOnceOrADeadLetter(t *testing.T) {
 	r.want("SELECT count(*) FROM events", 1004)
 	r.want("SELECT count(*) FROM pgring.dead_letter", 3)
 	r.want("SELECT count(*) FROM pgring.dead_letter WHERE sqlstate IN ('23505', '23514', '22P02') AND attempts = 1 AND login = 'app'", 3)
+	r.want("SELECT count(*) FROM pgring.dead_letter WHERE statement = 'INSERT INTO events (user_id, n, body) VALUES (''1'', ''-1'', ''negative'')'", 1)
 	// What is in the log is read again, and not applied again.
 	stop()
 	stop = r.open(rule)
