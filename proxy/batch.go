@@ -35,6 +35,7 @@ const (
 	batchBytes    = 32 << 10 // of one batch: so much a server takes in, even while it waits for its answers to be read
 	batchMessage  = 8 << 10  // a larger statement goes alone
 	batchFailures = 3        // after so many, those that are left go alone
+	batchWords    = 1000     // statements in pgring's words that are remembered
 )
 
 // batchKey is what the members of a batch have in common: the login and the settings that their statements run with.
@@ -48,6 +49,7 @@ type batchKey struct {
 type batches struct {
 	mu    sync.Mutex
 	lines map[batchKey]*line
+	words map[internKey]*shared // INSERTs in pgring's words: they keep their numbers, so that a connection knows them
 }
 
 // line is one shard's, for one login and its settings.
@@ -60,7 +62,9 @@ type line struct {
 // again from the moment it is told.
 type member struct {
 	*spread
-	request *request // nil: the write is not idempotent
+	request *request         // nil: the write is not idempotent
+	words   *shared          // of the simple protocol: the same with its constants as parameters; nil: that is not certain
+	row     *router.Deferred // of words: the parameters
 	size    int
 	told    chan verdict // buffered: who tells does not wait
 	task    *poll.Task   // who waits, if it is a task
@@ -238,8 +242,11 @@ func frameSize(b []byte) (int, bool) {
 func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag string, alone bool, err error) {
 	key := c.batchKeyOf(s.plan)
 	m := &member{spread: s, told: make(chan verdict, 1), task: c.task, size: len(s.text)}
-	if s.bind != nil {
+	switch {
+	case s.bind != nil:
 		m.size += len(s.bind.rest)
+	case s.stmt.WithParameters(&c.later, s.values, s.text):
+		m.words, m.row = c.inWords(c.later.SQL), &c.later
 	}
 	if once, ok := c.ruleFor(s.stmt, s.key); ok {
 		if m.request, err = c.newRequest(s, once); err != nil {
@@ -278,13 +285,31 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 	return m.tag, false, c.replyTag(m.tag)
 }
 
+// inWords is an INSERT of the simple protocol in pgring's words.
+func (c *session) inWords(text string) *shared {
+	b, key := &c.srv.batches, internKey{text: text, schema: c.snap.Schema, env: c.state.env}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known := b.words[key]; known != nil {
+		return known
+	}
+	if b.words == nil || len(b.words) >= batchWords {
+		for _, s := range b.words {
+			c.srv.interned.release(s)
+		}
+		b.words = map[internKey]*shared{}
+	}
+	b.words[key] = c.srv.interned.acquire(key, nil)
+	return b.words[key]
+}
+
 // awaitBatch waits to be told, or for the end of the delay, or for a cancel. Whoever is on the way already waits for the end.
 func (c *session) awaitBatch(ctx context.Context, key batchKey, m *member, rule *Batching) (verdict, error) {
+	if c.task.Attached() {
+		return c.parkInLine(ctx, key, m, rule)
+	}
 	waiting, done := c.interruptible(ctx)
 	defer done()
-	if c.task.Attached() {
-		return c.parkInLine(waiting, key, m, rule)
-	}
 	delay := time.NewTimer(rule.Delay)
 	defer delay.Stop()
 	select {
@@ -302,12 +327,14 @@ func (c *session) awaitBatch(ctx context.Context, key batchKey, m *member, rule 
 	return <-m.told, nil
 }
 
-// parkInLine is awaitBatch for a session on the loop, which must not block.
-func (c *session) parkInLine(waiting context.Context, key batchKey, m *member, rule *Batching) (verdict, error) {
+// parkInLine is awaitBatch for a session on the loop, which must not block. The end of ctx wakes its task, see [poll.WithTask].
+func (c *session) parkInLine(ctx context.Context, key batchKey, m *member, rule *Batching) (verdict, error) {
+	interrupts := c.watch.interrupts.Load()
+	c.setStop(c.task.Wake)
+	defer c.setStop(nil)
 	until := time.Now().Add(rule.Delay)
-	alarm := time.AfterFunc(rule.Delay, c.task.Wake)
-	defer alarm.Stop()
-	defer poll.WakeAtEnd(waiting)()
+	c.alarm.set(c.task, rule.Delay)
+	defer c.alarm.stop()
 	for {
 		select {
 		case v := <-m.told:
@@ -315,7 +342,7 @@ func (c *session) parkInLine(waiting context.Context, key batchKey, m *member, r
 		default:
 		}
 		switch {
-		case waiting.Err() != nil && c.srv.batches.quit(key, m):
+		case (ctx.Err() != nil || c.watch.interrupts.Load() != interrupts) && c.srv.batches.quit(key, m):
 			return verdict{}, errInterrupted()
 		case !time.Now().Before(until) && c.srv.batches.quit(key, m):
 			return verdict{alone: true}, nil
@@ -323,6 +350,19 @@ func (c *session) parkInLine(waiting context.Context, key batchKey, m *member, r
 		c.task.Park()
 	}
 }
+
+// alarm wakes a session's task after a while. It is used again and again: one that rings late does no harm.
+type alarm struct{ timer *time.Timer }
+
+func (a *alarm) set(t *poll.Task, after time.Duration) {
+	if a.timer == nil {
+		a.timer = time.AfterFunc(after, t.Wake)
+		return
+	}
+	a.timer.Reset(after)
+}
+
+func (a *alarm) stop() { a.timer.Stop() }
 
 // leadBatch runs a batch, tells everybody but the leader what became of it, and returns what became of that.
 func (c *session) leadBatch(ctx context.Context, all []*member, own *member) (mine verdict) {

@@ -3,11 +3,13 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"slices"
 	"strconv"
 
 	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
 )
 
 // batchLocks has a batch wait for no lock for long: who must wait does so alone.
@@ -220,20 +222,45 @@ func (r *round) undo() error {
 
 // prepareMember adds the client's statement up to its Execute.
 func (r *round) prepareMember(m *member) error {
-	if m.bind == nil {
-		r.out = pgwire.AppendParse(r.out, "", textOf(m.plan, []byte(m.text)), nil)
-		r.parsing = append(r.parsing, rewrittenID)
-		r.out = pgwire.AppendBind(r.out, "", "")
-	} else {
+	switch {
+	case m.bind != nil:
 		if err := r.prepare(m.shared); err != nil {
 			return err
 		}
 		r.out = appendBindTo(r.out, &bindMessage{rest: m.bind.rest}, m.shared.name)
+	case m.words != nil:
+		if err := r.prepare(m.words); err != nil {
+			return err
+		}
+		r.out = appendRowBind(r.out, m.words.name, m.row)
+	default:
+		r.out = pgwire.AppendParse(r.out, "", textOf(m.plan, []byte(m.text)), nil)
+		r.parsing = append(r.parsing, rewrittenID)
+		r.out = pgwire.AppendBind(r.out, "", "")
 	}
 	if m.describe && m.stmt.Returns {
 		r.out = pgwire.AppendTarget(r.out, pgwire.Describe, 'P', "")
 	}
 	return nil
+}
+
+// appendRowBind binds the values of a row.
+func appendRowBind(b []byte, name string, row *router.Deferred) []byte {
+	b, at := pgwire.Begin(b, pgwire.Bind)
+	b = append(append(append(b, 0), name...), 0)
+	b = appendInt16(b, len(row.Formats))
+	for _, format := range row.Formats {
+		b = appendInt16(b, int(format))
+	}
+	b = appendInt16(b, len(row.Values))
+	for _, v := range row.Values {
+		length := uint32(len(v))
+		if v == nil {
+			length = ^uint32(0)
+		}
+		b = append(binary.BigEndian.AppendUint32(b, length), v...)
+	}
+	return pgwire.End(appendInt16(b, 0), at)
 }
 
 // exchange sends what was collected and reads all answers. Culprit is the member whose statement failed; -1 if none has, or if what

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,27 @@ type operation struct {
 	args []any
 }
 
+// spellings are INSERTs of a number as texts of the simple protocol have it: what they mean, and what is wrong with them, is the server's to say.
+var spellings = []string{
+	"INSERT INTO notes VALUES (3, %d, 'it''s')",
+	`INSERT INTO notes VALUES ('3', '%d', E'a\n\\ \'b\'')`,
+	"INSERT INTO notes VALUES (3, %d, $q$ x $q$);",
+	"INSERT INTO public.notes (user_id, n) VALUES (3, %d)",
+	"INSERT INTO notes (n, user_id, body) VALUES (%d, 3, DEFAULT)",
+	"INSERT INTO notes VALUES (3, - %d, NULL)",
+	"INSERT INTO notes VALUES (3, %d.4, 'rounded')",
+	"INSERT INTO notes VALUES (3, %d, 12)",
+	"INSERT INTO notes VALUES (3, %d::bigint, 'cast'::text)",
+	"INSERT INTO notes VALUES (3, %d, B'101')",
+	"INSERT INTO notes VALUES (3, %d, U&'\\0441')",
+	"INSERT INTO notes VALUES (3, ' %d ', 'blanks')",
+	"INSERT INTO notes VALUES (3, 'x%d', 'no number')",
+	"INSERT INTO notes VALUES (3, %d000000000000000, 'too large')",
+	"INSERT INTO notes VALUES (3, %d, TRUE)",
+	"INSERT INTO notes VALUES (3, '%d', 'more', 'than there are')",
+	"INSERT INTO notes VALUES (3, %d, length('computed')::text)",
+}
+
 // stream is n operations of a client: rows, conflicts, errors of all kinds.
 func stream(client, n int) (all []operation) {
 	modes := []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeCacheDescribe}
@@ -44,6 +66,8 @@ func stream(client, n int) (all []operation) {
 			o.sql, o.args[2] = "INSERT INTO notes VALUES ($1, $2, $3)", "bad" // refused by the table
 		case 8:
 			o.sql, o.args[2] = "INSERT INTO notes VALUES ($1, $2, $3)", "late" // refused at COMMIT
+		case 0, 3:
+			o = operation{mode: pgx.QueryExecModeSimpleProtocol, sql: fmt.Sprintf(spellings[(client+i/3)%len(spellings)], 1000*client+i+1)}
 		default:
 			o.sql = "INSERT INTO notes VALUES ($1, $2, $3)"
 		}
@@ -62,7 +86,7 @@ func (o operation) run(t *testing.T, conn *pgx.Conn) string {
 	}
 	var e *pgconn.PgError
 	if errors.As(rows.Err(), &e) {
-		return fmt.Sprint(e.Severity, e.Code, e.Message, e.Detail, e.Hint, e.ConstraintName, e.TableName, e.Where)
+		return fmt.Sprint(e.Severity, e.Code, e.Message, e.Detail, e.Hint, e.ConstraintName, e.TableName, e.Where, e.Position)
 	}
 	names := make([]string, 0, 2)
 	for _, f := range rows.FieldDescriptions() {
@@ -97,7 +121,7 @@ func TestBatchedInsertsAnswerAsIfAlone(t *testing.T) {
 			})
 		}
 		group.Wait()
-		tables[i] = value(t, conn, "SELECT md5(string_agg(n::text, ',' ORDER BY user_id, n)) FROM notes")
+		tables[i] = value(t, conn, "SELECT md5(string_agg(concat_ws('|', user_id, n, body), ',' ORDER BY user_id, n)) FROM notes")
 		stats := c.server.Stats()
 		t.Logf("%d transactions were shared by %d INSERTs", stats.Batches, stats.Batched)
 		if (stats.Batched > clients) != (batches != nil) {
@@ -114,6 +138,50 @@ func TestBatchedInsertsAnswerAsIfAlone(t *testing.T) {
 	if tables[0] != tables[1] {
 		t.Error("the tables differ")
 	}
+}
+
+// Constants are sent as parameters where that is the same. Two INSERTs of each spelling share a transaction, while two others wait for a lock.
+func TestConstantsMeanInABatchWhatTheyMeanAlone(t *testing.T) {
+	t.Parallel()
+	alone := start(t, options{shards: 1, setup: batchSetup})
+	c := start(t, options{shards: 1, setup: batchSetup, policy: proxy.Policy{Batches: map[topology.Name]*proxy.Batching{notesTable: {Rows: 16, Delay: time.Minute}}}})
+	single, holder := alone.connect(), c.servers[0].Connect(t)
+	conns := []*pgx.Conn{c.connect(), c.connect(), c.connect(), c.connect()}
+	for i, spelling := range spellings {
+		run(t, holder, "BEGIN; INSERT INTO notes VALUES (1, -1), (1, -2)")
+		var group sync.WaitGroup
+		for n, conn := range conns[:2] {
+			group.Go(func() {
+				if _, err := conn.Exec(t.Context(), "INSERT INTO notes VALUES (1, $1)", -1-n); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waitFor(t, "both places to be taken", func() bool { return value(t, holder, "SELECT count(*) FROM pg_locks WHERE NOT granted") == "2" })
+		var got, want [2]string
+		var answered atomic.Int32
+		for n, conn := range conns[2:] {
+			o := operation{mode: pgx.QueryExecModeSimpleProtocol, sql: fmt.Sprintf(spelling, 10*i+n+1)}
+			want[n] = o.run(t, single)
+			group.Go(func() {
+				got[n] = o.run(t, conn)
+				answered.Add(1)
+			})
+		}
+		// What pgring refuses by itself, or does not take for an INSERT of one row, is not in line.
+		waitFor(t, "all to wait", func() bool { return c.active()+int(answered.Load()) >= len(conns) })
+		run(t, holder, "ROLLBACK")
+		group.Wait()
+		run(t, holder, "DELETE FROM notes WHERE n IN (-1, -2) AND user_id = 1")
+		if got != want {
+			t.Errorf("%s: answered\n%s\nand alone\n%s", spelling, got, want)
+		}
+	}
+	if together := c.server.Stats().Batched; together < 2*8 {
+		t.Errorf("%d INSERTs shared transactions", together)
+	}
+	const all = "SELECT string_agg(concat_ws('|', user_id, n, body), ',' ORDER BY user_id, n) FROM notes"
+	wantValue(t, holder, all, value(t, single, all))
 }
 
 func TestBatchedRequestsHaveOneEffect(t *testing.T) {
@@ -196,18 +264,7 @@ func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
 	cancelled, third := insert(3)
 	gone, fourth := insert(4)
 	_, fifth := insert(5)
-	running := func(n int) {
-		waitFor(t, "the others to stand in line", func() bool {
-			active := 0
-			for _, client := range c.server.Clients() {
-				if client.State == "active" {
-					active++
-				}
-			}
-			return active >= n
-		})
-	}
-	running(5)
+	waitFor(t, "the others to stand in line", func() bool { return c.active() >= 5 })
 	waitFor(t, "the cancel to be heard", func() bool {
 		must(t, tryCancel(c.addr, cancelled.PgConn().PID(), cancelled.PgConn().SecretKey()))
 		select {
@@ -231,6 +288,16 @@ func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
 	}
 	waitFor(t, "the rows", func() bool { return value(t, holder, "SELECT count(*) FROM notes WHERE n IN (1, 2, 5, 6)") == "4" })
 	wantValue(t, holder, "SELECT count(*) FROM notes WHERE n = 3", "0")
+}
+
+// active is how many sessions have a statement under way.
+func (c *cluster) active() (n int) {
+	for _, client := range c.server.Clients() {
+		if client.State == "active" {
+			n++
+		}
+	}
+	return n
 }
 
 // batchedInserts has clients insert one row after the other, through pgring or past it.

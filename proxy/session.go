@@ -67,6 +67,7 @@ type desk struct {
 	hasCurrent bool
 	admitted   admission
 	flight     flight
+	alarm      alarm // for who waits in line for a batch
 	again      repetition
 
 	scratch router.Scratch
@@ -450,16 +451,18 @@ func (c *session) interrupt(ctx context.Context) {
 // interruptible returns a context for a wait inside of pgring that an interrupt ends, and the function to be called after it.
 func (c *session) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	set := func(stop func()) {
-		c.watch.Lock()
-		c.watch.stop = stop
-		c.watch.Unlock()
-	}
-	set(cancel)
+	c.setStop(cancel)
 	return ctx, func() {
-		set(nil)
+		c.setStop(nil)
 		cancel()
 	}
+}
+
+// setStop says what an interrupt calls beside cancelling what servers run.
+func (c *session) setStop(stop func()) {
+	c.watch.Lock()
+	c.watch.stop = stop
+	c.watch.Unlock()
 }
 
 // errInterrupted is the error of a statement that was interrupted.

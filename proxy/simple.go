@@ -84,7 +84,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	}
 	if rule := c.batching(stmt, &plan, len(b.Text)); rule != nil && frame != nil && !c.takesOff(&plan, rule) {
 		own := plan // so that the plan of a statement which is not batched stays on the stack
-		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), key: key, describe: true}
+		s := &spread{stmt: stmt, plan: &own, text: string(b.Text), values: b.Values, key: key, describe: true}
 		if _, alone, err := c.batch(ctx, s, rule); !alone {
 			return err
 		}

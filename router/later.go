@@ -28,6 +28,7 @@ type later struct {
 	head     string // the statement up to its row
 	literals bool   // among the values there are constants
 	whole    string // the statement; empty: it has constants that only a server can read
+	row      string // the statement without the clocks' columns, which are what they are when it runs; empty likewise
 }
 
 // laterValue is a constant or a parameter that a column gets.
@@ -89,21 +90,30 @@ func (a *analysis) later(n *pg.InsertStmt, t *topology.Table, names []string, va
 
 // write writes the statement, for the columns of the values and of the clocks.
 func (l *later) write(table topology.Name, columns []string) {
-	quoted, elements := make([]string, len(columns)), make([]string, len(columns))
+	elements := make([]string, len(columns))
 	for i, column := range columns {
-		quoted[i], elements[i] = quoteIdent(column), quoteLiteral(column)
+		elements[i] = quoteLiteral(column)
 	}
 	l.columns = strings.Join(elements, ", ")
-	l.head = "INSERT INTO " + quoteIdent(table.Schema) + "." + quoteIdent(table.Table) + " (" + strings.Join(quoted, ", ") + ") VALUES "
+	l.head = insertHead(table, columns)
 	if !slices.ContainsFunc(l.values, func(v laterValue) bool { return v.isOpen() }) {
-		l.whole = l.statement(nil)
+		l.whole = l.statement(l.head, l.clocks, nil)
+		l.row = l.statement(insertHead(table, columns[:len(l.values)]), 0, nil)
 	}
 }
 
-// statement is the statement with these constants that are not parameters, as SQL.
-func (l *later) statement(open []string) string {
+func insertHead(table topology.Name, columns []string) string {
+	quoted := make([]string, len(columns))
+	for i, column := range columns {
+		quoted[i] = quoteIdent(column)
+	}
+	return "INSERT INTO " + quoteIdent(table.Schema) + "." + quoteIdent(table.Table) + " (" + strings.Join(quoted, ", ") + ") VALUES "
+}
+
+// statement is the statement with this head, and these constants that are not parameters, as SQL.
+func (l *later) statement(head string, clocks int, open []string) string {
 	var b strings.Builder
-	b.WriteString(l.head)
+	b.WriteString(head)
 	param := 0
 	mark := byte('(')
 	next := func(word string) {
@@ -127,7 +137,7 @@ func (l *later) statement(open []string) string {
 		next(open[0])
 		open = open[1:]
 	}
-	for range l.clocks {
+	for range clocks {
 		next("")
 	}
 	b.WriteByte(')')
@@ -216,29 +226,11 @@ func (s *Statement) MayBeLater() bool { return s.row != nil && s.row.later != ni
 // values are ones that their columns take, or that they mean the same later, so only the shard's own answer will do. Text is the statement's; types are
 // those of its parameters.
 func (s *Statement) Later(d *Deferred, v Values, types []uint32, text string, now time.Time) bool {
-	in := s.input(v)
 	l := s.row.later
-	if _, none := in.literals.(noValues); none && l.literals {
-		in.literals = literalsOf([]byte(text))
-	}
-	d.Types, d.Formats, d.Values = d.Types[:0], d.Formats[:0], d.Values[:0]
-	var open []string
-	for i := range l.values {
-		v := &l.values[i]
-		if v.word != "" {
-			continue
-		}
-		value, own, ok := in.certainly(v, types)
-		switch {
-		case !ok:
-			return false
-		case v.isOpen():
-			open = append(open, quoteLiteral(string(value.Data)))
-		case own == v.column.Type:
-			d.add(value, 0)
-		default:
-			d.add(value, own)
-		}
+	in := s.laterInput(v, text)
+	open, ok := d.read(l, &in, types)
+	if !ok {
+		return false
 	}
 	if l.clocks > 0 {
 		at := now.UTC().AppendFormat(make([]byte, 0, len(clockFormat)), clockFormat)
@@ -247,7 +239,7 @@ func (s *Statement) Later(d *Deferred, v Values, types []uint32, text string, no
 		}
 	}
 	if d.SQL, d.Known = l.whole, l.whole != ""; !d.Known {
-		d.SQL = l.statement(open)
+		d.SQL = l.statement(l.head, l.clocks, open)
 	}
 	key, err := s.row.shardKey(&in)
 	if err != nil {
@@ -255,6 +247,51 @@ func (s *Statement) Later(d *Deferred, v Values, types []uint32, text string, no
 	}
 	d.Request = Request{Table: s.row.table, Group: s.row.group, Hash: key.Hash(), ShardKey: key.String()}
 	return true
+}
+
+// laterInput is where the row's values are.
+func (s *Statement) laterInput(v Values, text string) input {
+	in := s.input(v)
+	if _, none := in.literals.(noValues); none && s.row.later.literals {
+		in.literals = literalsOf([]byte(text))
+	}
+	return in
+}
+
+// read takes the row's values; open are those that only a server can read, as SQL. False: of one it is not certain that its column takes it.
+func (d *Deferred) read(l *later, in *input, types []uint32) (open []string, certain bool) {
+	d.Types, d.Formats, d.Values = d.Types[:0], d.Formats[:0], d.Values[:0]
+	for i := range l.values {
+		v := &l.values[i]
+		if v.word != "" {
+			continue
+		}
+		value, own, ok := in.certainly(v, types)
+		switch {
+		case !ok:
+			return nil, false
+		case v.isOpen():
+			open = append(open, quoteLiteral(string(value.Data)))
+		case own == v.column.Type:
+			d.add(value, 0)
+		default:
+			d.add(value, own)
+		}
+	}
+	return open, true
+}
+
+// WithParameters gives an INSERT of one row of the simple protocol in pgring's words, with its constants as parameters, as it may be done now: so a
+// server need not parse and plan it each time. False: it cannot be, or of some constant it is not certain that its column takes it as it is, and the
+// server's error would not be that of the client's text. Text is the statement's.
+func (s *Statement) WithParameters(d *Deferred, v Values, text string) bool {
+	if !s.MayBeLater() || s.row.later.row == "" {
+		return false
+	}
+	in := s.laterInput(v, text)
+	_, ok := d.read(s.row.later, &in, nil)
+	d.SQL = s.row.later.row
+	return ok && len(d.Values) > 0
 }
 
 // add appends a parameter.
