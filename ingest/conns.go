@@ -76,7 +76,7 @@ func (c *conns) connect(ctx context.Context, identity, user string) (conn *laneC
 	if err != nil {
 		return nil, false, err
 	}
-	conn = &laneConn{Conn: raw, pg: raw.PgConn(), identity: identity, prepared: map[string]string{}}
+	conn = &laneConn{Conn: raw, pg: raw.PgConn(), identity: identity}
 	if c.open == nil {
 		c.open = map[string]*laneConn{}
 	}

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 const (
 	joinedRows   = 256   // of one statement, at most
-	joinedFactor = 4     // their numbers are powers of it, so that a connection prepares few statements
+	joinedFactor = 4     // their numbers are powers of it, so that a shard sees few statements
 	joinedParams = 65535 // of one statement, by the protocol
 )
 
@@ -126,19 +125,6 @@ func (s *statement) text() string {
 		return s.sql
 	}
 	return s.shape.statement(len(s.records))
-}
-
-// key tells the statements of a connection apart; empty: it has no parameters, and is not prepared.
-func (s *statement) key() string {
-	r := s.records[0]
-	if len(r.Values) == 0 {
-		return ""
-	}
-	b := binary.BigEndian.AppendUint16(make([]byte, 0, 2+4*len(r.Types)+len(s.sql)), uint16(len(s.records)))
-	for _, oid := range r.Types {
-		b = binary.BigEndian.AppendUint32(b, oid)
-	}
-	return string(append(b, s.sql...))
 }
 
 // types are those of all its parameters.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,11 +14,7 @@ type laneConn struct {
 	*pgx.Conn
 	pg       *pgconn.PgConn
 	identity string
-	prepared map[string]string // names by text and types
 }
-
-// preparedLimit bounds the statements that a connection has prepared.
-const preparedLimit = 200
 
 // transaction is what a shard does as a whole or not at all.
 type transaction struct {
@@ -31,9 +26,6 @@ type transaction struct {
 
 // transact runs a transaction.
 func (c *laneConn) transact(ctx context.Context, t *transaction) error {
-	if err := c.prepare(ctx, t.statements); err != nil {
-		return err
-	}
 	b := &pgconn.Batch{}
 	b.ExecParams(beginSQL, nil, nil, nil, nil)
 	return c.send(ctx, b, 1, t)
@@ -51,7 +43,11 @@ func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, t *trans
 		sent++
 	}
 	for i := range t.statements {
-		c.execute(b, &t.statements[i])
+		// Invariant: it is parsed in the transaction that runs it. A statement that is kept has parameters of the types that its columns had when it
+		// was prepared, and would cut a value that is written for a column of another type now.
+		s := &t.statements[i]
+		values, formats := s.values()
+		b.ExecParams(s.text(), values, s.types(), formats, nil)
 	}
 	if t.together != "" {
 		b.ExecParams(togetherSQL, [][]byte{[]byte(t.together)}, nil, nil, nil)
@@ -67,16 +63,6 @@ func (c *laneConn) send(ctx context.Context, b *pgconn.Batch, sent int, t *trans
 		err = answerTo(t.statements[index].first, err)
 	}
 	return c.undo(ctx, err)
-}
-
-// execute puts a statement into a batch.
-func (c *laneConn) execute(b *pgconn.Batch, s *statement) {
-	values, formats := s.values()
-	if name, ok := c.prepared[s.key()]; ok {
-		b.ExecPrepared(name, values, formats, nil)
-		return
-	}
-	b.ExecParams(s.text(), values, s.types(), formats, nil)
 }
 
 // outcome sends a batch that ends with COMMIT, and says how many statements of it were done before the error.
@@ -109,27 +95,4 @@ func (c *laneConn) undo(ctx context.Context, why error) error {
 func (c *laneConn) run(ctx context.Context, sql string) error {
 	_, err := c.pg.Exec(ctx, sql).ReadAll()
 	return err
-}
-
-// prepare has the server know the statements that have parameters: others are not sent again.
-func (c *laneConn) prepare(ctx context.Context, statements []statement) error {
-	for i := range statements {
-		s := &statements[i]
-		key := s.key()
-		if key == "" || c.prepared[key] != "" {
-			continue
-		}
-		if len(c.prepared) >= preparedLimit {
-			if err := c.run(ctx, "DEALLOCATE ALL"); err != nil {
-				return err
-			}
-			clear(c.prepared)
-		}
-		name := "lane_" + strconv.Itoa(len(c.prepared)+1)
-		if _, err := c.pg.Prepare(ctx, name, s.text(), s.types()); err != nil {
-			return answerTo(s.first, err)
-		}
-		c.prepared[key] = name
-	}
-	return nil
 }

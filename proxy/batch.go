@@ -35,7 +35,6 @@ const (
 	batchBytes    = 32 << 10 // of one batch: so much a server takes in, even while it waits for its answers to be read
 	batchMessage  = 8 << 10  // a larger statement goes alone
 	batchFailures = 3        // after so many, those that are left go alone
-	batchWords    = 1000     // statements in pgring's words that are remembered
 )
 
 // batchKey is what the members of a batch have in common: the login and the settings that their statements run with.
@@ -49,7 +48,6 @@ type batchKey struct {
 type batches struct {
 	mu    sync.Mutex
 	lines map[batchKey]*line
-	words map[internKey]*shared // INSERTs in pgring's words: they keep their numbers, so that a connection knows them
 }
 
 // line is one shard's, for one login and its settings.
@@ -63,8 +61,7 @@ type line struct {
 type member struct {
 	*spread
 	request *request         // nil: the write is not idempotent
-	words   *shared          // of the simple protocol: the same with its constants as parameters; nil: that is not certain
-	row     *router.Deferred // of words: the parameters
+	row     *router.Deferred // of the simple protocol: the same with its constants as parameters; nil: that is not certain
 	size    int
 	told    chan verdict // buffered: who tells does not wait
 	task    *poll.Task   // who waits, if it is a task
@@ -246,7 +243,7 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 	case s.bind != nil:
 		m.size += len(s.bind.rest)
 	case s.stmt.WithParameters(&c.later, s.values, s.text):
-		m.words, m.row = c.inWords(c.later.SQL), &c.later
+		m.row = &c.later
 	}
 	if once, ok := c.ruleFor(s.stmt, s.key); ok {
 		if m.request, err = c.newRequest(s, once); err != nil {
@@ -283,24 +280,6 @@ func (c *session) batch(ctx context.Context, s *spread, rule *Batching) (tag str
 		return "", false, err
 	}
 	return m.tag, false, c.replyTag(m.tag)
-}
-
-// inWords is an INSERT of the simple protocol in pgring's words.
-func (c *session) inWords(text string) *shared {
-	b, key := &c.srv.batches, internKey{text: text, schema: c.snap.Schema, env: c.state.env}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if known := b.words[key]; known != nil {
-		return known
-	}
-	if b.words == nil || len(b.words) >= batchWords {
-		for _, s := range b.words {
-			c.srv.interned.release(s)
-		}
-		b.words = map[internKey]*shared{}
-	}
-	b.words[key] = c.srv.interned.acquire(key, nil)
-	return b.words[key]
 }
 
 // awaitBatch waits to be told, or for the end of the delay, or for a cancel. Whoever is on the way already waits for the end.

@@ -61,6 +61,7 @@ type round struct {
 	answers   []*batchAnswer
 	parsing   []uint64 // statements whose ParseComplete is to come; rewrittenID: nobody remembers it
 	closing   []uint64
+	unnamed   string // the text of the unnamed statement; empty: there is none of the batch's
 	committed bool
 }
 
@@ -228,14 +229,11 @@ func (r *round) prepareMember(m *member) error {
 			return err
 		}
 		r.out = appendBindTo(r.out, &bindMessage{rest: m.bind.rest}, m.shared.name)
-	case m.words != nil:
-		if err := r.prepare(m.words); err != nil {
-			return err
-		}
-		r.out = appendRowBind(r.out, m.words.name, m.row)
+	case m.row != nil:
+		r.parse(m.row.SQL)
+		r.out = appendRowBind(r.out, m.row)
 	default:
-		r.out = pgwire.AppendParse(r.out, "", textOf(m.plan, []byte(m.text)), nil)
-		r.parsing = append(r.parsing, rewrittenID)
+		r.parse(textOf(m.plan, []byte(m.text)))
 		r.out = pgwire.AppendBind(r.out, "", "")
 	}
 	if m.describe && m.stmt.Returns {
@@ -244,10 +242,23 @@ func (r *round) prepareMember(m *member) error {
 	return nil
 }
 
-// appendRowBind binds the values of a row.
-func appendRowBind(b []byte, name string, row *router.Deferred) []byte {
+// parse makes a text the unnamed statement, if it is not.
+//
+// Invariant: it is parsed in the batch's own transaction, which has the table locked from then on. A statement that is kept has parameters of the types
+// that its columns had when it was prepared, and would change a value that is written for a column of another type now.
+func (r *round) parse(text string) {
+	if r.unnamed == text {
+		return
+	}
+	r.unnamed = text
+	r.out = pgwire.AppendParse(r.out, "", text, nil)
+	r.parsing = append(r.parsing, rewrittenID)
+}
+
+// appendRowBind binds the values of a row to the unnamed statement.
+func appendRowBind(b []byte, row *router.Deferred) []byte {
 	b, at := pgwire.Begin(b, pgwire.Bind)
-	b = append(append(append(b, 0), name...), 0)
+	b = append(b, 0, 0)
 	b = appendInt16(b, len(row.Formats))
 	for _, format := range row.Formats {
 		b = appendInt16(b, int(format))
