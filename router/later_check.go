@@ -51,7 +51,7 @@ func (in *input) certainly(v *laterValue, types []uint32) (value Value, own uint
 			value.Data = append([]byte("-"), value.Data...)
 		}
 		return value, own, numberFits(&v.column, string(value.Data))
-	case own != 0 && !sameFamily(own, v.column.Type):
+	case own != 0 && !sameFamily(own, v.column.Type), sameFamily(own, oidInt8) && !integerFits(own, string(value.Data)):
 		return value, own, false
 	}
 	return value, own, textFits(&v.column, string(value.Data))
@@ -86,8 +86,8 @@ func numberFits(c *topology.Column, digits string) bool {
 	switch c.Type {
 	case oidInt2, oidInt4, oidInt8:
 		return integerFits(c.Type, digits)
-	case oidFloat8:
-		return plainNumber.MatchString(digits)
+	case oidFloat8: // PostgreSQL reads the number as a numeric, which has no negative zero
+		return plainNumber.MatchString(digits) && (digits[0] != '-' || strings.ContainsAny(digits, "123456789"))
 	case oidNumeric:
 		return c.Modifier == -1 && plainNumber.MatchString(digits)
 	}
@@ -187,8 +187,11 @@ func binaryFits(c *topology.Column, own uint32, data []byte) bool {
 	switch own {
 	case oidBool:
 		return len(data) == 1
-	case oidFloat4, oidDate:
+	case oidFloat4:
 		return len(data) == 4
+	case oidDate:
+		// Days since 2000; as with timestamps, its ends are infinity.
+		return len(data) == 4 && func(days int32) bool { return days > -(1<<21) && days < 1<<21 }(int32(binary.BigEndian.Uint32(data)))
 	case oidFloat8:
 		return len(data) == 8
 	case oidTimestamp, oidTimestampTZ:
@@ -201,7 +204,7 @@ func binaryFits(c *topology.Column, own uint32, data []byte) bool {
 	case oidJSONB:
 		return len(data) > 1 && data[0] == 1 && utf8.Valid(data) && jsonFits(string(data[1:]))
 	}
-	return true
+	return c.Modifier == -1 // what has a limit may be beyond it
 }
 
 func binaryIntegerFits(column, own uint32, data []byte) bool {
