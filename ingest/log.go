@@ -88,13 +88,13 @@ func (l *fileLog) submit(r *Record, told func()) (wal.Ticket, error) {
 		buffer = new([]byte)
 	}
 	data := r.encode((*buffer)[:0])
+	if *buffer = data; cap(data) <= recordRoom {
+		defer l.buffers.Put(buffer)
+	}
 	if len(data) > MaxRecord {
 		return wal.Ticket{}, ErrTooLarge
 	}
 	t, err := l.Submit(data, told)
-	if *buffer = data; cap(data) <= recordRoom {
-		l.buffers.Put(buffer)
-	}
 	return t, l.meaning(err)
 }
 

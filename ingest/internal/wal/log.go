@@ -227,24 +227,32 @@ func (l *Log) rotate(first uint64, need int64) error {
 		return ErrFull
 	}
 	s := &segment{first: first, salt: rand.Uint32(), path: filepath.Join(l.cfg.Dir, segmentName(first)), size: size, end: headerSize}
-	f, err := l.cfg.disk.open(s.path+unfinished, size)
-	if isFull(err) {
+	switch err := l.begin(s); {
+	case isFull(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case err != nil:
+		return l.poison(fmt.Errorf("begin %s: %w", s.path, err))
 	}
-	if err != nil {
-		return l.poison(fmt.Errorf("create %s: %w", s.path, err))
-	}
-	s.file = f
-	if _, err = f.WriteAt(appendHeader(nil, first, s.salt), 0); err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = l.cfg.disk.rename(s.path+unfinished, s.path)
-	}
-	if err != nil {
-		return l.poison(errors.Join(fmt.Errorf("begin %s: %w", s.path, err), f.Close()))
+	if err := l.cfg.disk.rename(s.path+unfinished, s.path); err != nil {
+		return l.poison(errors.Join(fmt.Errorf("name %s: %w", s.path, err), s.file.Close()))
 	}
 	return l.use(s)
+}
+
+// begin makes the file of a segment and its header durable. File systems that copy on write take space for a header, too.
+func (l *Log) begin(s *segment) error {
+	f, err := l.cfg.disk.open(s.path+unfinished, s.size)
+	if err != nil {
+		return err
+	}
+	if _, err = f.WriteAt(appendHeader(nil, s.first, s.salt), 0); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), l.cfg.disk.remove(s.path+unfinished))
+	}
+	s.file = f
+	return nil
 }
 
 // use makes a new segment the active one, in the place of an empty one with its name.

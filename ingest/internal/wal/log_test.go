@@ -329,6 +329,41 @@ func TestFullLogAcceptsNothingAndStaysWhole(t *testing.T) {
 	}
 }
 
+// A header that finds no space, as on file systems that copy on write, has begun nothing.
+func TestNoSpaceForAHeaderLeavesTheLogWhole(t *testing.T) {
+	for _, op := range []string{"write", "sync"} {
+		t.Run(op, func(t *testing.T) {
+			d := newFaultyDisk()
+			cfg := Config{Dir: t.TempDir(), SegmentSize: small, disk: d}
+			l := open(t, cfg)
+			accepted := 0
+			create := failAt("create", 1, syscall.ENOSPC)
+			d.fail = func(now string) error {
+				if create(now) != nil {
+					d.fail = failAt(op, 1, syscall.ENOSPC)
+				}
+				return nil
+			}
+			refused := 0
+			for accepted < 2*small/len(record(1)) {
+				if _, err := l.Append(record(accepted + 1)); err == nil {
+					accepted++
+				} else if refused++; !errors.Is(err, ErrFull) || refused > 1 {
+					t.Fatal(err)
+				}
+			}
+			if refused != 1 {
+				t.Errorf("%d records were refused", refused)
+			}
+			wantRecords(t, l, accepted)
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			wantRecords(t, open(t, cfg), accepted)
+		})
+	}
+}
+
 func TestOneProcessUsesALog(t *testing.T) {
 	l := open(t, Config{Dir: t.TempDir()})
 	if _, err := Open(l.cfg); err == nil || !strings.Contains(err.Error(), "another process") {
