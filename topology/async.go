@@ -8,7 +8,7 @@ import (
 )
 
 // asyncVersion is the comment on the table; a shard whose comment is another one has another version.
-const asyncVersion = "how far asynchronous writes were applied (version 3)"
+const asyncVersion = "how far asynchronous writes were applied (version 4)"
 
 // asyncSQL makes what a shard needs for asynchronous writes (docs/writes.md). It is here for the reason that requestsSQL is: package
 // ingest writes the rows, package rebalance moves them with their slots.
@@ -108,6 +108,9 @@ BEGIN
 			JOIN pg_proc f ON f.oid = d.refobjid WHERE a.adrelid = ANY (family) AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
 		OR EXISTS (SELECT FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass
 			JOIN pg_proc f ON f.oid = d.refobjid WHERE k.conrelid = ANY (family) AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own))
+		OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND atttypid >= 16384)
+			AND EXISTS (SELECT FROM pg_constraint k JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid AND d.refclassid = 'pg_proc'::regclass
+			JOIN pg_proc f ON f.oid = d.refobjid WHERE k.contypid > 0 AND (f.provolatile = 's' OR f.provolatile = 'v' AND refers AND f.pronamespace <> own)) -- of any domain
 	THEN
 		RAISE EXCEPTION 'rows of table % are to be written one by one', relation USING ERRCODE = 'PR106';
 	END IF;
