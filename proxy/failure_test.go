@@ -103,16 +103,22 @@ func TestKilledHomeShardLetsOthersWork(t *testing.T) {
 // behind starts a twin whose shards are reached through networks that can fail.
 func behind(t testing.TB, shards int, pool backend.Config) (*twin, []*faultnet.Proxy) {
 	t.Helper()
+	return behindWith(t, shards, options{pool: pool})
+}
+
+// behindWith is behind for a cluster with more than the tables of every test.
+func behindWith(t testing.TB, shards int, o options) (*twin, []*faultnet.Proxy) {
+	t.Helper()
 	w := &twin{cluster: &cluster{t: t, servers: pgtest.Start(t, shards)}}
 	var nets []*faultnet.Proxy
 	ports := make([]int, shards)
 	for i, s := range w.servers {
-		s.Exec(t, testSchema)
+		s.Exec(t, testSchema+o.setup)
 		s.Exec(t, "CREATE TABLE things (x int PRIMARY KEY, y text)")
 		nets = append(nets, faultnet.Start(t, s.Addr()))
 		ports[i], s.Port = s.Port, nets[i].Port()
 	}
-	w.build(options{pool: pool})
+	w.build(o)
 	for i, s := range w.servers {
 		s.Port = ports[i]
 	}

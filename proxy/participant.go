@@ -32,6 +32,8 @@ type participant struct {
 	unnamed  uint64   // the session's unnamed statement that is parsed there; 0: none
 }
 
+var errDropped = errors.New("the connection was given up in the middle of the transaction")
+
 // beginID is the number of the statement BEGIN, prepared on every connection that needs it.
 const beginID = 0
 
@@ -264,7 +266,13 @@ func (c *session) giveBack(p *participant, final bool) {
 }
 
 // drop closes a participant's connection, which is broken or in a state nobody knows.
+//
+// Invariant: what a transaction has done on a connection is never missing from a COMMIT that succeeds. One that loses a connection has
+// failed, and settle tells the client of it if nobody else has.
 func (c *session) drop(p *participant) {
+	if c.tx.active && p.began && !c.tx.failed {
+		c.tx.failed, c.tx.lost = true, &lostError{shard: p.shard, err: errDropped}
+	}
 	c.parts = slices.DeleteFunc(c.parts, func(other *participant) bool { return other == p })
 	p.conn.MarkDirty("dropped")
 	c.forgetPortals(p)

@@ -366,8 +366,7 @@ func (c *session) answerPull(g *pull) error {
 	if clientError(err) != nil {
 		return err
 	}
-	c.endPull(g, err == nil)
-	return err
+	return cmp.Or(err, c.endPull(g, err == nil))
 }
 
 // sendPull sends the client's statement to the final server and relays the answer.
@@ -432,15 +431,15 @@ func (c *session) failPull(g *pull, cause error) error {
 	if errors.As(cause, &lost) && lost.shard == g.final.shard && c.participant(lost.shard) == g.final {
 		c.drop(g.final)
 	}
-	c.endPull(g, false)
+	_ = c.endPull(g, false) // likewise
 	return c.reject(cause)
 }
 
 // endPull drops the temporary table: with the transaction if that was for this statement only. A transaction of the client's that
 // has failed takes it along.
-func (c *session) endPull(g *pull, answered bool) {
+func (c *session) endPull(g *pull, answered bool) error {
 	if c.participant(g.plan.Shard) != g.final {
-		return // the connection is lost
+		return nil // the connection is lost
 	}
 	var err error
 	switch {
@@ -452,13 +451,16 @@ func (c *session) endPull(g *pull, answered bool) {
 	case answered && (g.stmt.Verb == router.Declare || g.portal != nil): // it reads the table as long as the transaction lasts
 		c.kept++
 		_, err = g.final.run(fmt.Sprintf("ALTER TABLE pg_temp.%s RENAME TO pgring_kept_%d", copyTarget(g.plan.Copy), c.kept))
-		c.tx.failed = c.tx.failed || c.tx.active && err != nil
 	case answered:
 		_, err = g.final.run(g.plan.Copy.Drop)
-		c.tx.failed = c.tx.failed || c.tx.active && err != nil
-	}
-	if err != nil {
-		c.drop(g.final)
 	}
 	c.turn.part = nil
+	if err == nil {
+		return nil
+	}
+	c.drop(g.final)
+	if g.own && answered { // what it has written is gone, or may be
+		return c.reject(commitFault(err))
+	}
+	return nil
 }

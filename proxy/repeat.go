@@ -119,7 +119,9 @@ func (c *session) bindAgain(ctx context.Context) error {
 func (c *session) awaitOwner() error {
 	refused, planned := c.again.refused, c.snap.Epoch
 	c.again.refused = time.Time{}
-	c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
 	c.releaseIdle()
 	c.dismiss(true)
 	for {

@@ -21,17 +21,25 @@ var ordersTable = topology.Name{Schema: "public", Table: "orders"}
 // startWithRequests is a cluster whose table orders has idempotent writes.
 func startWithRequests(t testing.TB, o options) *cluster {
 	t.Helper()
+	c := start(t, withRequests(o))
+	c.ensureRequests()
+	return c
+}
+
+func withRequests(o options) options {
 	o.tables = append(o.tables, topology.TableWish{Name: ordersTable, Kind: topology.Sharded, Key: []string{"user_id"}, Colocate: "users"})
 	o.setup += `
 CREATE SEQUENCE order_numbers;
 CREATE TABLE orders (user_id bigint NOT NULL, n int NOT NULL DEFAULT nextval('order_numbers'), request_id uuid, what text CHECK (what <> 'bad'),
 	PRIMARY KEY (user_id, n));`
 	o.policy.Idempotent = map[topology.Name]proxy.Idempotency{ordersTable: {Column: "request_id", Keep: time.Hour}}
-	c := start(t, o)
+	return o
+}
+
+func (c *cluster) ensureRequests() {
 	for _, s := range c.servers {
-		must(t, topology.EnsureRequests(t.Context(), s.Connect(t)))
+		must(c.t, topology.EnsureRequests(c.t.Context(), s.Connect(c.t)))
 	}
-	return c
 }
 
 func (c *cluster) orders() (rows int64) {

@@ -199,7 +199,9 @@ func (c *session) script(ctx context.Context, bounds []router.Bound) error {
 
 // endScript commits what the script has run outside of its own transaction blocks, or rolls it back after an error.
 func (c *session) endScript(ctx context.Context) error {
-	c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
 	return c.endImplicit(ctx)
 }
 

@@ -88,8 +88,10 @@ func (c *session) enclosed(ctx context.Context, far extent, run func() (string, 
 	if ignoreReported(err) != nil {
 		return "", err
 	}
+	if failure := c.syncBegun(); err == nil && failure != nil {
+		err = c.reject(failure) // before the client is told that its write was done
+	}
 	if own {
-		c.syncBegun()
 		if failure := c.endScript(ctx); err == nil {
 			err = failure
 		}
@@ -320,15 +322,15 @@ func (c *session) rejectBegun(err error) error {
 		err = failure
 	}
 	c.turn.part = nil
-	c.syncBegun()
+	_ = c.syncBegun() // what came first is told, and fails the transaction as well
 	return c.reject(err)
 }
 
 // syncBegun ends the messages that opened the transaction on shards which the statement was then not sent to, so that their status
-// is known. In the extended protocol the client's Sync does.
-func (c *session) syncBegun() {
+// is known. In the extended protocol the client's Sync does. The first error is returned, and has not been told to the client.
+func (c *session) syncBegun() (failure error) {
 	if c.unit.open {
-		return
+		return nil
 	}
 	for i := len(c.parts) - 1; i >= 0; i-- { // drop takes out the one at hand
 		p := c.parts[i]
@@ -338,10 +340,12 @@ func (c *session) syncBegun() {
 		if c.turn.part == p {
 			c.turn.part = nil
 		}
-		if p.sync() != nil {
+		if err := p.sync(); err != nil {
+			failure = cmp.Or(failure, err)
 			c.drop(p)
 		}
 	}
+	return failure
 }
 
 // relaySplit relays the rows of RETURNING: in the order of the rows of an INSERT, as far as each gave one; else shard by shard.

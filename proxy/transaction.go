@@ -20,6 +20,7 @@ import (
 type transaction struct {
 	active    bool
 	failed    bool
+	lost      error      // one that took part is gone, and the client has not been told; failed is set
 	implicit  bool       // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
 	wide      bool       // a single statement of it has written several shards: others may
 	wideMode  CommitMode // of such a one: CommitTwoPhase or CommitSaga
@@ -289,10 +290,18 @@ func boolOrder(b bool) int {
 func (c *session) commitFailed(p *participant, err error) error {
 	var lost *lostError
 	if errors.As(err, &lost) {
-		lost.commit = true
 		c.drop(p)
 	}
-	return c.abandon(err)
+	return c.abandon(commitFault(err))
+}
+
+// commitFault is what the client is told of a COMMIT with that error: of one on a connection that was lost, nobody knows.
+func commitFault(err error) error {
+	var lost *lostError
+	if errors.As(err, &lost) {
+		lost.commit = true
+	}
+	return err
 }
 
 // abandon rolls everything back, ends the block and reports err.

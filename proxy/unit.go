@@ -104,7 +104,9 @@ func ignoreReported(err error) error {
 // finishUnit brings the transaction's state up to date with the servers, gives back what is not needed and tells the client that
 // it may go on.
 func (c *session) finishUnit(ctx context.Context) error {
-	c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
 	c.undoSettings()
 	if err := c.takeEffect(ctx); err != nil {
 		return err
@@ -162,9 +164,14 @@ func (c *session) takeEffect(ctx context.Context) error {
 	return nil
 }
 
-// settle takes over what the servers say of the transaction.
-func (c *session) settle() {
-	c.syncBegun() // of one that was opened for a statement which was then refused, the status is still that of before
+// settle takes over what the servers say of the transaction, and tells the client if it has lost a connection.
+func (c *session) settle() error {
+	_ = c.syncBegun() // of one that was opened for a statement which was then refused, the status is still that of before
+	if lost := c.tx.lost; lost != nil {
+		if err := ignoreReported(c.reject(lost)); err != nil {
+			return err
+		}
+	}
 	began, ended := 0, 0
 	for _, p := range c.parts {
 		status := p.conn.Status()
@@ -189,4 +196,5 @@ func (c *session) settle() {
 	case ended > 0:
 		c.tx.failed = true
 	}
+	return nil
 }

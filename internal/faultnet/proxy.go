@@ -113,18 +113,27 @@ func (p *Proxy) Hold(d Direction) {
 
 // HoldAfter lets n more bytes through in a direction, counted over all connections, and then holds.
 func (p *Proxy) HoldAfter(d Direction, n int) {
-	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut = false, n, false })
+	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut, r.once = false, n, false, false })
 }
 
 // CutAfter lets n more bytes through in a direction, counted over all connections, and then resets the connection that
 // would deliver the next one.
 func (p *Proxy) CutAfter(d Direction, n int) {
-	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut = false, n, true })
+	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut, r.once = false, n, true, false })
 }
 
-// Release ends Hold, HoldAfter and CutAfter.
+// CutOnceAfter is CutAfter for one connection: those that are used after it work.
+func (p *Proxy) CutOnceAfter(d Direction, n int) {
+	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut, r.once = false, n, true, true })
+}
+
+// Record keeps what is delivered in a direction, over all connections and one slice for each delivery, until stop is called, which
+// returns it. A second Record takes the first one's place.
+func (p *Proxy) Record(d Direction) (stop func() [][]byte) { return p.rules[d].record() }
+
+// Release ends Hold, HoldAfter, CutAfter and CutOnceAfter.
 func (p *Proxy) Release(d Direction) {
-	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut = false, -1, false })
+	p.rules[d].change(func(r *settings) { r.hold, r.passing, r.cut, r.once = false, -1, false, false })
 }
 
 // Delay waits before each delivery in a direction, so it bounds how often something is delivered, too. Zero ends it.

@@ -202,6 +202,25 @@ func TestCutAfterDeliversNothingBeyondItsLimitToTheServer(t *testing.T) {
 	}
 }
 
+func TestCutOnceAfterSparesTheNextConnectionAndRecordKeepsDeliveries(t *testing.T) {
+	p := faultnet.Start(t, echo(t))
+	stop := p.Record(faultnet.ToServer)
+	p.CutOnceAfter(faultnet.ToServer, 4)
+	conn := dial(t, p)
+	write(t, conn, "abcdef")
+	if _, err := io.ReadAll(conn); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read gave %v, want a reset", err)
+	}
+	conn = dial(t, p)
+	write(t, conn, "ghi")
+	wantRead(t, conn, "ghi")
+	if got := stop(); len(got) != 2 || string(got[0]) != "abcd" || string(got[1]) != "ghi" {
+		t.Errorf("recorded %q", got)
+	}
+	write(t, conn, "j")
+	wantRead(t, conn, "j")
+}
+
 func TestSplitDeliversByteByByte(t *testing.T) {
 	p := faultnet.Start(t, echo(t))
 	p.Split(faultnet.ToServer, 1)

@@ -1,6 +1,7 @@
 package faultnet
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ type settings struct {
 	hold    bool
 	passing int  // bytes still let through before hold or cut; -1: no such limit
 	cut     bool // what happens after them
+	once    bool // to the first connection that is cut, and no other
 	delay   time.Duration
 	rate    int // bytes per second and connection; 0: no limit
 	piece   int // bytes per delivery; 0: no limit
@@ -27,6 +29,7 @@ type rule struct {
 	changed   chan struct{} // closed and replaced with each change of settings
 	delivered int64
 	swallowed int64
+	recorder  *[][]byte // gets a copy of each delivery; nil: nobody wants one
 }
 
 func newRule() *rule {
@@ -46,6 +49,20 @@ func (r *rule) totals() (delivered, swallowed int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.delivered, r.swallowed
+}
+
+// record keeps what is delivered until stop is called, which returns it.
+func (r *rule) record() (stop func() [][]byte) {
+	var kept [][]byte
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recorder = &kept
+	return func() [][]byte {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.recorder = nil
+		return kept
+	}
 }
 
 // copy relays one direction of a link until it ends.
@@ -165,7 +182,9 @@ func (r *rule) attempt(fd int, data []byte) outcome {
 	case r.set.hold:
 		return out
 	case n == 0:
-		out.cut = r.set.cut
+		if out.cut = r.set.cut; r.set.once {
+			r.set.passing, r.set.cut, r.set.once = -1, false, false
+		}
 		return out
 	case r.set.swallow:
 		r.swallowed += int64(n)
@@ -174,6 +193,9 @@ func (r *rule) attempt(fd int, data []byte) outcome {
 		out.taken, out.err = syscall.Write(fd, data[:n])
 		out.taken = max(0, out.taken)
 		r.delivered += int64(out.taken)
+		if r.recorder != nil && out.taken > 0 {
+			*r.recorder = append(*r.recorder, bytes.Clone(data[:out.taken]))
+		}
 	}
 	if r.set.passing > 0 {
 		r.set.passing -= out.taken
