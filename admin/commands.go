@@ -94,7 +94,7 @@ func actCommands() []command {
 		{name: "REFERENCE TABLE", syntax: "table", role: proxy.RoleAdmin, run: (*Console).referenceTable,
 			does: "Declares a table of which every shard has the same rows."},
 		{name: "RELOAD", role: proxy.RoleAdmin, run: (*Console).reload, columns: reloadColumns(),
-			does: "Reads the configuration file again and applies all of it or nothing, with a row for each key."},
+			does: "Reads the configuration file again and applies all of it or nothing, with a row for each key, those that change first."},
 		{name: "PAUSE", syntax: "[shard]", role: proxy.RoleAdmin, run: (*Console).pause,
 			does: "Stops sending to a shard, or to all, when the transactions there have ended; clients wait."},
 		{name: "RESUME", syntax: "[shard]", role: proxy.RoleAdmin, run: (*Console).resume, does: "Ends a PAUSE."},

@@ -255,9 +255,9 @@ func TestAnEmptyShardIsDroppedOnlyWhenConfirmed(t *testing.T) {
 func TestReloadAnswersARowForEachKey(t *testing.T) {
 	r := newRig(t, 1, 0)
 	r.reload = func() ([]admin.Change, error) {
-		return []admin.Change{{Key: "pool.size", Old: "5", New: "6", Outcome: "applied"}, {Key: "listen.sql", Old: "a", New: "b", Outcome: "restart"}}, nil
+		return []admin.Change{{Key: "pool.mode", Old: "session", New: "session", Outcome: "no change"}, {Key: "pool.size", Old: "5", New: "6", Outcome: "applied"}, {Key: "listen.sql", Old: "a", New: "b", Outcome: "restart"}}, nil
 	}
-	wantOutput(t, r.psql("boss", "RELOAD;"), "key|old|new|outcome\npool.size|5|6|applied\nlisten.sql|a|b|restart\n")
+	wantOutput(t, r.psql("boss", "RELOAD;"), "key|old|new|outcome\npool.size|5|6|applied\nlisten.sql|a|b|restart\npool.mode|session|session|no change\n")
 	r.reload = func() ([]admin.Change, error) {
 		return []admin.Change{{Key: "tables[users].shard_key", Outcome: "refused", Reason: "RELOAD never moves rows", Hint: "Put the old value back."}}, errors.New("reload refused")
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -95,11 +96,20 @@ func (c *Console) reload(ctx context.Context, in *input) (*outcome, error) {
 	if err != nil {
 		return nil, reloadError(changes, err)
 	}
+	slices.SortStableFunc(changes, func(a, b Change) int { return unchanged(a) - unchanged(b) })
 	var rows []row
 	for _, change := range changes {
 		rows = append(rows, row{change.Key, change.Old, change.New, change.Outcome})
 	}
 	return rowsOf(rows)
+}
+
+// unchanged is 1 for a key that is as it was, so that what a RELOAD has done comes first.
+func unchanged(c Change) int {
+	if c.Outcome == "no change" {
+		return 1
+	}
+	return 0
 }
 
 // shutdown answers SHUTDOWN.

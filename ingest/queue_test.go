@@ -77,6 +77,11 @@ func newRig(t *testing.T, shards int, more string) *rig {
 	must(t, err)
 	_, err = r.topo.Start(t.Context())
 	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	// owner: the test, which waits; ends when ctx does. It renews the lease, without which lanes wait for a second each time.
+	go func() { ended <- r.topo.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
 	return r
 }
 
