@@ -41,7 +41,8 @@ func driverConfig(t *Target, login Login, application string) (*pgx.ConnConfig, 
 	cfg.LookupFunc = net.DefaultResolver.LookupHost
 	cfg.Fallbacks, cfg.ValidateConnect = nil, nil
 	cfg.KerberosSrvName, cfg.KerberosSpn = "", ""
-	cfg.RuntimeParams = map[string]string{"application_name": application}
+	// Whatever a server, a database or a role has, and as what RESET ALL leaves: what pgring reads in a string constant is what the server reads.
+	cfg.RuntimeParams = map[string]string{"application_name": application, settingStrings: "on"}
 	return cfg, nil
 }
 

@@ -411,28 +411,31 @@ func answerTo(index int, err error) error {
 	}
 	answer := &refusal{index: index, code: server.Code, message: server.Message, detailText: server.Detail}
 	switch {
-	case isFinal(server.Code):
+	case isFinal(server.Code), index >= 0 && server.Code == codeMalformed:
 		return answer
-	case isOfRecord(server.Code):
+	case isOfRecord(server.Code), index >= 0 && !isOwn(server.Code):
 		return &failure{refusal: answer, cause: err}
 	}
 	return err
 }
 
+// codeMalformed is PostgreSQL's protocol_violation, which is what a binary parameter has that its type cannot read.
+const codeMalformed = "08P01"
+
+// isOwn reports whether an error is pgring's own, and says nothing of the record.
+func isOwn(code string) bool {
+	return code == codeFenced || code == codeApplied || code == codeUnknownSource || code == codeApart
+}
+
 // isOfRecord reports whether an error that is not final comes from what the record does, rather than from the shard.
 func isOfRecord(code string) bool {
-	switch code {
-	case codeFenced, codeApplied, codeUnknownSource, codeApart:
-		return false
-	}
-	return slices.Contains([]string{"40", "55", "XX", "72", "F0"}, code[:min(2, len(code))])
+	return !isOwn(code) && slices.Contains([]string{"40", "55", "XX", "72", "F0"}, code[:min(2, len(code))])
 }
 
 // isFinal reports whether an error says something of the record, so that the same statement will have the same error. What a shard says
 // of itself, of others or of the moment is not final.
 func isFinal(code string) bool {
-	switch code {
-	case "55P03", codeFenced, codeApplied, codeUnknownSource, codeApart:
+	if code == "55P03" || isOwn(code) {
 		return false
 	}
 	for _, class := range []string{"00", "01", "02", "08", "25", "28", "3D", "40", "53", "57", "58", "72", "F0", "XX"} {

@@ -45,6 +45,8 @@ var spellings = []string{
 	"INSERT INTO notes VALUES (3, %d000000000000000, 'too large')",
 	"INSERT INTO notes VALUES (3, %d, TRUE)",
 	"INSERT INTO notes VALUES (3, '%d', 'more', 'than there are')",
+	"INSERT INTO notes (user_id, n, body) VALUES (3, %d)",
+	"INSERT INTO notes (user_id, n) VALUES (3, %d, 'more')",
 	"INSERT INTO notes VALUES (3, %d, length('computed')::text)",
 }
 

@@ -173,6 +173,9 @@ func (c *session) welcome(ctx context.Context, params []pgwire.Param) (*welcome,
 	}
 	settings := make([]backend.Setting, 0, len(params))
 	for _, p := range params {
+		if err := router.CheckParameter(p.Name, p.Value); err != nil {
+			return nil, err
+		}
 		name := strings.ToLower(p.Name)
 		settings = append(settings, backend.Setting{Name: name, SQL: setConfigSQL(name, p.Value)})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
 )
 
 // errReported says that the client has been told of an error and the message at hand is finished with; the session goes on.
@@ -77,7 +78,9 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 		return c.relayDescription(wire, size, s.hidden || s.bare)
 	case pgwire.NoticeResponse:
 		return c.pass(wire, size, s.hidden)
-	case pgwire.ParameterStatus, pgwire.NotificationResponse:
+	case pgwire.ParameterStatus:
+		return c.relayParameter(wire, size)
+	case pgwire.NotificationResponse:
 		return c.pass(wire, size, false)
 	case pgwire.ParseComplete, pgwire.BindComplete, pgwire.CloseComplete:
 		return c.confirm(wire, s, size)
@@ -98,6 +101,19 @@ func (c *session) answer(wire *pgwire.Conn, typ byte, size int) error {
 	}
 	c.turn.part.conn.MarkDirty("unexpected message")
 	return c.lost(&pgwire.ProtocolError{Reason: fmt.Sprintf("unexpected message type %q from server", typ)})
+}
+
+// relayParameter tells the client what a setting is now. A connection on which a function has changed how the server reads SQL is given up.
+func (c *session) relayParameter(wire *pgwire.Conn, size int) error {
+	frame, err := wire.Frame(size, maxControlFrame)
+	if err != nil {
+		return c.lost(err)
+	}
+	body := pgwire.BodyOf(frame)
+	if err := router.CheckParameter(string(body.Text()), string(body.Text())); err != nil {
+		return c.lost(toWire(err))
+	}
+	return c.write(frame)
 }
 
 // keepRow reads a row of the session's own query.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -127,6 +128,35 @@ func TestStartUpParametersAreTheBaseline(t *testing.T) {
 	if _, err := pgx.Connect(background, c.dsn()+"&options=-c%20work_mem%3Dmuch"); err == nil {
 		t.Fatal("a wrong start-up parameter was accepted")
 	}
+}
+
+// Wherever it may come from: constants are read as pgring reads them.
+func TestBackslashesInPlainConstantsMeanThemselves(t *testing.T) {
+	c := start(t, options{pool: backend.Config{Size: 1}, own: true})
+	var failure *pgconn.PgError
+	if _, err := pgx.Connect(background, c.dsn()+"&options=-c%20standard_conforming_strings%3Doff"); !errors.As(err, &failure) || failure.Code != "0A000" {
+		t.Errorf("at start-up: %v", err)
+	}
+	for _, s := range c.servers {
+		s.Exec(t, "ALTER DATABASE postgres SET standard_conforming_strings = off")
+		s.Exec(t, "CREATE FUNCTION turn_off() RETURNS text LANGUAGE sql AS $$ SELECT set_config('standard_conforming_strings', 'off', false) $$")
+	}
+	must(t, c.pools.Reconnect(""))
+	conn, other := c.connect(), c.connect()
+	for _, reset := range []string{"SELECT 1", "RESET ALL", "DISCARD ALL", "RESET standard_conforming_strings", "SET standard_conforming_strings TO DEFAULT"} {
+		run(t, conn, reset)
+		wantValue(t, conn, `SELECT length('a\b')`, "3")
+		wantValue(t, conn, "SHOW standard_conforming_strings", "on")
+	}
+	refused(t, conn, "UPDATE pg_settings SET setting = 'off' WHERE name = 'standard_conforming_strings'", "0A000")
+	refused(t, conn, "UPDATE pg_catalog.pg_settings SET setting = '1MB' WHERE name = 'work_mem'", "0A000")
+	refused(t, conn, "SELECT turn_off()", "0A000")
+	wantValue(t, other, `SELECT length('a\b')`, "3")
+	run(t, conn, "BEGIN")
+	refused(t, conn, "SELECT turn_off()", "0A000")
+	refused(t, conn, "SELECT 1", "25P02")
+	run(t, conn, "ROLLBACK")
+	wantValue(t, conn, `SELECT length('a\b')`, "3")
 }
 
 func TestRoleNeverLeaks(t *testing.T) {

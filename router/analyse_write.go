@@ -141,6 +141,9 @@ func (a *analysis) update(s *pg.UpdateStmt, outer *cte) *query {
 	q := &query{pass: passNothing}
 	q.ctes = a.with(s.WithClause, nil, outer)
 	r := a.target(q, s.Relation, "UPDATE")
+	if r.table == nil && s.Relation.Relname == "pg_settings" && (s.Relation.Schemaname == "" || s.Relation.Schemaname == catalogSchema) {
+		a.unsupported("pg_settings cannot be updated", "The setting would be that of one server's connection, which other clients use, too.", "Use SET or set_config.")
+	}
 	items := q.items
 	a.from(q, s.FromClause)
 	q.items = append(slices.Clone(items), q.items...)

@@ -76,7 +76,8 @@ func (a *analysis) insertRow(n *pg.InsertStmt) {
 		}
 	}
 	values := lists[0].GetList().GetItems()
-	if len(values) > len(names) || slices.ContainsFunc(n.Cols, func(c *pg.Node) bool { return len(c.GetResTarget().Indirection) > 0 }) {
+	if len(values) > len(names) || len(n.Cols) > 0 && len(values) < len(names) || // the shard says what is wrong
+		slices.ContainsFunc(n.Cols, func(c *pg.Node) bool { return len(c.GetResTarget().Indirection) > 0 }) {
 		return
 	}
 	row := &insertedRow{table: t.Name, group: t.Group.Name, key: t.Key}

@@ -130,10 +130,9 @@ func (a *analysis) checkSetting(set *Setting) {
 		return
 	}
 	switch set.Name {
-	case "standard_conforming_strings":
+	case stringsSetting:
 		if set.Param > 0 || !isOn(set.Text) {
-			a.unsupported("standard_conforming_strings cannot be turned off", "pgring reads string constants as the SQL standard has them.",
-				"Write E'…' for strings with backslash escapes.")
+			a.refuse(stringsRefusal())
 		}
 	case "client_encoding":
 		if set.Param > 0 || !SafeEncoding(set.Text) {
@@ -141,6 +140,23 @@ func (a *analysis) checkSetting(set *Setting) {
 				"Its characters may contain bytes that mean something else in SQL.", "Use UTF8.")
 		}
 	}
+}
+
+// stringsSetting decides whether a backslash in a plain string constant means itself, as pgring takes it.
+const stringsSetting = "standard_conforming_strings"
+
+func stringsRefusal() *Refusal {
+	return &Refusal{Reason: Unsupported, Message: stringsSetting + " cannot be turned off", Detail: "pgring reads string constants as the SQL standard has them.",
+		Hint: "Write E'…' for strings with backslash escapes."}
+}
+
+// CheckParameter refuses a value that a setting gets at start-up, or has been given by a server, if pgring would then read SQL otherwise than
+// the server does. The error is a *Refusal.
+func CheckParameter(name, value string) error {
+	if foldCase(name) == stringsSetting && !isOn(value) {
+		return stringsRefusal()
+	}
+	return nil
 }
 
 // isOn says whether a text is a true boolean as PostgreSQL reads it.
