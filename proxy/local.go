@@ -90,13 +90,14 @@ func (c *session) describeLocal(ctx context.Context, p *portal) error {
 	if p.isShared() && p.stmt.InsertsRow() && !p.stmt.Returns {
 		return c.replyNoData()
 	}
-	c.takeTime()
 	if p.stmt.Verb == router.Execute {
+		c.takeTime()
 		return c.describeExecute(ctx, p.stmt, p.values)
 	}
 	if isControl(p.stmt.Verb) || c.isLocal(p.stmt) {
 		return c.replyFields(p.stmt, p.values)
 	}
+	c.takeTime()
 	if err := c.drain(); err != nil {
 		return err
 	}

@@ -56,8 +56,8 @@ tables:
   - name: orders
     shard_key: [customer_id]
     colocate: customers
-    idempotency: {keep: 24h}   # what is sent with a key is done once
-    batch: {max_rows: 64}      # INSERTs of many clients share a flush
+    idempotency: {column: request_id, keep: 24h}   # what is sent again with the same one is done once
+    batch: {max_rows: 64}                          # INSERTs of many clients share a flush
   - name: events
     shard_key: [customer_id]
     colocate: customers

@@ -39,7 +39,7 @@ func (g guide) inShop() []example {
 		{"SELECT count(*), max(total) FROM orders;", "all shards, combined"},
 		{fmt.Sprintf("EXPLAIN ROUTE UPDATE customers SET name = 'Ada' WHERE id = %d;", g.Customer), "where it would go, and why; it is not run"},
 		{fmt.Sprintf("INSERT INTO events (customer_id, kind) VALUES (%d, 'login');", g.Customer), "answered when it is in pgring's log, and applied a moment later"},
-		{fmt.Sprintf("INSERT INTO orders VALUES (%d, 1000, now(), 9.90, 'new') /* idempotency_key='cart 1' */;", g.Customer), "done once, however often it is sent"},
+		{fmt.Sprintf("INSERT INTO orders VALUES (%d, 1000, now(), 9.90, 'new', '7c9e6679-7425-40de-944b-e07fc1f90ae7');", g.Customer), "done once, however often it is sent: the last value is the request's own"},
 		{"INSERT INTO ledger (account_id, amount, why) VALUES (1, 250, 'salary') RETURNING id;", "a book: rows are added to it"},
 		{"DELETE FROM ledger WHERE account_id = 1;", "refused: what is in the book stays; write a row that reverses the other one"},
 		{"DELETE FROM orders WHERE status = 'returned' RETURNING customer_id, id;", "every shard, all of it or nothing"},

@@ -25,7 +25,7 @@ func schema() []string {
 			country char(2) NOT NULL REFERENCES countries, created_at timestamptz NOT NULL DEFAULT now())`,
 		`CREATE TABLE IF NOT EXISTS orders (
 			customer_id bigint NOT NULL REFERENCES customers, id bigint NOT NULL, placed_at timestamptz NOT NULL,
-			total numeric(10,2) NOT NULL, status text NOT NULL, PRIMARY KEY (customer_id, id))`,
+			total numeric(10,2) NOT NULL, status text NOT NULL, request_id uuid, PRIMARY KEY (customer_id, id))`,
 		`CREATE TABLE IF NOT EXISTS events (
 			customer_id bigint NOT NULL REFERENCES customers, id uuid NOT NULL DEFAULT gen_random_uuid(), kind text NOT NULL, data jsonb,
 			at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (customer_id, at, id)) PARTITION BY RANGE (at)`,
@@ -116,6 +116,9 @@ func (d *demo) loadCustomers(ctx context.Context, first, last int) error {
 				return err
 			}
 			defer conn.Close(context.WithoutCancel(ctx))
+			if _, err := conn.Exec(ctx, "SET pgring.idempotency TO off"); err != nil { // what is loaded again is known by its primary key
+				return err
+			}
 			for id := next.Add(1) - 1; id <= int64(last); id = next.Add(1) - 1 {
 				if err := insert(ctx, conn, newCustomer(id)); err != nil {
 					return fmt.Errorf("insert customer %d: %w", id, err)
@@ -134,7 +137,7 @@ func insert(ctx context.Context, conn *pgx.Conn, c customer) error {
 	batch.Queue("INSERT INTO customers (id, name, email, country, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
 		c.id, c.name, c.email, c.country, c.created)
 	for _, o := range c.orders {
-		batch.Queue("INSERT INTO orders (customer_id, id, placed_at, total, status) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (customer_id, id) DO NOTHING",
+		batch.Queue("INSERT INTO orders (customer_id, id, placed_at, total, status, request_id) VALUES ($1, $2, $3, $4, $5, gen_random_uuid()) ON CONFLICT (customer_id, id) DO NOTHING",
 			c.id, o.id, o.placed, o.total, o.status)
 	}
 	return conn.SendBatch(ctx, batch).Close()
