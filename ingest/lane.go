@@ -55,6 +55,7 @@ type lane struct {
 	turn   *turn         // nil: nobody else reads the log
 	hurry  chan struct{} // somebody waits for records to be applied; capacity 1
 	apart  time.Time     // when the table was found to be one whose rows are written one by one
+	resume bool          // records of the log may be applied already, so the shard is asked first
 
 	// Guarded by Queue.watched.
 	next     uint64    // every record of the lane before it is done
@@ -228,6 +229,7 @@ func (r *Record) together(o *Record) bool {
 
 // apply has the shard do the records, however long that takes. An error is errPlacement or that of ctx.
 func (l *lane) apply(ctx context.Context, batch []*Record) error {
+	batch = l.resumed(ctx, batch)
 	pause := laneShortest
 	for tries := 1; len(batch) > 0; tries++ {
 		err := l.attempt(ctx, batch)
@@ -277,6 +279,19 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 		}
 	}
 	return nil
+}
+
+// resumed leaves out what was applied before the lane began, until nothing of a batch was. That is for the peace of the shard's log only: a
+// transaction that would do something twice fails (codeApplied).
+func (l *lane) resumed(ctx context.Context, batch []*Record) []*Record {
+	if !l.resume {
+		return batch
+	}
+	left, err := l.missing(ctx, batch)
+	if err == nil {
+		l.resume = len(left) < len(batch)
+	}
+	return left
 }
 
 // fails notes of a record by itself how it does.

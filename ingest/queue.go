@@ -390,7 +390,7 @@ func (q *Queue) generation(ctx context.Context, log recordLog) error {
 		if q.shared {
 			l.turn = &turn{lane: l}
 		}
-		l.applying = !q.shared
+		l.applying, l.resume = !q.shared, !q.shared
 		lanes[shard] = l
 	}
 	q.watched.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,6 +195,9 @@ func TestWhatWasAcceptedIsAppliedOnceOrADeadLetter(t *testing.T) {
 	r.want("SELECT count(*) FROM pgring.dead_letter", 3)
 	if c := r.queues.Counts()[0]; c.Applied != 1 || c.Repeated != 1007 || c.Buried != 0 {
 		t.Errorf("counted %+v", c)
+	}
+	if said, err := os.ReadFile(r.server.LogFile()); err != nil || strings.Contains(string(said), "applied already") {
+		t.Errorf("the shard was not asked before (%v)", err)
 	}
 	stop()
 	if _, err := r.queues.Of(events).Append(t.Context(), event(1, 105, "")); !errors.As(err, new(*ingest.RefusedError)) {
