@@ -30,7 +30,7 @@ func benchCommand() *cobra.Command {
 	format := output.NewFlag(output.AsTable, output.AsJSON)
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Compare pgring with direct connections and pgbouncer, by pgbench", Args: noArgs,
-		Long: `Starts PostgreSQL servers, pgring in front of them and pgbouncer in front of the first, loads pgbench's tables, and runs pgbench on
+		Long: `Starts PostgreSQL servers, pgring in front of them and pgbouncer in front of the first and of all, loads pgbench's tables, and runs pgbench on
 each of them side by side: simple, extended and prepared with 1, 16 and 64 clients for a SELECT by key, and with 16 clients for
 pgbench's -N transaction; then INSERTs of 100 rows, COPY, and all rows in order over all shards; and what idle clients cost. On a server that syncs to a disk, INSERTs of one row, in batches
 and asynchronous. Prints throughput, latency, the proxies' CPU time, for those INSERTs the server's as well, and the ratios. Everything is gone afterwards.

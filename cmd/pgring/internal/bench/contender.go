@@ -12,6 +12,9 @@ const (
 	PgBouncer = "pgbouncer"
 	PgRing    = "pgring"
 	Unbatched = "unbatched" // pgring with tables that have no batches
+
+	// SpreadPgBouncer is pgbouncer in front of all servers that pgring has; its clients choose the server.
+	SpreadPgBouncer = "spread pgbouncer"
 )
 
 // contender is one way to the data.
@@ -24,15 +27,26 @@ type contender struct {
 	process  *process // whose CPU time counts; nil: there is no proxy
 	lacks    Protocol // that it cannot serve; empty: none
 	prefix   string   // of its tables' names, on servers that sync
+	parts    []string // databases with a part of the rows each, for a part of its clients; nil: database has all
+}
+
+// databases are those that it leads to.
+func (c contender) databases() []string {
+	if c.parts == nil {
+		return []string{c.database}
+	}
+	return c.parts
 }
 
 func (c contender) can(cell Cell) bool {
-	return c.lacks != cell.Protocol && workloadOf(cell).isFor(c.name)
+	return c.lacks != cell.Protocol && workloadOf(cell).isFor(c.name) && cell.Clients >= len(c.parts)
 }
 
 // dsn is for pgx.
-func (c contender) dsn() string {
-	return (&url.URL{Scheme: "postgres", User: url.UserPassword(c.user, c.password), Host: address(c.port), Path: "/" + c.database,
+func (c contender) dsn() string { return c.dsnOf(c.database) }
+
+func (c contender) dsnOf(database string) string {
+	return (&url.URL{Scheme: "postgres", User: url.UserPassword(c.user, c.password), Host: address(c.port), Path: "/" + database,
 		RawQuery: "sslmode=disable"}).String()
 }
 

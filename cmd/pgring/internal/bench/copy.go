@@ -12,15 +12,15 @@ import (
 )
 
 // copyRun is for the workload copy what pgbenchRun is for the others. The time to connect does not count.
-func (l *lab) copyRun(ctx context.Context, _ Cell, c contender, seed int, length length) (r runResult, err error) {
-	conn, err := pgconn.Connect(ctx, c.dsn())
+func (l *lab) copyRun(ctx context.Context, t trial) (r runResult, err error) {
+	conn, err := pgconn.Connect(ctx, t.c.dsn())
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
-	rows := copyData(seed, l.options.Rows)
+	rows := copyData(t.seed, l.options.Rows)
 	began := time.Now()
-	for ; length.goesOn(r.transactions, time.Since(began)); r.transactions++ {
+	for ; t.length.goesOn(r.transactions, time.Since(began)); r.transactions++ {
 		tag, err := conn.CopyFrom(ctx, bytes.NewReader(rows), "COPY pgbench_history (tid, bid, aid, delta, mtime) FROM STDIN")
 		if err != nil {
 			return r, fmt.Errorf("copy rows: %w", err)

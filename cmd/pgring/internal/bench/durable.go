@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/pgring/pgring/internal/pgserver"
 )
@@ -62,69 +61,6 @@ func (l *lab) addUnbatched() {
 	c := l.contenders[last]
 	c.name, c.prefix = Unbatched, plainPrefix
 	l.contenders = append(l.contenders[:last], c, l.contenders[last])
-}
-
-// otherKeys is what a seed is raised by to draw keys that the other seeds do not.
-const otherKeys = 1_000_000
-
-// writing runs a cell that fills a table. The table is empty before, and has one row for each transaction afterwards. The server's
-// time counts until then, less what a run of one transaction per client took just before: clients that connect, and their caches.
-func (l *lab) writing(run runner) runner {
-	return func(ctx context.Context, cell Cell, c contender, seed int, end length) (r runResult, err error) {
-		table := c.prefix + workloadOf(cell).table
-		if err := simply(ctx, c.dsn(), "TRUNCATE "+table); err != nil {
-			return r, fmt.Errorf("empty table %s: %w", table, err)
-		}
-		begun, err := l.fill(ctx, run, fillRun{cell, c, seed + otherKeys, length{transactions: 1}})
-		if err != nil {
-			return r, err
-		}
-		whole, err := l.fill(ctx, run, fillRun{cell, c, seed, end})
-		if err != nil {
-			return r, err
-		}
-		r = whole.runResult
-		rows := max(1, r.transactions-begun.transactions)
-		r.ServerMicros = float64((whole.server - begun.server).Nanoseconds()) / 1000 / float64(rows)
-		r.AppliedTPS = float64(r.transactions) / (float64(r.transactions)/r.TPS + whole.flushed.Seconds())
-		return r, wantRows(ctx, c, table, begun.transactions+r.transactions)
-	}
-}
-
-// fillRun is what a runner is told.
-type fillRun struct {
-	cell   Cell
-	c      contender
-	seed   int
-	length length
-}
-
-// filled is what a run took until its rows were in the table.
-type filled struct {
-	runResult
-	server  time.Duration // CPU of all the server's processes
-	flushed time.Duration // from the last answer until all was in the table
-}
-
-func (l *lab) fill(ctx context.Context, run runner, f fillRun) (r filled, err error) {
-	server := l.servers[0].PID()
-	before, err := familyTime(server)
-	if err != nil {
-		return r, err
-	}
-	if r.runResult, err = run(ctx, f.cell, f.c, f.seed, f.length); err != nil {
-		return r, err
-	}
-	began := time.Now()
-	if w := workloadOf(f.cell); w.queued && f.c.name == PgRing {
-		if err := simply(ctx, f.c.dsn(), fmt.Sprintf("SELECT pgring.flush('%s')", w.table)); err != nil {
-			return r, fmt.Errorf("wait until table %s has all rows: %w", w.table, err)
-		}
-	}
-	r.flushed = time.Since(began)
-	after, err := familyTime(server)
-	r.server = after - before
-	return r, err
 }
 
 // wantRows is an error unless the table has so many rows: what is fast because it loses rows, or writes them twice, is no result.

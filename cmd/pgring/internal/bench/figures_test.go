@@ -118,6 +118,7 @@ func example() *Report {
 	contenders := []contender{
 		{name: Direct},
 		{name: PgBouncer, process: &process{}, lacks: Prepared},
+		{name: SpreadPgBouncer, process: &process{}, lacks: Prepared, parts: []string{"part1", "part2"}},
 		{name: PgRing, process: &process{}},
 	}
 	r := &Report{
@@ -132,20 +133,21 @@ func example() *Report {
 	}
 	direct := series{samples: rates(30000, 32000, 31000)}
 	bouncer := series{samples: proxied(rates(20000, 22000, 21000), 18, 19, 18.5)}
+	spread := series{samples: proxied(rates(19000, 20000, 19500), 19, 20, 19.5)}
 	plain := series{samples: written(proxied(rates(5000, 5200, 5100), 60, 61, 62), 190, 200, 195)}
 	batched := series{samples: written(proxied(rates(9000, 8000, 9100), 30, 31, 32), 60, 61, 62)}
 	ring := series{samples: proxied(rates(19000, 23000, 20000), 20, 21.25, 20.5)}
 	broken := series{samples: ring.samples[:1], fault: errors.New("update/simple/16 through pgring: run pgbench: exit status 2")}
 	for cell, found := range map[Cell][]series{
-		{Workload: "select", Protocol: Simple, Clients: 16}:   {direct, bouncer, ring},
-		{Workload: "select", Protocol: Prepared, Clients: 64}: {direct, {}, ring},
-		{Workload: "update", Protocol: Simple, Clients: 16}:   {direct, bouncer, broken},
+		{Workload: "select", Protocol: Simple, Clients: 16}:   {direct, bouncer, spread, ring},
+		{Workload: "select", Protocol: Prepared, Clients: 64}: {direct, {}, {}, ring},
+		{Workload: "update", Protocol: Simple, Clients: 16}:   {direct, bouncer, spread, broken},
 	} {
 		r.Results = append(r.Results, summarize(cell, contenders, found))
 	}
 	r.Results = append(r.Results, summarize(Cell{Workload: "insert1", Protocol: Prepared, Clients: 64},
-		slices.Insert(slices.Clone(contenders), 2, contender{name: Unbatched, process: &process{}}),
-		[]series{{samples: written(rates(6000, 6100, 6200), 180, 183, 186)}, {}, plain, batched}))
+		slices.Insert(slices.Clone(contenders), 3, contender{name: Unbatched, process: &process{}}),
+		[]series{{samples: written(rates(6000, 6100, 6200), 180, 183, 186)}, {}, {}, plain, batched}))
 	slices.SortFunc(r.Results, func(a, b Result) int { return strings.Compare(a.Name(), b.Name()) })
 	return r
 }
@@ -170,7 +172,7 @@ func TestReportWithoutPgBouncerComparesWithDirectAlone(t *testing.T) {
 	r.Versions.PgBouncer = ""
 	r.Notes = []string{errNoPgBouncer.Error()}
 	for i := range r.Results {
-		r.Results[i].Contenders = slices.Delete(r.Results[i].Contenders, 1, 2)
+		r.Results[i].Contenders = slices.Delete(r.Results[i].Contenders, 1, 3)
 	}
 	text := r.text()
 	if strings.Contains(text, "pgbouncer TPS") || strings.Contains(text, "/ pgbouncer") || !strings.Contains(text, "pgring / direct") ||

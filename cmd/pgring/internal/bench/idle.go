@@ -30,7 +30,7 @@ func (i Idle) String() string {
 func (l *lab) measureIdle(ctx context.Context) ([]Idle, error) {
 	var found []Idle
 	for _, c := range l.contenders {
-		if c.process == nil || l.options.Idle == 0 {
+		if c.process == nil || c.parts != nil || l.options.Idle == 0 {
 			continue
 		}
 		l.options.say("%d clients log in to %s and do nothing", l.options.Idle, c.name)

@@ -22,7 +22,7 @@ INSERT INTO pgbench_accounts SELECT aid, 1, 0, '' FROM generate_series(1, %d) AS
 ALTER TABLE pgbench_accounts ADD PRIMARY KEY (aid);`
 
 // load makes the databases: on the first shard one with the whole tables, for all that do not shard, and on every shard one with
-// the rows of its slots. pgring finds those rows when it starts and refuses to serve if one of them is astray.
+// as many rows as it would have with equal shares, and one with the rows of its slots. pgring finds those rows when it starts and refuses to serve if one of them is astray.
 func (l *lab) load(ctx context.Context) error {
 	if l.durable {
 		return l.loadDurable(ctx)
@@ -38,6 +38,9 @@ func (l *lab) load(ctx context.Context) error {
 		group.Go(func() error {
 			if err := fill(ctx, server, sharded, slotFilter(placed.Slots(ring.ShardID(shardName(i)))), l.options.Rows); err != nil {
 				return fmt.Errorf("load shard %s: %w", shardName(i), err)
+			}
+			if err := fill(ctx, server, part, "true", l.options.Rows/len(l.servers)); err != nil {
+				return fmt.Errorf("load a part of the tables: %w", err)
 			}
 			return nil
 		})
@@ -99,9 +102,12 @@ func execute(ctx context.Context, dsn string, statements ...string) (err error) 
 // nothing, or because it does not route, is no result.
 func (l *lab) checkData(ctx context.Context) error {
 	for _, c := range l.contenders {
-		for _, aid := range []int{1, l.options.Rows/2 + 1, l.options.Rows} {
-			if err := checkRow(ctx, c, aid); err != nil {
-				return fmt.Errorf("find account %d through %s: %w%s", aid, c.name, err, c.log())
+		rows := l.options.Rows / len(c.databases())
+		for _, database := range c.databases() {
+			for _, aid := range []int{1, rows/2 + 1, rows} {
+				if err := checkRow(ctx, c.dsnOf(database), aid); err != nil {
+					return fmt.Errorf("find account %d through %s: %w%s", aid, c.name, err, c.log())
+				}
 			}
 		}
 	}
@@ -122,8 +128,8 @@ func (l *lab) checkData(ctx context.Context) error {
 	return nil
 }
 
-func checkRow(ctx context.Context, c contender, aid int) error {
-	return query(ctx, c.dsn(), "SELECT bid FROM pgbench_accounts WHERE aid = "+strconv.Itoa(aid), new(int))
+func checkRow(ctx context.Context, dsn string, aid int) error {
+	return query(ctx, dsn, "SELECT bid FROM pgbench_accounts WHERE aid = "+strconv.Itoa(aid), new(int))
 }
 
 func countRows(ctx context.Context, server *pgserver.Server) (n int, err error) {

@@ -26,18 +26,20 @@ const markdownHow = `## How it was measured
   median of the rounds, with the smallest and the largest in parentheses. A warm-up before the first round does not count.
 * direct and pgbouncer use whole tables on the first shard. pgring uses the same rows sharded by aid over all shards, routes every
   statement, and was checked to find the rows there.
+* spread pgbouncer is the same pgbouncer in front of all servers that pgring has. It routes nothing: a pgbench for each server has its share of
+  the clients and of the rows, as applications that shard by themselves have. More servers on the same cores cost every proxy something; this shows
+  how much of the difference is that.
 * pgbouncer runs in transaction mode. Both proxies may open the same number of connections to a server. pgring has a pool for each
-  shard, so all its pools together are larger than pgbouncer's one; direct opens one connection per client.
+  shard, so all its pools together are larger than pgbouncer's one in front of one server; direct opens one connection per client.
 * Everything is on one machine, over TCP on 127.0.0.1 without TLS. pgbench has two threads, for prepared updates one per client,
   because it waits for an answer to Parse without serving the thread's other clients.
 * Servers: fsync and autovacuum are off, no checkpoint falls into the run, shared_buffers is 256 MB; all servers alike.
 * insert1 and enqueue have one other server, the same for all contenders, with fsync and synchronous_commit on and its data on a disk,
   where pgring's log of asynchronous writes is, too. Every run begins with an empty table, which has a primary key. Server CPU is the
   user and system time of all the server's processes, from the first client's start until the rows are in the table; for enqueue pgring is then asked to
-  flush. What a run of one transaction per client takes just before is taken off: connecting is not the subject. The rows are counted then: as many
-  as there were transactions, or the cell is an error.
+  flush. The rows are counted then: as many as there were transactions, or the cell is an error.
 * TPS are without the time to connect, latency is pgbench's average, CPU is the user and system time of the proxy's process per
-  transaction, its clients' log-in included.
+  transaction. What a run of one transaction per client takes just before is taken off, of the server's CPU, too: connecting is not the subject.
 `
 
 // Markdown is the report as a page of the documentation.

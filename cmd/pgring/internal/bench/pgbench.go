@@ -12,15 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgring/pgring/internal/pgserver"
 )
 
-const (
-	threads = 2           // of pgbench, see threadsFor
-	grace   = time.Minute // beyond the time that a run was given
-)
+const threads = 2 // of pgbench, see threadsFor
 
 // findTools finds pgbench, beside the server's programs if it is there, and asks for versions.
 func (l *lab) findTools(ctx context.Context) error {
@@ -71,57 +69,35 @@ func (l *lab) script(prefix, workload string) string {
 	return filepath.Join(l.dir, prefix+workload+".sql")
 }
 
-// Sample is what one run of pgbench showed.
-type Sample struct {
-	TPS       float64 `json:"tps"`        // transactions per second, without the time to connect
-	LatencyMS float64 `json:"latency_ms"` // average of a transaction
-	// CPUMicros is the proxy's user and system time per transaction, in µs; 0 without a proxy.
-	CPUMicros float64 `json:"cpu_us,omitempty"`
-	// ServerMicros is the same of all the server's processes, until all rows are in the table; 0 where no table is filled.
-	ServerMicros float64 `json:"server_cpu_us,omitempty"`
-	// AppliedTPS is TPS with the time counted until all rows are in the table; likewise.
-	AppliedTPS float64 `json:"applied_tps,omitempty"`
+// pgbenchRun runs pgbench on a contender; where that leads to several databases, one on each at the same time, with a share of the clients and
+// of the rows.
+func (l *lab) pgbenchRun(ctx context.Context, t trial) (runResult, error) {
+	databases := t.c.databases()
+	results := make([]runResult, len(databases))
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range databases {
+		// owner: pgbenchRun; ends when pgbench does, or ctx
+		group.Go(func() (err error) {
+			results[i], err = l.pgbenchOn(ctx, t, i)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return runResult{}, err
+	}
+	return together(results), nil
 }
 
-// runner runs one cell on one contender.
-type runner func(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error)
-
-func (l *lab) runnerOf(cell Cell) runner {
-	switch {
-	case cell.Workload == copies:
-		return l.copyRun
-	case l.durable:
-		return l.writing(l.pgbenchRun)
-	}
-	return l.pgbenchRun
-}
-
-// measure runs one cell on one contender. All contenders of a round get the same seed, so the same keys.
-func (l *lab) measure(ctx context.Context, cell Cell, c contender, seed int, length length) (Sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(length.seconds)*time.Second+grace)
-	defer cancel()
-	before, err := c.cpu()
-	if err != nil {
-		return Sample{}, err
-	}
-	r, err := l.runnerOf(cell)(ctx, cell, c, seed, length)
-	if err != nil {
-		return Sample{}, err
-	}
-	after, err := c.cpu()
-	if err != nil {
-		return Sample{}, err
-	}
-	r.CPUMicros = float64((after - before).Nanoseconds()) / 1000 / float64(r.transactions)
-	return r.Sample, nil
-}
-
-func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, length length) (runResult, error) {
-	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(c.port), "-U", c.user, "-M", string(cell.Protocol),
-		"-c", strconv.Itoa(cell.Clients), "-j", strconv.Itoa(threadsFor(cell)), "-f", l.script(c.prefix, cell.Workload),
-		"-D", "rows=" + strconv.Itoa(l.options.Rows), "--random-seed=" + strconv.Itoa(seed)}, length.arguments()...)
-	command := exec.CommandContext(ctx, l.pgbench, append(args, c.database)...)
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + c.password}
+// pgbenchOn runs pgbench on one of the contender's databases.
+func (l *lab) pgbenchOn(ctx context.Context, t trial, part int) (runResult, error) {
+	databases := t.c.databases()
+	n := len(databases)
+	clients := (t.cell.Clients + part) / n // all of them together are as many as there should be
+	args := append([]string{"-n", "-h", host, "-p", strconv.Itoa(t.c.port), "-U", t.c.user, "-M", string(t.cell.Protocol),
+		"-c", strconv.Itoa(clients), "-j", strconv.Itoa(max(1, threadsFor(t.cell)/n)), "-f", l.script(t.c.prefix, t.cell.Workload),
+		"-D", "rows=" + strconv.Itoa(l.options.Rows/n), "--random-seed=" + strconv.Itoa(t.seed)}, t.length.arguments()...)
+	command := exec.CommandContext(ctx, l.pgbench, append(args, databases[part])...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGSSLMODE=disable", "PGGSSENCMODE=disable", "PGPASSWORD=" + t.c.password}
 	command.SysProcAttr = &syscall.SysProcAttr{}
 	detach(command.SysProcAttr)
 	var stdout, stderr bytes.Buffer
@@ -135,6 +111,17 @@ func (l *lab) pgbenchRun(ctx context.Context, cell Cell, c contender, seed int, 
 	return parseRun(stdout.String())
 }
 
+// together is what several pgbenches at the same time have done.
+func together(results []runResult) (all runResult) {
+	for _, r := range results {
+		all.TPS += r.TPS
+		all.LatencyMS += r.LatencyMS * float64(r.transactions)
+		all.transactions += r.transactions
+	}
+	all.LatencyMS /= float64(max(1, all.transactions))
+	return all
+}
+
 // threadsFor is the number of pgbench's threads. pgbench waits for the answer to a Parse without serving the thread's other
 // clients. If a client prepares within a transaction and those others hold the last connections of the pool, all wait for ever,
 // so there each client gets a thread of its own.
@@ -145,20 +132,11 @@ func threadsFor(cell Cell) int {
 	return min(threads, cell.Clients)
 }
 
-// length is when a measured run ends.
-func (o Options) length() length { return length{transactions: o.Transactions, seconds: o.Seconds} }
-
 // firstLines are the first of pgbench's complaints; each client makes the same.
 func firstLines(text string) string {
 	const most = 6
 	lines := strings.SplitN(strings.TrimSpace(text), "\n", most+1)
 	return strings.Join(lines[:min(len(lines), most)], "\n")
-}
-
-// runResult is a sample and what is needed to work it out.
-type runResult struct {
-	Sample
-	transactions int
 }
 
 // parseRun reads pgbench's report. A failed transaction is an error: a figure that counts failures as work is worth nothing.

@@ -52,9 +52,7 @@ func describePgBouncer(path, text string) (pgbouncer, error) {
 }
 
 // pgbouncerConfig is the least that transaction pooling needs. Everyone is trusted, which only makes logging in cheaper.
-const pgbouncerConfig = `[databases]
-direct = host=%s port=%d dbname=direct user=%s
-[pgbouncer]
+const pgbouncerConfig = `[pgbouncer]
 listen_addr = %s
 listen_port = %d
 unix_socket_dir =
@@ -67,7 +65,10 @@ log_connections = 0
 log_disconnections = 0
 `
 
-// addPgBouncer starts pgbouncer in front of the first shard, or notes why not.
+// bouncedDatabase is a line of the configuration.
+const bouncedDatabase = "%s = host=%s port=%d dbname=%s user=%s\n"
+
+// addPgBouncer starts pgbouncer in front of the first shard, and of all of them, or notes why not.
 func (l *lab) addPgBouncer(ctx context.Context) error {
 	b, err := findPgBouncer(ctx)
 	if errors.Is(err, errNoPgBouncer) {
@@ -96,8 +97,23 @@ func (l *lab) addPgBouncer(ctx context.Context) error {
 	}
 	l.versions.PgBouncer = b.version
 	l.contenders = append(l.contenders, c)
+	if !l.durable {
+		l.contenders = append(l.contenders, l.spread(c))
+	}
 	return p.ready(ctx, c.dsn())
 }
+
+// spread is the same pgbouncer in front of every server.
+func (l *lab) spread(c contender) contender {
+	c.name = SpreadPgBouncer
+	for i := range l.servers {
+		c.parts = append(c.parts, partName(i))
+	}
+	c.database = c.parts[0]
+	return c
+}
+
+func partName(i int) string { return part + strconv.Itoa(i+1) }
 
 // pgbouncerCommand writes the configuration to a folder that pgbouncer's user can enter. It holds no secret.
 func (l *lab) pgbouncerCommand(b pgbouncer, port int) (*exec.Cmd, error) {
@@ -107,9 +123,13 @@ func (l *lab) pgbouncerCommand(b pgbouncer, port int) (*exec.Cmd, error) {
 	}
 	users, file := filepath.Join(l.dir, "pgbouncer.users"), filepath.Join(l.dir, "pgbouncer.ini")
 	home := l.servers[0]
-	text := fmt.Sprintf(pgbouncerConfig, home.Host, home.Port, superuser, home.Host, port, users, l.options.Pool, l.options.Idle+500)
+	text := fmt.Sprintf(pgbouncerConfig, home.Host, port, users, l.options.Pool, l.options.Idle+500)
 	if b.prepared {
 		text += "max_prepared_statements = 100\n"
+	}
+	text += "[databases]\n" + fmt.Sprintf(bouncedDatabase, "direct", home.Host, home.Port, "direct", superuser)
+	for i, s := range l.servers {
+		text += fmt.Sprintf(bouncedDatabase, partName(i), s.Host, s.Port, part, superuser)
 	}
 	err = errors.Join(os.Chmod(l.dir, 0o711),
 		os.WriteFile(users, []byte(`"`+superuser+`" ""`+"\n"), 0o644),

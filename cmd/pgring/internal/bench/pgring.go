@@ -16,6 +16,7 @@ import (
 const (
 	benchUser = "bench"
 	sharded   = "sharded" // the database on every shard
+	part      = "part"    // the database on every shard that has the first rows, as many as the servers leave to each
 )
 
 // pgringConfig is what an operator would write who shards pgbench's tables, with a pool that fills as pgbouncer's does.

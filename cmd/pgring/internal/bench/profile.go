@@ -28,7 +28,7 @@ func (l *lab) profile(ctx context.Context) error {
 		group.Go(func() error { return l.fetchProfile(ctx, file) })
 		// owner: profile; ends when pgbench does
 		group.Go(func() error {
-			_, err := l.measure(ctx, cell, through, 1, length{seconds: l.options.Seconds})
+			_, err := l.measure(ctx, trial{cell, through, 1, length{seconds: l.options.Seconds}})
 			return err
 		})
 		if err := group.Wait(); err != nil {

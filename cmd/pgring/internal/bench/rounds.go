@@ -47,7 +47,7 @@ func (l *lab) round(ctx context.Context, cells []Cell, round int, found results)
 			if !c.can(cell) || s.fault != nil {
 				continue
 			}
-			sample, err := l.measure(ctx, cell, c, round+1, length)
+			sample, err := l.measure(ctx, trial{cell, c, round + 1, length})
 			switch {
 			case ctx.Err() != nil:
 				return fmt.Errorf("interrupted in round %d: %w", round, context.Cause(ctx))

@@ -71,9 +71,11 @@ func (r *Report) costs(names []string) []column {
 	if r.Versions.PgBouncer == "" {
 		return columns
 	}
-	return append(columns,
-		ratio("latency / pgbouncer", PgBouncer, func(r Ratio) *Spread { return &r.LatencyMS }),
-		ratio("CPU / pgbouncer", PgBouncer, func(r Ratio) *Spread { return r.CPUMicros }))
+	for _, name := range r.bouncers() {
+		columns = append(columns, ratio("latency / "+name, name, func(r Ratio) *Spread { return &r.LatencyMS }),
+			ratio("CPU / "+name, name, func(r Ratio) *Spread { return r.CPUMicros }))
+	}
+	return columns
 }
 
 // writes says how many rows are acknowledged, and how many get into the table.
@@ -143,7 +145,15 @@ func (r *Report) others() []string {
 	if r.Versions.PgBouncer == "" {
 		return []string{Direct}
 	}
-	return []string{PgBouncer, Direct}
+	return append(r.bouncers(), Direct)
+}
+
+// bouncers are the ways in which pgbouncer took part.
+func (r *Report) bouncers() []string {
+	if slices.Contains(names(r.resultsOf(false)), SpreadPgBouncer) {
+		return []string{PgBouncer, SpreadPgBouncer}
+	}
+	return []string{PgBouncer}
 }
 
 func figureOf(c Contender, figures *Spread, decimals int) string {

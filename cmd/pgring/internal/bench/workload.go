@@ -45,7 +45,8 @@ type workload struct {
 	warmUp    int      // transactions per client that fill pools, plan caches and PostgreSQL's own caches before anything counts
 	table     string   // that each run fills anew, on a server that syncs; empty: the workload is for the other servers
 	queued    bool     // pgring answers before the rows are in the table
-	ways      []string // contenders that can do it; empty: all but unbatched
+	ways      []string // contenders that can do it; empty: all but unbatched, and the spread one if it is keyed
+	keyed     bool     // a transaction is for one account
 }
 
 // durable reports whether the workload is for servers that sync what they commit.
@@ -53,7 +54,7 @@ func (w workload) durable() bool { return w.table != "" }
 
 func (w workload) isFor(contender string) bool {
 	if w.ways == nil {
-		return contender != Unbatched
+		return contender != Unbatched && (w.keyed || contender != SpreadPgBouncer)
 	}
 	return slices.Contains(w.ways, contender)
 }
@@ -67,14 +68,14 @@ func throughWorkloads() []workload {
 	all := []Protocol{Simple, Extended, Prepared}
 	return []workload{
 		{
-			name: selects, protocols: all, clients: []int{1, 16, 64}, warmUp: 20,
+			name: selects, protocols: all, clients: []int{1, 16, 64}, warmUp: 20, keyed: true,
 			about: "one SELECT by primary key per transaction, as `pgbench -S`",
 			script: `\set aid random(1, :rows)
 SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
 `,
 		},
 		{
-			name: update, protocols: all, clients: []int{16}, warmUp: 20,
+			name: update, protocols: all, clients: []int{16}, warmUp: 20, keyed: true,
 			about: "BEGIN, UPDATE, SELECT, INSERT and END per transaction, as `pgbench -N`; accounts and history are sharded by aid",
 			script: `\set aid random(1, :rows)
 \set bid random(1, 1)
