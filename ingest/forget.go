@@ -30,12 +30,14 @@ const (
 
 // memory is what shards may still know of a queue's records.
 type memory struct {
-	past [][sourceSize]byte // sources of earlier processes
-	end  uint64             // the last record of theirs
-	upTo uint64             // what this process's records are forgotten up to, on every shard
+	past     [][sourceSize]byte // sources of earlier processes
+	end      uint64             // the last record of theirs
+	upTo     uint64             // what this process's records are forgotten up to, on every shard
+	unlisted bool               // the file of sources lacks this process
 }
 
-// remember notes this process among the sources of the log.
+// remember notes this process among the sources of the log. Where the disk is full that is done later: what is in the log can be applied, which
+// makes room.
 func (q *Queue) remember(last uint64) error {
 	q.memory = memory{end: last}
 	path := filepath.Join(q.dir, sourcesFile)
@@ -49,7 +51,18 @@ func (q *Queue) remember(last uint64) error {
 			q.memory.past = append(q.memory.past, source)
 		}
 	}
-	return q.writeSources(append(q.memory.past[:len(q.memory.past):len(q.memory.past)], q.source))
+	err = q.list()
+	if isFull(err) {
+		q.memory.unlisted = true
+		return nil
+	}
+	return err
+}
+
+// list writes the sources of the log down.
+func (q *Queue) list() error {
+	past := q.memory.past
+	return q.writeSources(append(past[:len(past):len(past)], q.source))
 }
 
 func (q *Queue) writeSources(sources [][sourceSize]byte) error {
@@ -72,6 +85,9 @@ func (q *Queue) writeSources(sources [][sourceSize]byte) error {
 // a connection of a process that is long dead cannot do them once more.
 func (q *Queue) forget(ctx context.Context, released uint64) {
 	m := &q.memory
+	if m.unlisted {
+		m.unlisted = q.list() != nil
+	}
 	past := m.past
 	if released < m.end {
 		past = nil // some of them are in the log still

@@ -107,11 +107,10 @@ func (l *fileLog) outcome(t wal.Ticket) (uint64, error) {
 // meaning is the error of Queue.Append for one of the log's. A full disk is met before a record is accepted; where it is met while one
 // is written, as on file systems that copy on write, the record may be there.
 func (l *fileLog) meaning(err error) error {
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
 	case err == nil:
 		return nil
-	case full && errors.Is(err, wal.ErrFull):
+	case isFull(err) && errors.Is(err, wal.ErrFull):
 		return ErrDiskFull
 	case errors.Is(err, wal.ErrTooLarge):
 		return ErrTooLarge
@@ -146,3 +145,6 @@ func (c fileCursor) Next(ctx context.Context) (entry, error) {
 
 // Close implements cursor.
 func (c fileCursor) Close() {}
+
+// isFull tells a disk without room from one that fails.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

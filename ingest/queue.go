@@ -98,7 +98,10 @@ func (e *DoubtError) Error() string {
 // Unwrap returns the reason.
 func (e *DoubtError) Unwrap() error { return e.Err }
 
-var errNotQueued = errors.New("writes to the table are not asynchronous any more")
+var (
+	errNoFolder  = errors.New("there is no folder for it: async.dir is not set")
+	errNotQueued = errors.New("writes to the table are not asynchronous any more")
+)
 
 func newQueue(cfg *QueuesConfig, table topology.Name, dir string) *Queue {
 	q := &Queue{table: table, cfg: cfg, dir: dir}
@@ -108,6 +111,27 @@ func newQueue(cfg *QueuesConfig, table topology.Name, dir string) *Queue {
 
 // open opens the log. What is wrong with it is remembered, and nothing is accepted.
 func (q *Queue) open() {
+	log, err := q.openLog()
+	q.watched.Lock()
+	defer q.watched.Unlock()
+	if err != nil {
+		if q.problem == nil || q.problem.Error() != err.Error() {
+			q.cfg.Log.Error("log of asynchronous writes cannot be used", "table", q.table.String(), "error", err)
+		}
+		q.problem = err
+		return
+	}
+	if q.problem != nil {
+		q.cfg.Log.Info("log of asynchronous writes can be used again", "table", q.table.String())
+	}
+	q.log, q.low, q.problem = &fileLog{Log: log, queue: q}, log.First(), nil
+	q.signal()
+}
+
+func (q *Queue) openLog() (*wal.Log, error) {
+	if q.cfg.Dir == "" {
+		return nil, errNoFolder
+	}
 	size := int64(64 << 20)
 	limit := int64(0)
 	if rule := q.rule.Load(); rule != nil {
@@ -120,17 +144,10 @@ func (q *Queue) open() {
 			err = q.remember(log.Last())
 		}
 		if err != nil {
-			err = errors.Join(err, log.Close())
+			return nil, errors.Join(err, log.Close())
 		}
 	}
-	q.watched.Lock()
-	defer q.watched.Unlock()
-	if err != nil {
-		q.problem = err
-		q.cfg.Log.Error("log of asynchronous writes cannot be used", "table", q.table.String(), "error", err)
-		return
-	}
-	q.log, q.low = &fileLog{Log: log, queue: q}, log.First()
+	return log, err
 }
 
 // Append makes a record durable and returns where it is. If the queue is too far behind it waits, for QueuesConfig.Wait at most. Errors
@@ -349,7 +366,7 @@ func (q *Queue) run(ctx context.Context) {
 		q.runTopic(ctx)
 		return
 	}
-	log, _ := q.usable()
+	log := q.opened(ctx)
 	if log == nil {
 		return
 	}
@@ -362,6 +379,26 @@ func (q *Queue) run(ctx context.Context) {
 	<-ctx.Done()
 	if err := log.Close(); err != nil {
 		q.cfg.Log.Error("close the log of asynchronous writes", "table", q.table.String(), "error", err)
+	}
+}
+
+// reopenEvery is how often a log that could not be opened is tried again: who has had it may be gone, and what was wrong be repaired.
+const reopenEvery = 2 * time.Second
+
+// opened returns the log when it is open; nil: ctx has ended before.
+func (q *Queue) opened(ctx context.Context) recordLog {
+	tick := time.NewTicker(reopenEvery)
+	defer tick.Stop()
+	for {
+		if log, _ := q.usable(); log != nil {
+			return log
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			q.open()
+		}
 	}
 }
 

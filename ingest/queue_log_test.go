@@ -57,6 +57,54 @@ func crashed(t *testing.T, dir string, change func(data []byte)) (copied string)
 	return copied
 }
 
+// TestALogThatIsNotThereYetIsTakenWhenItIs: what keeps it from being opened may be over at any time.
+func TestALogThatIsNotThereYetIsTakenWhenItIs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, "")
+	back := r.away()
+	stop := r.open(rule)
+	r.append(event(1, 1, "before"))
+	stop()
+	back()
+	folder := filepath.Join(r.dir, logFolder)
+	must(t, os.Rename(folder, folder+".kept"))
+	must(t, os.WriteFile(folder, nil, 0o600)) // in its place
+	r.open(rule)
+	q := r.queues.Of(events)
+	if _, err := q.Append(t.Context(), event(1, 2, "refused")); !errors.As(err, new(*ingest.RefusedError)) {
+		t.Errorf("without a log: %v", err)
+	}
+	must(t, os.Remove(folder))
+	must(t, os.Rename(folder+".kept", folder))
+	for until := time.Now().Add(time.Minute); ; {
+		_, err := q.Append(t.Context(), event(1, 3, "after"))
+		if err == nil {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal(err)
+		}
+	}
+	r.wait()
+	r.want("SELECT count(*) FROM events WHERE body IN ('before', 'after')", 2)
+	if n := r.told.count("cannot be used"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+func TestWithoutAFolderNothingIsAccepted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, "")
+	r.dir = ""
+	r.open(rule)
+	if _, err := r.queues.Of(events).Append(t.Context(), event(1, 1, "")); !errors.As(err, new(*ingest.RefusedError)) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(logFolder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a log in the working directory: %v", err)
+	}
+}
+
 func TestATornTailIsCutAndADamagedLogIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, "")

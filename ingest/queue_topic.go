@@ -158,6 +158,9 @@ func (q *Queue) present(ctx context.Context, began time.Time) (recordLog, error)
 		q.watched.Lock()
 		log, problem, away, moved := q.log, cmp.Or(q.problem, q.shut), q.away, q.moved
 		q.watched.Unlock()
+		if log == nil && isFull(problem) {
+			return nil, ErrDiskFull
+		}
 		if problem != nil {
 			return nil, &RefusedError{Err: problem}
 		}

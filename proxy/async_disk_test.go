@@ -86,6 +86,47 @@ func TestAFullDiskRefusesAsynchronousWritesUntilThereIsRoom(t *testing.T) {
 	wantValue(t, conn, "SELECT count(*) FROM events", fmt.Sprint(acknowledged))
 }
 
+// TestADiskThatIsFullAtTheStartKeepsNothingUp: what is in the log is applied, and more is taken when there is room.
+func TestADiskThatIsFullAtTheStartKeepsNothingUp(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, 20<<20)
+	o := options{logs: filepath.Join(disk, "async"), own: true}
+	c := startWithEvents(t, o)
+	conn := c.connect()
+	const insert = "INSERT INTO events (user_id, n) VALUES (1, $1)"
+	_, err := conn.Prepare(t.Context(), "add", insert)
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "add", 0)
+	must(t, err)
+	run(t, conn, "SELECT pgring.flush('events')")
+	holder := c.shardOf(1).Connect(t)
+	run(t, holder, "BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
+	for n := range 5 {
+		_, err = conn.Exec(t.Context(), "add", 1+n)
+		must(t, err)
+	}
+	c.wantAccepted("while the table was locked", 6)
+	c.stop()
+	ballast := filepath.Join(disk, "ballast")
+	fill(t, ballast)
+	again := &cluster{t: t, servers: c.servers}
+	again.build(withEvents(o))
+	run(t, holder, "ROLLBACK")
+	waitFor(t, "what is in the log to be applied", func() bool { return value(t, holder, "SELECT count(*) FROM events WHERE user_id = 1") == "6" })
+	conn = again.connect()
+	add := func(n int) error {
+		_, err := conn.Exec(t.Context(), insert, n)
+		return err
+	}
+	for err, n := error(nil), 10; err == nil; n++ { // there is room in the file that is begun
+		if _, err = conn.Exec(t.Context(), "INSERT INTO events (user_id, n, data) VALUES (1, $1, $2)", n, `{"a": "`+strings.Repeat("x", 7_000)+`"}`); err != nil {
+			wantCode(t, err, "53100")
+		}
+	}
+	must(t, os.Remove(ballast))
+	waitFor(t, "room", func() bool { return add(9) == nil })
+}
+
 // fill makes a file of all the room that is left.
 func fill(t *testing.T, path string) {
 	t.Helper()

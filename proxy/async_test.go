@@ -21,6 +21,10 @@ var eventsTable = topology.Name{Schema: "public", Table: "events"}
 // startWithEvents is a cluster whose table events has asynchronous writes.
 func startWithEvents(t testing.TB, o options) *cluster {
 	t.Helper()
+	return start(t, withEvents(o))
+}
+
+func withEvents(o options) options {
 	o.tables = append(o.tables, topology.TableWish{Name: eventsTable, Kind: topology.Sharded, Key: []string{"user_id"}, Colocate: "users"})
 	o.setup = `
 CREATE TYPE color AS ENUM ('red', 'blue');
@@ -31,7 +35,7 @@ CREATE TRIGGER note_time BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION n
 	if o.async == nil {
 		o.async = map[topology.Name]ingest.Rule{eventsTable: {MaxSize: 64 << 20}}
 	}
-	return start(t, o)
+	return o
 }
 
 // accepted is how many writes to events were queued so far.

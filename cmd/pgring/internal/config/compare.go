@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +72,27 @@ func Compare(old, next *Config) ([]Change, error) {
 	if c, moved := homeMoved(old, next); moved {
 		changes = append(changes, c)
 	}
+	changes = refusePlaceless(changes, old, next)
 	return changes, refusal(changes)
+}
+
+// refusePlaceless refuses asynchronous writes that what runs has no place for: a folder or brokers that the file names now are there after a
+// restart only.
+func refusePlaceless(changes []Change, old, next *Config) []Change {
+	running := KeepUntilRestart(old, next)
+	if running.Async.Backend != AsyncFiles || running.Async.Dir != "" {
+		return changes
+	}
+	for _, t := range next.Tables {
+		if !t.Async.Enabled {
+			continue
+		}
+		element := "tables[" + t.Name.String() + "]"
+		c := Change{Key: element + ".async.enabled", New: "true", Outcome: Refused,
+			Reason: "pgring was started without async.dir, which changes only with a restart", Hint: "Restart pgring with this file."}
+		changes = append(slices.DeleteFunc(changes, func(c Change) bool { return c.Key == element || c.Key == element+".async.enabled" }), c)
+	}
+	return changes
 }
 
 func refusal(changes []Change) error {

@@ -56,6 +56,7 @@ func TestReloadGolden(t *testing.T) {
 		{"home elsewhere", replace("strategy: home}", "strategy: home, shard: s2}")},
 		{"without a home table", replace("  - {name: settings, strategy: home}\n", "")},
 		{"without a sharded table", replace("  - {name: orders, shard_key: [customer_id], colocate: customers}\n", "")},
+		{"asynchronous writes without a place for their log", replace("colocate: customers}", "colocate: customers, async: {enabled: true}}") + "async: {dir: /var/lib/pgring/async}\n"},
 		{"without a shard", replace(", {name: s2, host: localhost, port: 5433}", "", "shard: s2", "shard: s1")},
 		{"another first shard", replace("{name: s1, host: localhost}, {name: s2, host: localhost, port: 5433}", "{name: s2, host: localhost, port: 5433}, {name: s1, host: localhost}")},
 	} {
