@@ -92,6 +92,15 @@ func trafficMetrics() []metric {
 				out(l.Lag.Seconds(), l.Table.String(), string(l.Shard))
 			}
 		}},
+		{"pgring_async_accepts", gauge, "1 while the table's log takes asynchronous writes, 0 while it does not, or its writes are not asynchronous any more.", []string{"table"}, func(s *scrape, out emit) {
+			told := map[string]bool{}
+			for _, l := range s.lanes {
+				if name := l.Table.String(); !told[name] {
+					told[name] = true
+					out(map[bool]float64{true: 1}[l.Open], name)
+				}
+			}
+		}},
 		total("pgring_batches_total", "Transactions that rows of several clients were written in.", func(s *scrape) float64 { return float64(s.server.Batches) }),
 		total("pgring_batched_inserts_total", "Rows that were written in a transaction with those of others.", func(s *scrape) float64 { return float64(s.server.Batched) }),
 		level("pgring_statements_in_flight", "Statements that count for limits.max_in_flight now.", func(s *scrape) float64 { return float64(s.server.InFlight.Running) }),

@@ -186,7 +186,7 @@ func (l *lane) begin(at time.Time) {
 	l.queue.watched.Lock()
 	defer l.queue.watched.Unlock()
 	l.at = steady(at)
-	if !l.heard && at.Before(l.began) {
+	if (!l.heard || l.resume) && at.Before(l.began) { // it may be done already
 		l.at = l.began
 	}
 }

@@ -39,7 +39,7 @@ type Letter struct {
 
 // Errors of RetryLetter and DropLetter.
 var (
-	// ErrNoLetter says that there is no dead letter of that id, on any shard that could be asked.
+	// ErrNoLetter says that there is no dead letter of that id.
 	ErrNoLetter = errors.New("there is no such dead letter")
 	// ErrLetterMoves says that the letter is on its way to another shard at this moment.
 	ErrLetterMoves = errors.New("dead letter is being moved to another shard")
@@ -57,10 +57,13 @@ func (qs *Queues) Letters(ctx context.Context) ([]Letter, error) {
 // letter finds one by its id.
 func (qs *Queues) letter(ctx context.Context, id string) (*Letter, error) {
 	found, err := qs.letters(ctx, "id = $1", "id", id)
-	if len(found) == 0 {
-		return nil, errors.Join(ErrNoLetter, err)
+	switch {
+	case len(found) > 0:
+		return &found[0], nil
+	case err != nil: // it may be there
+		return nil, err
 	}
-	return &found[0], nil
+	return nil, ErrNoLetter
 }
 
 // letters lists those of a condition, at most lettersListed of each shard.

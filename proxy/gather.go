@@ -247,6 +247,12 @@ func firstFailure(sources []*shardRows, err error) error {
 			return s.failed
 		}
 	}
+	var canceled *pgwire.Error
+	for _, s := range sources {
+		if s.broken && errors.As(err, &canceled) && canceled.Code == codeQueryCanceled { // for which the others were cancelled
+			return &lostError{shard: s.shard(), err: errDropped}
+		}
+	}
 	return err
 }
 

@@ -126,11 +126,19 @@ func (c *session) newRequest(s *spread, rule requestRule) (*request, error) {
 		}
 	} else {
 		named, err = s.stmt.Request(rule.Column, s.bindValues(), []byte(s.text))
+		if t := c.snap.Table(rule.table.Schema, rule.table.Table); err != nil && t != nil && t.Column(rule.Column) < 0 {
+			err = errNoRequestColumn(rule)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &request{spread: s, Request: named, rule: rule.Idempotency, fingerprint: c.fingerprint(s)}, nil
+}
+
+func errNoRequestColumn(rule requestRule) error {
+	return &pgwire.Error{Code: codeUndefinedColumn, Message: fmt.Sprintf("table %q has no column %q, by which its INSERTs are idempotent", shownName(rule.table), rule.Column),
+		Hint: "Correct tables[].idempotency.column of the configuration, or add the column. SET pgring.idempotency TO off writes without looking for repeats."}
 }
 
 // request runs a statement that planRequest has planned.

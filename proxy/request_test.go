@@ -388,3 +388,16 @@ func TestOnlyWhoMayInsertMakesRequests(t *testing.T) {
 	run(t, conn, strings.Replace(insert, requestID(1), requestID(2), 1))
 	c.wantOrders(2)
 }
+
+func TestAMissingIdempotencyColumnIsNamed(t *testing.T) {
+	t.Parallel()
+	c := startWithRequests(t, options{own: true, policy: proxy.Policy{}})
+	conn := c.connect()
+	run(t, conn, "ALTER TABLE orders DROP COLUMN request_id")
+	_, err := conn.Exec(t.Context(), "INSERT INTO orders (user_id) VALUES (1)")
+	if refused := wantCode(t, err, "42703"); !strings.Contains(refused.Message, `table "orders" has no column "request_id"`) {
+		t.Errorf("the error is %+v", refused)
+	}
+	run(t, conn, "SET pgring.idempotency TO off")
+	run(t, conn, "INSERT INTO orders (user_id) VALUES (1)")
+}

@@ -129,6 +129,11 @@ func (r *reporter) sharded(t config.Table, c copyOf, groups map[string]keyed) {
 		}
 		types[i], names[i] = r.keyColumn(t, col), col.typ
 	}
+	if name := t.Idempotency.Column; name != "" {
+		if _, found := c.column(string(name)); !found {
+			r.errorf("", "its columns are "+c.order(), fmt.Sprintf("table %s has no column %s, by which its INSERTs are idempotent", t.Name, name))
+		}
+	}
 	r.sameGroup(t, key, types, strings.Join(names, ", "), groups)
 	r.unique(t, c, key)
 	for _, o := range c.constraints {

@@ -18,7 +18,7 @@ const (
 // Async is the section async.
 type Async struct {
 	Backend AsyncBackend `yaml:"backend" default:"wal" enum:"wal|kafka" restart:"true" doc:"Where asynchronous writes are until they are applied: in logs of this proxy (wal), or in Kafka, from where any proxy applies them. See docs/writes.md."`
-	Dir     Path         `yaml:"dir" restart:"true" doc:"Folder of the logs that asynchronous writes are in until they are applied, on a disk that keeps what is synced. Of this proxy alone; needed when a table has async and the backend is wal."`
+	Dir     Path         `yaml:"dir" restart:"true" doc:"Folder of the logs that asynchronous writes are in until they are applied, on a disk that keeps what is synced. Of this proxy alone; needed when a table has async and the backend is wal. Before another folder takes its place, SELECT pgring.flush() for each table: what is left in the old one is not applied."`
 	Kafka   Kafka        `yaml:"kafka" restart:"true" doc:"The brokers of backend kafka."`
 }
 
