@@ -55,14 +55,16 @@ func (c *session) runBatch(ctx context.Context, own *member, all []*member) (cul
 
 // round collects messages for a server and reads their answers.
 type round struct {
-	conn      *backend.Conn
-	types     *translation
-	out       []byte
-	answers   []*batchAnswer
-	parsing   []uint64 // statements whose ParseComplete is to come; rewrittenID: nobody remembers it
-	closing   []uint64
-	unnamed   string // the text of the unnamed statement; empty: there is none of the batch's
-	committed bool
+	conn    *backend.Conn
+	types   *translation
+	out     []byte
+	answers []*batchAnswer
+	parsing []uint64 // statements whose ParseComplete is to come; rewrittenID: nobody remembers it
+	closing []uint64
+	unnamed string // the text of the unnamed statement; empty: there is none of the batch's
+
+	unnamedTypes []uint32 // that it declares
+	committed    bool
 }
 
 // batchAnswer is the answer to one Execute.
@@ -224,16 +226,23 @@ func (r *round) undo() error {
 // prepareMember adds the client's statement up to its Execute.
 func (r *round) prepareMember(m *member) error {
 	switch {
+	case m.bind != nil && m.isRead():
+		there, err := r.types.parameters(m.shared.oids, r.conn.Shard())
+		if err != nil {
+			return err
+		}
+		r.parse(m.shared.text, there)
+		r.out = appendBindTo(r.out, &bindMessage{rest: m.bind.rest}, "")
 	case m.bind != nil:
 		if err := r.prepare(m.shared); err != nil {
 			return err
 		}
 		r.out = appendBindTo(r.out, &bindMessage{rest: m.bind.rest}, m.shared.name)
 	case m.row != nil:
-		r.parse(m.row.SQL)
+		r.parse(m.row.SQL, nil)
 		r.out = appendRowBind(r.out, m.row)
 	default:
-		r.parse(textOf(m.plan, []byte(m.text)))
+		r.parse(textOf(m.plan, []byte(m.text)), nil)
 		r.out = pgwire.AppendBind(r.out, "", "")
 	}
 	if m.describe && m.stmt.Returns {
@@ -242,16 +251,23 @@ func (r *round) prepareMember(m *member) error {
 	return nil
 }
 
+// isRead reports whether the server finds out what a parameter's type is, and reads its value from text. Binary values are those of the types that
+// the client was told of.
+func (m *member) isRead() bool {
+	isBinary := func(v router.Value) bool { return v.Binary && !v.Null }
+	return (slices.Contains(m.shared.oids, 0) || len(m.shared.oids) < m.stmt.Params) && !slices.ContainsFunc(m.bind.values, isBinary)
+}
+
 // parse makes a text the unnamed statement, if it is not.
 //
 // Invariant: it is parsed in the batch's own transaction, which has the table locked from then on. A statement that is kept has parameters of the types
 // that its columns had when it was prepared, and would change a value that is written for a column of another type now.
-func (r *round) parse(text string) {
-	if r.unnamed == text {
+func (r *round) parse(text string, types []uint32) {
+	if r.unnamed == text && slices.Equal(r.unnamedTypes, types) {
 		return
 	}
-	r.unnamed = text
-	r.out = pgwire.AppendParse(r.out, "", text, nil)
+	r.unnamed, r.unnamedTypes = text, types
+	r.out = pgwire.AppendParse(r.out, "", text, types)
 	r.parsing = append(r.parsing, rewrittenID)
 }
 

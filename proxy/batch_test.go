@@ -142,13 +142,13 @@ func TestBatchedInsertsAnswerAsIfAlone(t *testing.T) {
 	}
 }
 
-// A column becomes a text past pgring, which does not know of it yet: a constant is still what the client wrote.
+// A column becomes a text past pgring, which does not know of it yet: a constant, or a parameter of no declared type, is still what the client wrote.
 func TestConstantsInABatchAreReadAsWhatTheirColumnsAreNow(t *testing.T) {
 	t.Parallel()
 	c := start(t, options{shards: 1, setup: "ALTER TABLE notes ADD code int", pool: backend.Config{Size: 3},
 		policy: proxy.Policy{Batches: map[topology.Name]*proxy.Batching{notesTable: {Rows: 16, Delay: time.Minute}}}})
 	holder := c.servers[0].Connect(t)
-	conns := []*pgx.Conn{c.connect(), c.connect(), c.connect(), c.connect()}
+	conns := []*pgx.Conn{c.connect(), c.connect(), c.connect(), c.connect(), c.connect(), c.connect()}
 	for round := range 4 {
 		if round == 3 {
 			c.servers[0].Exec(t, "ALTER TABLE notes ALTER code TYPE text")
@@ -165,18 +165,26 @@ func TestConstantsInABatchAreReadAsWhatTheirColumnsAreNow(t *testing.T) {
 		insert(conns[0], "INSERT INTO notes VALUES (1, -1)")
 		insert(conns[1], "INSERT INTO notes VALUES (1, -2)")
 		waitFor(t, "both places to be taken", func() bool { return value(t, holder, "SELECT count(*) FROM pg_locks WHERE NOT granted") == "2" })
-		for n, conn := range conns[2:] {
+		for n, conn := range conns[2:4] {
 			insert(conn, fmt.Sprintf("INSERT INTO notes (user_id, n, code) VALUES (2, %d, '007')", 10*round+n))
+		}
+		for n, conn := range conns[4:] {
+			group.Go(func() {
+				values := [][]byte{[]byte("2"), []byte(fmt.Sprint(10*round + 5 + n)), []byte("007")}
+				if err := conn.PgConn().ExecParams(t.Context(), "INSERT INTO notes (user_id, n, code) VALUES ($1, $2, $3)", values, nil, nil, nil).Read().Err; err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		waitFor(t, "all to wait", func() bool { return c.active() == len(conns) })
 		run(t, holder, "ROLLBACK")
 		group.Wait()
 		run(t, holder, "DELETE FROM notes WHERE user_id = 1")
 	}
-	if stats := c.server.Stats(); stats.Batched < 8 {
+	if stats := c.server.Stats(); stats.Batched < 16 {
 		t.Errorf("%d INSERTs shared transactions", stats.Batched)
 	}
-	wantValue(t, holder, "SELECT string_agg(code, ' ' ORDER BY n) FROM notes WHERE n >= 30", "007 007")
+	wantValue(t, holder, "SELECT string_agg(code, ' ' ORDER BY n) FROM notes WHERE n >= 30", "007 007 007 007")
 }
 
 // Constants are sent as parameters where that is the same. Two INSERTs of each spelling share a transaction, while two others wait for a lock.
@@ -327,6 +335,42 @@ func TestWhoWaitsInLineMayLeaveIt(t *testing.T) {
 	}
 	waitFor(t, "the rows", func() bool { return value(t, holder, "SELECT count(*) FROM notes WHERE n IN (1, 2, 5, 6)") == "4" })
 	wantValue(t, holder, "SELECT count(*) FROM notes WHERE n = 3", "0")
+}
+
+// A text that no server has confirmed is asked for before its sender stands in line: whoever waits there holds no connection.
+func TestWhoWaitsInLineHoldsNoConnection(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{shards: 1, pool: backend.Config{Size: 4}, policy: proxy.Policy{Batches: map[topology.Name]*proxy.Batching{notesTable: {Rows: 16, Delay: time.Minute}}}})
+	holder := c.servers[0].Connect(t)
+	run(t, holder, "BEGIN; INSERT INTO notes VALUES (1, 1), (1, 2)")
+	var group sync.WaitGroup
+	insert := func(n int, sql string) {
+		conn := c.connect()
+		group.Go(func() {
+			values := [][]byte{[]byte("1"), []byte(fmt.Sprint(n))}
+			if err := conn.PgConn().ExecParams(t.Context(), sql, values, nil, nil, nil).Read().Err; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	insert(1, "INSERT INTO notes VALUES ($1, $2)")
+	insert(2, "INSERT INTO notes VALUES ($1, $2)")
+	waitFor(t, "both places to be taken", func() bool { return value(t, holder, "SELECT count(*) FROM pg_locks WHERE NOT granted") == "2" })
+	for n := range 12 {
+		insert(10+n, fmt.Sprintf("INSERT INTO notes (user_id, n, body) VALUES ($1, $2, 'text %d')", n))
+	}
+	waitFor(t, "all to wait without a connection", func() bool { return c.active() == 14 && c.borrowed() == 2 })
+	run(t, holder, "ROLLBACK")
+	group.Wait()
+	wantValue(t, holder, "SELECT count(*) FROM notes", "14")
+}
+
+// borrowed is how many server connections are in use.
+func (c *cluster) borrowed() (n int) {
+	for _, p := range c.pools.Stats() {
+		n += p.Active
+	}
+	return n
 }
 
 // active is how many sessions have a statement under way.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
@@ -63,6 +64,9 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		p.values = b.keep(frame)
 	}
 	if q := c.queueing(stmt, &p.plan); q != nil && c.isExecutedAlone() {
+		if err := c.parseAlone(ctx); err != nil {
+			return err
+		}
 		p.queue = q
 		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split
 		return c.bindKept(ctx, p, frame)
@@ -71,6 +75,9 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 		return c.rejectBind(ctx, err)
 	}
 	if rule := c.batching(stmt, &p.plan, len(frame)); rule != nil && c.isExecutedAlone() && !c.takesOff(&p.plan, rule) {
+		if err := c.parseAlone(ctx); err != nil {
+			return err
+		}
 		p.batch = rule
 		p.plan.Parts, p.plan.Kind = []router.Part{{Shard: p.plan.Shard, SQL: p.plan.SQL}}, router.Split
 	}
@@ -80,6 +87,29 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	default:
 		return c.bindKept(ctx, p, frame)
 	}
+}
+
+// parseAlone has a server confirm the Parse that was put off, and gives the connection back. Who waits in line holds none: others need it, and
+// a time limit that runs out on it would be told behind the answer of a statement that was done elsewhere.
+func (c *session) parseAlone(ctx context.Context) error {
+	if c.unit.deferred == nil || c.unit.deferred.shared.valid.Load() {
+		return nil
+	}
+	if err := c.settleParse(ctx, nil); err != nil {
+		return err
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.turn.part = nil
+	for _, p := range slices.Clone(c.parts) { // the session had none before
+		if err := p.sync(); err != nil {
+			c.drop(p)
+			return c.reject(err)
+		}
+	}
+	c.releaseIdle()
+	return nil
 }
 
 // bindKept binds what does not live on one server.
