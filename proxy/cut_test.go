@@ -130,9 +130,13 @@ func (c *cutter) attempt(t *testing.T, steps []string, rows int, arm func()) {
 	t.Helper()
 	waitFor(t, "the shards", func() bool {
 		if c.client == nil {
-			c.client, _ = tryFrames(c.t, c.dsn())
+			client, err := tryFrames(c.t, c.dsn())
+			if err != nil {
+				return false
+			}
+			c.client = client
 		}
-		return c.client != nil && !strings.Contains(c.client.ask(c.keyed("Q ROLLBACK; SELECT name FROM users WHERE id = {a}; SELECT name FROM users WHERE id = {b}")), "E:")
+		return !strings.Contains(c.client.ask(c.keyed("Q ROLLBACK; SELECT name FROM users WHERE id = {a}; SELECT name FROM users WHERE id = {b}")), "E:")
 	})
 	c.number++
 	mark := fmt.Sprint("m", c.number)
