@@ -33,6 +33,7 @@ var cuts = []struct {
 	{"a request that is read in its block", 1, []string{"Q BEGIN", "Q INSERT INTO orders (user_id, request_id, what) VALUES ({a}, '{id}', 'm{n}')", "Q SELECT what FROM orders WHERE user_id = {a} AND what = 'm{n}'", "Q COMMIT"}},
 	{"a pipeline", 3, []string{"P . INSERT INTO notes VALUES ($1, {n}, 'm{n}') | B . . {a} | E . | P . INSERT INTO orders (user_id, request_id, what) VALUES ($1, '{id}', 'm{n}') | B . . {a} | E . | " +
 		"P . INSERT INTO notes VALUES ($1, -{n}, 'm{n}') | B . . {a} | E . | S"}},
+	{"a pipeline that joins", 1, []string{"P . INSERT INTO notes VALUES ($1, {n}, 'm{n}') | B . . {a} | E . | P . SELECT count(*) FROM users u JOIN users v ON u.age = v.age AND u.id < v.id | B . . | E . | S"}},
 	{"a batch", 1, []string{"Q INSERT INTO ticks VALUES ({a}, {n}, 'm{n}')"}},
 	{"two shards", 2, []string{"Q INSERT INTO notes VALUES ({a}, {n}, 'm{n}'), ({b}, {n}, 'm{n}')"}},
 	{"two shards in the extended protocol", 2, []string{"P . INSERT INTO notes VALUES ($1, {n}, 'm{n}'), ($2, {n}, 'm{n}') | B . . {a},{b} | E . | S"}},

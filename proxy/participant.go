@@ -267,17 +267,25 @@ func (c *session) giveBack(p *participant, final bool) {
 
 // drop closes a participant's connection, which is broken or in a state nobody knows.
 //
-// Invariant: what a transaction has done on a connection is never missing from a COMMIT that succeeds. One that loses a connection has
-// failed, and settle tells the client of it if nobody else has.
+// Invariant: what a transaction, or a pipeline, has done on a connection is never missing from a success. One that loses a connection has
+// failed, and tellLost tells the client of it if nobody else has.
 func (c *session) drop(p *participant) {
-	if c.tx.active && p.began && !c.tx.failed {
-		c.tx.failed, c.tx.lost = true, &lostError{shard: p.shard, err: errDropped}
+	if c.tx.active && p.began && !c.tx.failed || c.unit.open && p.unsynced && c.unit.errors == 0 {
+		c.tx.failed, c.unit.lost = c.tx.active, &lostError{shard: p.shard, err: errDropped}
 	}
 	c.parts = slices.DeleteFunc(c.parts, func(other *participant) bool { return other == p })
 	p.conn.MarkDirty("dropped")
 	c.forgetPortals(p)
 	c.loseCursors(p)
 	c.giveBack(p, false)
+}
+
+// tellLost tells the client of a connection that was dropped, if nobody has.
+func (c *session) tellLost() error {
+	if c.unit.lost == nil {
+		return nil
+	}
+	return c.reject(c.unit.lost)
 }
 
 // releaseIdle gives back every connection that neither a transaction nor session state holds.

@@ -431,8 +431,7 @@ func (c *session) failPull(g *pull, cause error) error {
 	if errors.As(cause, &lost) && lost.shard == g.final.shard && c.participant(lost.shard) == g.final {
 		c.drop(g.final)
 	}
-	_ = c.endPull(g, false) // likewise
-	return c.reject(cause)
+	return cmp.Or(c.endPull(g, false), c.reject(cause))
 }
 
 // endPull drops the temporary table: with the transaction if that was for this statement only. A transaction of the client's that
@@ -459,8 +458,11 @@ func (c *session) endPull(g *pull, answered bool) error {
 		return nil
 	}
 	c.drop(g.final)
-	if g.own && answered { // what it has written is gone, or may be
-		return c.reject(commitFault(err))
+	switch {
+	case !answered:
+		return nil // the cause is told
+	case g.own:
+		err = commitFault(err)
 	}
-	return nil
+	return c.reject(err) // what was done there is gone, or may be
 }

@@ -277,7 +277,7 @@ func (c *session) unsent(p *participant, s step) {
 func (c *session) statementFailed() {
 	c.unit.errors++
 	c.turn.noted, c.turn.work = nil, nil
-	c.tx.lost = nil
+	c.unit.lost = nil
 	c.srv.totals.errors.Add(1)
 	if c.tx.active {
 		c.tx.failed = true

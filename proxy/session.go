@@ -81,9 +81,10 @@ type desk struct {
 
 // unit is the state of what the client has sent since the last ReadyForQuery.
 type unit struct {
-	skipping bool // after an error in the extended protocol: everything up to Sync is skipped
-	errors   int  // reported so far
-	open     bool // extended messages have come since the last Sync
+	skipping bool  // after an error in the extended protocol: everything up to Sync is skipped
+	errors   int   // reported so far
+	lost     error // a connection with what the unit, or its transaction, did there; the client has not been told
+	open     bool  // extended messages have come since the last Sync
 	deferred *statement
 	defined  bool // a statement has changed the schema
 	views    views

@@ -20,7 +20,6 @@ import (
 type transaction struct {
 	active    bool
 	failed    bool
-	lost      error      // one that took part is gone, and the client has not been told; failed is set
 	implicit  bool       // of a Query message or pipeline with several statements, or of a statement on several shards: ends with it
 	wide      bool       // a single statement of it has written several shards: others may
 	wideMode  CommitMode // of such a one: CommitTwoPhase or CommitSaga
@@ -96,6 +95,7 @@ func (c *session) closed(committed, chain bool) {
 	c.closeCursors(committed)
 	c.unit.defined = c.unit.defined || (committed && c.tx.defined)
 	begin := c.tx.begin
+	c.unit.lost = nil // a connection that was not rolled back, or had only read
 	c.tx = transaction{prelude: c.tx.prelude[:0]}
 	if chain {
 		c.tx.active, c.tx.begin, c.tx.base = true, begin, c.state

@@ -24,6 +24,9 @@ func (c *session) onSync(ctx context.Context) error {
 
 // endPipelined ends the pipeline: first the transaction that it has opened for a statement on several shards, if it has.
 func (c *session) endPipelined(ctx context.Context) error {
+	if err := ignoreReported(c.tellLost()); err != nil { // before anything is committed
+		return err
+	}
 	if c.tx.implicit {
 		c.takeTime()
 		if err := ignoreReported(c.drain()); err != nil {
@@ -167,10 +170,8 @@ func (c *session) takeEffect(ctx context.Context) error {
 // settle takes over what the servers say of the transaction, and tells the client if it has lost a connection.
 func (c *session) settle() error {
 	_ = c.syncBegun() // of one that was opened for a statement which was then refused, the status is still that of before
-	if lost := c.tx.lost; lost != nil {
-		if err := ignoreReported(c.reject(lost)); err != nil {
-			return err
-		}
+	if err := ignoreReported(c.tellLost()); err != nil {
+		return err
 	}
 	began, ended := 0, 0
 	for _, p := range c.parts {
