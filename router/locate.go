@@ -22,6 +22,9 @@ const (
 
 // core is the part of a Statement that only the router reads.
 type core struct {
+	point *point        // how it is planned, if that is so simple
+	fixed literalSource // its literals, where they are not the message's
+
 	env   *Env
 	route routeKind
 
@@ -57,8 +60,7 @@ type core struct {
 	truncates bool            // broadcast: it is TRUNCATE
 	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
-	needsLiterals bool // keys are literals, and fixed is nil
-	fixed         literalSource
+	needsLiterals bool   // keys are literals, and fixed is nil
 	text          string // for EXPLAIN ROUTE
 	expanded      string // what to send instead of the client's text; empty: that
 	dated         []int  // broadcast: these parameters, from 0, must not say 'now' and the like
@@ -90,7 +92,15 @@ func (s *Statement) usesLiterals() bool {
 
 // Plan says where one execution of the statement with these values runs. The
 // error is a *Refusal. It does not allocate for plans on one shard.
-func (s *Statement) Plan(snap *topology.Snapshot, v Values) (Plan, error) {
+func (s *Statement) Plan(snap *topology.Snapshot, v Values) (plan Plan, err error) {
+	if s.point != nil && s.planPoint(&plan, snap, v) {
+		return plan, nil
+	}
+	return s.planAny(snap, v)
+}
+
+// planAny is Plan for statements of all kinds.
+func (s *Statement) planAny(snap *topology.Snapshot, v Values) (Plan, error) {
 	if s.refused != nil {
 		return Plan{}, s.refused
 	}
