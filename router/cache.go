@@ -2,8 +2,11 @@ package router
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pgring/pgring/router/internal/sql"
 )
 
 // level says what a cache key's text is.
@@ -31,27 +34,30 @@ const cacheSegments = 64
 // segment is one part of the cache with a lock of its own.
 type segment struct {
 	mu      sync.Mutex
-	entries map[uint64]*entry
+	buckets []*entry // by hash, a power of two of them
 	clock   []*entry
 	hand    int
-	_       [24]byte // keeps neighbours off this one's cache line
 }
 
+// entry is one cached statement. It is immutable, but for used, and for next, which is its segment's.
 type entry struct {
-	hash   uint64
-	text   string
-	env    string
-	schema int64
-	level  level
-	used   bool
 	st     *Statement
+	shape  sql.Shape // of the texts that it is for, if shaped
+	shaped bool
+	used   atomic.Bool
+	level  level
+	schema int64
+	env    string
+	text   string
+	hash   uint64
+	next   *entry // in its bucket
 }
 
 func newCache(size int) *cache {
 	per := max(size/cacheSegments, 1)
 	c := &cache{seed: maphash.MakeSeed(), capacity: per * cacheSegments}
 	for i := range c.segments {
-		c.segments[i].entries = make(map[uint64]*entry, per)
+		c.segments[i].buckets = make([]*entry, 1<<bits.Len(uint(per-1)))
 		c.segments[i].clock = make([]*entry, 0, per)
 	}
 	return c
@@ -63,42 +69,61 @@ func (c *cache) hash(text []byte, env *Env, schema int64, l level) uint64 {
 	return h
 }
 
-// get returns the statement cached under text, or nil.
-func (c *cache) get(text []byte, env *Env, schema int64, l level) *Statement {
+// get returns the entry under text, or nil.
+func (c *cache) get(text []byte, env *Env, schema int64, l level) *entry {
 	h := c.hash(text, env, schema, l)
 	seg := &c.segments[h%cacheSegments]
-	seg.mu.Lock()
-	defer seg.mu.Unlock()
-	e := seg.entries[h]
-	if e == nil || !e.matches(text, env, schema, l) {
-		return nil
+	seg.mu.Lock() // without defer: this is for each statement, and nothing here panics
+	e := *seg.bucket(h)
+	for e != nil && !e.is(h, text, env, schema, l) {
+		e = e.next
 	}
-	e.used = true
-	return e.st
+	seg.mu.Unlock()
+	if e != nil {
+		e.touch()
+	}
+	return e
 }
 
-func (e *entry) matches(text []byte, env *Env, schema int64, l level) bool {
-	return e.level == l && e.schema == schema && e.env == env.key && e.text == string(text)
+// bucket is where the list of the entries of a hash begins.
+func (s *segment) bucket(hash uint64) **entry {
+	return &s.buckets[hash/cacheSegments%uint64(len(s.buckets))]
 }
 
-// put caches st; what was cached under the same hash goes.
+func (e *entry) is(hash uint64, text []byte, env *Env, schema int64, l level) bool {
+	return e.hash == hash && e.level == l && e.schema == schema && e.env == env.key && e.text == string(text)
+}
+
+// touch tells the clock's hand that the entry is in use.
+func (e *entry) touch() {
+	if !e.used.Load() { // it is shared between sessions, and nearly always true
+		e.used.Store(true)
+	}
+}
+
+// put caches st. If another session did so meanwhile, the entry found is the first of both, and the other is never used.
 func (c *cache) put(text []byte, env *Env, schema int64, l level, st *Statement) {
-	e := &entry{text: string(text), env: env.key, schema: schema, level: l, st: st}
-	e.hash = c.hash(text, env, schema, l)
+	e := &entry{st: st, level: l, schema: schema, env: env.key, text: string(text), hash: c.hash(text, env, schema, l)}
+	e.shape, e.shaped = shapeOf(text, l)
 	seg := &c.segments[e.hash%cacheSegments]
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
-	if old := seg.entries[e.hash]; old != nil {
-		*old = *e
-		return
-	}
-	seg.entries[e.hash] = e
 	if len(seg.clock) < cap(seg.clock) {
 		seg.clock = append(seg.clock, e)
-		return
+	} else {
+		seg.remove(seg.replace(e))
+		c.evicted.Add(1)
 	}
-	delete(seg.entries, seg.replace(e).hash)
-	c.evicted.Add(1)
+	first := seg.bucket(e.hash)
+	e.next, *first = *first, e
+}
+
+// shapeOf returns the shape of the texts that an entry is for; false: there is none.
+func shapeOf(text []byte, l level) (sql.Shape, bool) {
+	if l == normal {
+		return sql.NewShape(text)
+	}
+	return sql.Exactly(text), l == exact && len(trimmed(text)) == len(text)
 }
 
 // replace puts e in the place of the first entry that was not used since the
@@ -106,12 +131,20 @@ func (c *cache) put(text []byte, env *Env, schema int64, l level, st *Statement)
 func (s *segment) replace(e *entry) *entry {
 	for {
 		s.hand = (s.hand + 1) % len(s.clock)
-		if old := s.clock[s.hand]; !old.used {
+		if old := s.clock[s.hand]; !old.used.Swap(false) {
 			s.clock[s.hand] = e
 			return old
 		}
-		s.clock[s.hand].used = false
 	}
+}
+
+// remove takes an entry out of its bucket. A segment whose lock is held calls it.
+func (s *segment) remove(e *entry) {
+	at := s.bucket(e.hash)
+	for *at != e {
+		at = &(*at).next
+	}
+	*at, e.next = e.next, nil // a session that remembers e keeps no other entry with it
 }
 
 func (c *cache) entries() int {

@@ -53,13 +53,16 @@ func (r *Router) Stats() Stats {
 	}
 }
 
-// Scratch is a session's working memory for Query. The zero value is ready; it
-// must not be used by two goroutines at once.
+// Scratch is a session's working memory for Query, and what it remembers of
+// the session's statements. The zero value is ready; it must not be used by two
+// goroutines at once.
 type Scratch struct {
-	splitter sql.Splitter
-	piece    sql.Statement
 	bounds   []Bound
 	literals []literals
+	simple   []sql.Literal // of a statement that memo knows
+	memo     memo
+	splitter sql.Splitter
+	piece    sql.Statement
 }
 
 // Query splits and analyses what one simple Query message holds; text is the
@@ -70,19 +73,36 @@ type Scratch struct {
 func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
 	scratch.bounds = scratch.bounds[:0]
 	scratch.literals = scratch.literals[:0]
-	if st := r.cache.get(trimmed(text), env, snap.Schema, exact); st != nil {
-		r.cache.hits[exact].Add(1)
-		scratch.bounds = append(scratch.bounds, Bound{Statement: st, Text: text, Values: noValues{}})
+	if e := scratch.recall(snap, env, text); e != nil {
+		r.cache.hits[e.level].Add(1)
 		return scratch.bounds, nil
 	}
+	if e := r.cache.get(trimmed(text), env, snap.Schema, exact); e != nil {
+		r.cache.hits[exact].Add(1)
+		scratch.learn(e, snap, env, text)
+		scratch.bounds = append(scratch.bounds, Bound{Statement: e.st, Text: text, Values: noValues{}})
+		return scratch.bounds, nil
+	}
+	return r.split(snap, env, text, scratch)
+}
+
+// split is Query for a text that is not known as a whole.
+func (r *Router) split(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
 	piece := &scratch.piece
 	scratch.splitter.Reset(text)
+	var from *entry
 	for scratch.splitter.Next(piece) {
-		st, rows, err := r.statement(snap, env, text, piece)
-		if err != nil {
+		var (
+			st   *Statement
+			rows *sql.Rows
+			err  error
+		)
+		if from = r.cached(snap, env, text, piece); from != nil {
+			st = from.st
+		} else if st, rows, err = r.fresh(snap, env, text, piece); err != nil {
 			return nil, inMessage(err, text[:piece.Start])
 		}
 		scratch.literals = append(scratch.literals, literals{text: text, list: piece.Literals, rows: rows})
@@ -90,6 +110,9 @@ func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *
 	}
 	if len(scratch.bounds) == 1 {
 		scratch.bounds[0].Text, scratch.bounds[0].Offset = text, 0
+		if from != nil {
+			scratch.learn(from, snap, env, text)
+		}
 	}
 	for i := range scratch.bounds {
 		scratch.bounds[i].Values = &scratch.literals[i]
@@ -100,9 +123,10 @@ func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *
 // Parse analyses the one statement of a Parse message. Several statements are
 // refused, as is a statement that no parameters can make runnable.
 func (r *Router) Parse(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
-	st := r.cache.get(trimmed(text), env, snap.Schema, exact)
-	if st != nil {
+	var st *Statement
+	if e := r.cache.get(trimmed(text), env, snap.Schema, exact); e != nil {
 		r.cache.hits[exact].Add(1)
+		st = e.st
 	} else {
 		var err error
 		if st, err = r.parse(snap, env, text); err != nil {
@@ -167,21 +191,35 @@ func (r *Router) parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 // statement returns the analysed statement of a piece, from the cache if it is
 // there, and its rows if they say where it runs.
 func (r *Router) statement(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, *sql.Rows, error) {
+	if e := r.cached(snap, env, text, piece); e != nil {
+		return e.st, nil, nil
+	}
+	return r.fresh(snap, env, text, piece)
+}
+
+// cached returns what the cache has for a piece, by its normal form or its
+// text, or nil.
+func (r *Router) cached(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) *entry {
 	own := text[piece.Start:piece.End]
-	cacheable := len(own) <= maxCachedText && !piece.Broken
-	if cacheable && piece.Strippable {
-		if st := r.cache.get(piece.Form, env, snap.Schema, normal); st != nil {
-			r.cache.hits[normal].Add(1)
-			return st, nil, nil
-		}
+	if len(own) > maxCachedText || piece.Broken {
+		return nil
 	}
-	if cacheable {
-		if st := r.cache.get(own, env, snap.Schema, exact); st != nil {
-			r.cache.hits[exact].Add(1)
-			return st, nil, nil
-		}
+	var e *entry
+	if piece.Strippable {
+		e = r.cache.get(piece.Form, env, snap.Schema, normal)
 	}
-	if st, rows, ok := r.byRows(snap, env, own, piece); ok {
+	if e == nil {
+		e = r.cache.get(own, env, snap.Schema, exact)
+	}
+	if e != nil {
+		r.cache.hits[e.level].Add(1)
+	}
+	return e
+}
+
+// fresh analyses a piece, by its rows if they say where it runs.
+func (r *Router) fresh(snap *topology.Snapshot, env *Env, text []byte, piece *sql.Statement) (*Statement, *sql.Rows, error) {
+	if st, rows, ok := r.byRows(snap, env, text[piece.Start:piece.End], piece); ok {
 		rows.Before = utf8.RuneCount(text[:piece.Start])
 		return st, rows, nil
 	}
@@ -218,11 +256,8 @@ func (r *Router) whole(snap *topology.Snapshot, env *Env, text []byte, piece *sq
 // trimmed cuts white space around text and one semicolon after it: what is
 // cached under the rest, if anything, is a whole statement.
 func trimmed(text []byte) []byte {
-	text = bytes.TrimRight(text, " \t\r\n")
-	if n := len(text); n > 0 && text[n-1] == ';' {
-		text = bytes.TrimRight(text[:n-1], " \t\r\n")
-	}
-	return bytes.TrimLeft(text, " \t\r\n")
+	start, end := sql.Extent(text)
+	return text[start:end]
 }
 
 // checkText refuses what neither PostgreSQL nor the parser reads.

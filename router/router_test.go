@@ -500,10 +500,13 @@ func withLiterals(text string, n int64, s string) string {
 	return out.String() + text[from:]
 }
 
-// outcome writes all that a session sees of a text's plans.
+// outcome writes all that a session sees of a text's plans which sends nothing else.
 func outcome(r *Router, snap *topology.Snapshot, env *Env, text string) string {
-	var scratch Scratch
-	bounds, err := r.Query(snap, env, []byte(text), &scratch)
+	return outcomeIn(new(Scratch), r, snap, env, text)
+}
+
+func outcomeIn(scratch *Scratch, r *Router, snap *topology.Snapshot, env *Env, text string) string {
+	bounds, err := r.Query(snap, env, []byte(text), scratch)
 	if err != nil {
 		return strings.Join(describeError(err), "\n")
 	}
@@ -523,12 +526,21 @@ func outcome(r *Router, snap *topology.Snapshot, env *Env, text string) string {
 	return b.String()
 }
 
-func BenchmarkHitLiteral(b *testing.B) {
+// BenchmarkHitLiteral is a statement that the session sends again and again with other literals.
+func BenchmarkHitLiteral(b *testing.B) { benchmarkLiteral(b, func(*Scratch) {}) }
+
+// BenchmarkHitCache is the same statement, of which the session remembers nothing.
+func BenchmarkHitCache(b *testing.B) { benchmarkLiteral(b, func(s *Scratch) { s.memo = memo{} }) }
+
+func benchmarkLiteral(b *testing.B, prepare func(*Scratch)) {
 	r, snap, env := New(Config{}), newShop().snapshot(1), testEnv()
 	var scratch Scratch
 	text := []byte(pointSelect)
+	digit := bytes.IndexByte(text, '5')
 	b.ReportAllocs()
-	for b.Loop() {
+	for i := 0; b.Loop(); i++ {
+		text[digit] = '0' + byte(i%10)
+		prepare(&scratch)
 		bounds, err := r.Query(snap, env, text, &scratch)
 		if err != nil {
 			b.Fatal(err)

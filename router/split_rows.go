@@ -46,9 +46,9 @@ func (r *Router) byRows(snap *topology.Snapshot, env *Env, own []byte, piece *sq
 		return nil, nil, false
 	}
 	cacheable := len(rows.Form) <= maxCachedText
-	if st := r.cache.get(rows.Form, env, snap.Schema, byRows); st != nil && cacheable {
+	if e := r.cache.get(rows.Form, env, snap.Schema, byRows); e != nil && cacheable {
 		r.cache.hits[normal].Add(1)
-		return st, rows, st.insertion != nil
+		return e.st, rows, e.st.insertion != nil
 	}
 	text := rows.Only(rows.Shapes)
 	var splitter sql.Splitter

@@ -1,0 +1,150 @@
+package sql
+
+import "bytes"
+
+// Shape tells the texts of one statement, which differ in simple literals only, from others, without reading them word by word: what
+// stands between the literals is compared as it is. Simple literals are plain digits, digits with a point between them, and '…' without
+// a quote in it.
+//
+// Invariant: a text that matches is one statement to Splitter, with the shape's normal form and the literals found. For Splitter knows
+// nothing but where it stands and what it has read, so that it reads a text as it reads the shape's sample, in which the literals are
+// the simplest, while both are equal as far as it looks. Where they differ, in a literal, it has come to its first byte in both, for
+// what is before it needs no look at it (opens); it leaves both literals at their ends, for what is behind ends them (closes); and the
+// first bytes of two literals of a kind mean the same to whoever looks ahead. The sample itself is given to Splitter (standsFor).
+type Shape struct {
+	pieces []piece
+	last   string // what stands behind the last literal
+}
+
+// piece is a literal and what stands before it.
+type piece struct {
+	text string
+	kind Kind // Integer, Float or String
+}
+
+// Exactly is the shape of one text, which has no white space around it and no semicolon at its end.
+func Exactly(text []byte) Shape { return Shape{last: string(text)} }
+
+// NewShape returns the shape of the statements with a normal form. False: a text of them cannot be told so simply, since something beside
+// a literal may be one with it, or reaches beyond the end of the statement.
+func NewShape(form []byte) (Shape, bool) {
+	var s Shape
+	text := string(form)
+	var sample []byte
+	from := 0
+	for i, c := range form {
+		kind, simplest := unmarked(c)
+		if kind == EOF {
+			continue
+		}
+		if i == 0 || !opens(form[i-1]) || i+1 < len(form) && !closes(form[i+1]) {
+			return Shape{}, false
+		}
+		s.pieces = append(s.pieces, piece{text[from:i], kind})
+		sample = append(append(sample, form[from:i]...), simplest...)
+		from = i + 1
+	}
+	s.last = text[from:]
+	return s, standsFor(append(sample, s.last...), form)
+}
+
+// unmarked returns the kind of literal that a mark stands for, and the simplest of the kind; EOF: it is no mark.
+func unmarked(c byte) (kind Kind, simplest string) {
+	switch c {
+	case MarkInteger:
+		return Integer, "0"
+	case MarkFloat:
+		return Float, "0.0"
+	case MarkString:
+		return String, "''"
+	}
+	return EOF, ""
+}
+
+// opens says whether a literal begins behind c whatever is before c, which is at the end of a token or between tokens.
+func opens(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("(,=<>+-*/|["), c) >= 0 }
+
+// closes says whether a literal ends before c whatever is behind c.
+func closes(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("),]:=<>+-*/|"), c) >= 0 }
+
+// standsFor says whether a text is one statement with this normal form, also if a semicolon follows.
+func standsFor(sample, form []byte) bool {
+	var splitter Splitter
+	var st Statement
+	splitter.Reset(append(sample, ';'))
+	return splitter.Next(&st) && st.Strippable && !st.Broken && st.Stop == len(sample) && bytes.Equal(st.Form, form)
+}
+
+// Match says whether a text is of the shape, but for white space around it and a semicolon at its end, and appends its literals to found.
+func (s *Shape) Match(text []byte, found []Literal) ([]Literal, bool) {
+	i, end := Extent(text)
+	text = text[:end]
+	for n := range s.pieces {
+		p := &s.pieces[n]
+		start := i + len(p.text)
+		if start > end || string(text[i:start]) != p.text {
+			return found, false
+		}
+		if i = simpleEnd(text, start, p.kind); i < 0 {
+			return found, false
+		}
+		found = append(found, Literal{start, i, p.kind})
+	}
+	return found, string(text[i:]) == s.last
+}
+
+// simpleEnd returns the end of the simple literal that starts at i; -1: there is none. A zero byte is in no text that PostgreSQL reads.
+func simpleEnd(text []byte, i int, kind Kind) int {
+	if kind == String {
+		if i == len(text) || text[i] != '\'' {
+			return -1
+		}
+		for i++; i < len(text) && text[i] != 0; i++ {
+			if text[i] == '\'' {
+				return i + 1
+			}
+		}
+		return -1
+	}
+	end := digitsEnd(text, i)
+	if kind == Float {
+		if end == i || end == len(text) || text[end] != '.' {
+			return -1
+		}
+		i = end + 1
+		end = digitsEnd(text, i)
+	}
+	if end == i {
+		return -1
+	}
+	return end
+}
+
+func digitsEnd(text []byte, i int) int {
+	for i < len(text) && isDigit(text[i]) {
+		i++
+	}
+	return i
+}
+
+// Extent cuts white space around a text and one semicolon after it: what is left is text[start:end].
+func Extent(text []byte) (start, end int) {
+	end = blanksEnd(text, len(text))
+	if end > 0 && text[end-1] == ';' {
+		end = blanksEnd(text, end-1)
+	}
+	for start < end && isBlank(text[start]) {
+		start++
+	}
+	return start, end
+}
+
+// blanksEnd returns where the white space that ends before i begins.
+func blanksEnd(text []byte, i int) int {
+	for i > 0 && isBlank(text[i-1]) {
+		i--
+	}
+	return i
+}
+
+func isBlank(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r') }
