@@ -77,62 +77,79 @@ func undefinedParameter(index int) *Refusal {
 
 // key reads an operand that is one value.
 func (in *input) key(o *operand) (ring.Key, reading, *Refusal) {
-	if o.kind == operandTuple {
-		return in.tuple(o)
-	}
-	v, literal, err := in.value(o)
-	switch {
-	case err != nil:
-		return ring.Key{}, readInvalid, err
-	case literal == sql.Error:
-		return ring.Key{}, readUnknown, nil
-	case v.Null:
-		return ring.Key{}, readNothing, nil
-	case o.kind == operandParam:
-		return in.param(o, v)
-	case literal == sql.Integer, literal == sql.Float:
-		return in.number(o, v.Data, literal)
-	}
-	return in.text(o, v.Data)
-}
-
-// number reads a numeric literal, without its sign.
-func (in *input) number(o *operand, digits []byte, kind sql.Kind) (ring.Key, reading, *Refusal) {
-	if bytes.IndexByte(digits, '_') >= 0 {
-		return ring.Key{}, readUnknown, nil
-	}
-	integral := digits
-	if kind == sql.Float && o.keyType == ring.KeyInt {
-		var exact bool
-		if integral, exact = cutFraction(digits); !exact {
-			if o.stored || o.cast != castNone || bytes.IndexAny(digits, "eE") >= 0 {
-				return ring.Key{}, readUnknown, nil // it would be rounded
-			}
+	switch o.kind {
+	case operandLiteral:
+		kind, data, ok := in.literals.literal(o.index)
+		switch {
+		case !ok:
+			return ring.Key{}, readUnknown, nil
+		case kind == sql.Integer:
+			return in.integer(o, data)
+		case kind == sql.Float:
+			return in.decimal(o, data)
+		}
+		return in.text(o, data)
+	case operandParam:
+		v, ok := in.params.Value(o.index)
+		switch {
+		case !ok:
+			return ring.Key{}, readInvalid, undefinedParameter(o.index)
+		case v.Null:
 			return ring.Key{}, readNothing, nil
 		}
+		return in.param(o, v)
+	case operandGiven:
+		return in.text(o, o.given)
+	case operandConst:
+		return ring.Key{}, readNothing, nil
+	case operandTuple:
+		return in.tuple(o)
+	case operandUnset:
 	}
-	key, err := o.parseSigned(integral)
+	return ring.Key{}, readUnknown, nil
+}
+
+// decimal reads a numeric literal with a point or an exponent, without its sign.
+func (in *input) decimal(o *operand, digits []byte) (ring.Key, reading, *Refusal) {
+	if o.keyType != ring.KeyInt {
+		return in.integer(o, digits)
+	}
+	integral, exact := cutFraction(digits)
 	switch {
-	case err == nil:
-		return in.certain(o, key, integral)
+	case exact:
+		return in.integer(o, integral)
+	case o.stored, o.cast != castNone, bytes.IndexAny(digits, "eE_") >= 0:
+		return ring.Key{}, readUnknown, nil // it would be rounded, or is no number before PostgreSQL 16
+	}
+	return ring.Key{}, readNothing, nil
+}
+
+// integer reads a numeric literal as it stands, but for its sign.
+func (in *input) integer(o *operand, digits []byte) (ring.Key, reading, *Refusal) {
+	if o.negative {
+		digits = append([]byte{'-'}, digits...)
+	}
+	key, err := ring.ParseKey(o.keyType, digits)
+	if err != nil {
+		return in.noNumber(o, err, digits)
+	}
+	return in.certain(o, key, digits)
+}
+
+// noNumber is integer for what is no key.
+func (in *input) noNumber(o *operand, err error, digits []byte) (ring.Key, reading, *Refusal) {
+	switch {
+	case bytes.IndexByte(digits, '_') >= 0: // a number from PostgreSQL 16 on
+		return ring.Key{}, readUnknown, nil
 	case o.keyType == ring.KeyInt && !o.stored && o.cast == castNone && tooLarge(err):
 		return ring.Key{}, readNothing, nil // compared as numeric: no key is so large
 	}
-	return in.failed(err, integral)
+	return in.failed(err, digits)
 }
 
 func tooLarge(err error) bool {
 	var bad *ring.KeyError
 	return errors.As(err, &bad) && bad.Code == "22003"
-}
-
-// parseSigned parses a number with the sign of the operand.
-func (o *operand) parseSigned(digits []byte) (ring.Key, error) {
-	if !o.negative {
-		return ring.ParseKey(o.keyType, digits)
-	}
-	var buf [64]byte
-	return ring.ParseKey(o.keyType, append(append(buf[:0], '-'), digits...))
 }
 
 // cutFraction drops a fraction of zeros; exact: nothing else was there.

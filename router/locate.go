@@ -93,8 +93,13 @@ func (s *Statement) usesLiterals() bool {
 // Plan says where one execution of the statement with these values runs. The
 // error is a *Refusal. It does not allocate for plans on one shard.
 func (s *Statement) Plan(snap *topology.Snapshot, v Values) (plan Plan, err error) {
-	if s.point != nil && s.planPoint(&plan, snap, v) {
-		return plan, nil
+	if p := s.point; p != nil {
+		if at, hash := p.locate(s, snap, v); at.Shard != "" {
+			plan.Kind, plan.Shard = One, at.Shard
+			plan.HasKey, plan.Key = true, hash
+			plan.At = SlotRef{p.group, at.Slot}
+			return plan, nil
+		}
 	}
 	return s.planAny(snap, v)
 }
@@ -189,19 +194,22 @@ func (s *Statement) input(v Values) input {
 	if v == nil {
 		v = noValues{}
 	}
-	in := input{params: v, foreign: s.env.foreign, rows: s.rows}
+	in := input{params: v, literals: s.literalsWith(v), foreign: s.env.foreign, rows: s.rows}
 	if source, ok := v.(rowSource); ok && s.rows == nil {
 		in.rows = source.insertedRows()
 	}
-	if s.fixed != nil {
-		in.literals = s.fixed
-		return in
-	}
-	in.literals, _ = v.(literalSource)
-	if in.literals == nil {
-		in.literals = noValues{}
-	}
 	return in
+}
+
+// literalsWith returns the literals of an execution: the statement's own, or those that come with its values.
+func (s *Statement) literalsWith(v Values) literalSource {
+	if s.fixed != nil {
+		return s.fixed
+	}
+	if own, ok := v.(*literals); ok {
+		return own
+	}
+	return noValues{}
 }
 
 // planner is the work on one plan.

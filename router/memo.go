@@ -18,24 +18,27 @@ type memo struct {
 	next   [memoSize]uint8 // what came after each of them the last time
 	last   uint8           // the one that came last
 	oldest uint8           // the one that is forgotten next
+
+	literals []sql.Literal // of the text compared last
 }
 
-// find returns the entry that a text is for, or nil, and the text's literals in the place of found.
-func (m *memo) find(text []byte, found []sql.Literal) (*entry, []sql.Literal) {
+// find returns the entry that a text is for, or nil, and notes the text's literals.
+func (m *memo) find(text []byte) *entry {
 	likely := m.next[m.last]
 	for n := range uint8(memoSize) {
 		i := (likely + n) % memoSize
-		e := m.known[i]
-		if e == nil {
-			continue
-		}
-		var matches bool
-		if found, matches = e.shape.Match(text, found[:0]); matches {
+		if e := m.known[i]; e != nil && m.matches(e, text) {
 			m.next[m.last], m.last = i, i
-			return e, found
+			return e
 		}
 	}
-	return nil, found
+	return nil
+}
+
+// matches says whether a text has the shape of an entry's, and notes its literals.
+func (m *memo) matches(e *entry, text []byte) (ok bool) {
+	m.literals, ok = e.shape.Match(text, m.literals[:0])
+	return ok
 }
 
 // add remembers an entry in the place of the oldest.
@@ -51,31 +54,27 @@ func (s *Scratch) recall(snap *topology.Snapshot, env *Env, text []byte) *entry 
 	if s.memo.env != env || s.memo.schema != snap.Schema || len(text) > maxCachedText {
 		return nil
 	}
-	var e *entry
-	if e, s.simple = s.memo.find(text, s.simple); e == nil {
+	e := s.memo.find(text)
+	if e == nil {
 		return nil
 	}
 	e.touch()
-	bound := Bound{Statement: e.st, Text: text, Values: noValues{}}
+	bound := &s.recalled[0]
+	bound.Statement, bound.Text, bound.Values = e.st, text, noValues{}
 	if e.level == normal {
-		s.literals = append(s.literals, literals{text: text, list: s.simple})
-		bound.Values = &s.literals[0]
+		s.own = literals{text: text, list: s.memo.literals}
+		bound.Values = &s.own
 	}
-	s.bounds = append(s.bounds, bound)
 	return e
 }
 
-// learn remembers the entry that the cache has for a text, if the text can be told by it.
+// learn remembers the entry that the cache has for a text, if the text can be told by it: it has no comment, and simple literals only.
 func (s *Scratch) learn(e *entry, snap *topology.Snapshot, env *Env, text []byte) {
-	if !e.shaped || len(text) > maxCachedText {
+	if !e.shaped || len(text) > maxCachedText || !s.memo.matches(e, text) {
 		return
 	}
-	var matches bool
-	if s.simple, matches = e.shape.Match(text, s.simple[:0]); !matches {
-		return // it has a comment, or a literal that is not simple
-	}
 	if s.memo.env != env || s.memo.schema != snap.Schema {
-		s.memo = memo{env: env, schema: snap.Schema}
+		s.memo = memo{env: env, schema: snap.Schema, literals: s.memo.literals}
 	}
 	s.memo.add(e)
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/pgring/pgring/ring"
 	"github.com/pgring/pgring/topology"
 )
 
@@ -43,29 +44,24 @@ func (o *operand) same(p *operand) bool {
 		o.keyType == p.keyType && o.given == nil && p.given == nil && len(o.parts) == 0 && len(p.parts) == 0
 }
 
-// planPoint makes the plan of a statement that has a point. False: it is for the planner, and the plan is as it was.
-func (s *Statement) planPoint(plan *Plan, snap *topology.Snapshot, v Values) bool {
-	p := s.point
+// locate returns where the key of an execution is, and its hash. No shard: that is for the planner to say.
+func (p *point) locate(s *Statement, snap *topology.Snapshot, v Values) (at ring.Location, hash uint64) {
 	groups := snap.Groups()
-	if v == nil || p.at >= len(groups) || groups[p.at].Name != p.group || groups[p.at].Placement == nil {
-		return false
+	if v == nil || p.at >= len(groups) {
+		return at, 0
 	}
-	in := input{params: v, literals: noValues{}, foreign: p.foreign}
-	if s.fixed != nil {
-		in.literals = s.fixed
-	} else if own, ok := v.(*literals); ok {
-		in.literals = own
+	g := groups[p.at]
+	if g.Name != p.group || g.Placement == nil {
+		return at, 0
 	}
+	in := input{params: v, literals: s.literalsWith(v), foreign: p.foreign}
 	key, got, _ := in.key(&p.key)
 	if got != readKey {
-		return false
+		return at, 0
 	}
-	at := groups[p.at].Placement.Locate(key)
-	if at.Shard == "" || s.Access != Read && readOnly(snap, at.Shard) != nil {
-		return false
+	at = g.Placement.Locate(key)
+	if s.Access != Read && readOnly(snap, at.Shard) != nil {
+		return ring.Location{}, 0
 	}
-	plan.Kind, plan.Shard = One, at.Shard
-	plan.HasKey, plan.Key = true, key.Hash()
-	plan.At = SlotRef{p.group, at.Slot}
-	return true
+	return at, key.Hash()
 }

@@ -57,12 +57,14 @@ func (r *Router) Stats() Stats {
 // the session's statements. The zero value is ready; it must not be used by two
 // goroutines at once.
 type Scratch struct {
-	bounds   []Bound
-	literals []literals
-	simple   []sql.Literal // of a statement that memo knows
 	memo     memo
+	recalled [1]Bound // the statement that memo has for a text
+	own      literals // its literals
+
 	splitter sql.Splitter
 	piece    sql.Statement
+	bounds   []Bound
+	literals []literals
 }
 
 // Query splits and analyses what one simple Query message holds; text is the
@@ -71,12 +73,17 @@ type Scratch struct {
 // run as in PostgreSQL; an error is a *Refusal for the whole message, such as a
 // syntax error. The result is valid until scratch is used again.
 func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
-	scratch.bounds = scratch.bounds[:0]
-	scratch.literals = scratch.literals[:0]
 	if e := scratch.recall(snap, env, text); e != nil {
 		r.cache.hits[e.level].Add(1)
-		return scratch.bounds, nil
+		return scratch.recalled[:], nil
 	}
+	return r.lookUp(snap, env, text, scratch)
+}
+
+// lookUp is Query for a text that the session does not remember.
+func (r *Router) lookUp(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
+	scratch.bounds = scratch.bounds[:0]
+	scratch.literals = scratch.literals[:0]
 	if e := r.cache.get(trimmed(text), env, snap.Schema, exact); e != nil {
 		r.cache.hits[exact].Add(1)
 		scratch.learn(e, snap, env, text)
@@ -86,7 +93,7 @@ func (r *Router) Query(snap *topology.Snapshot, env *Env, text []byte, scratch *
 	return r.split(snap, env, text, scratch)
 }
 
-// split is Query for a text that is not known as a whole.
+// split is lookUp for a text that the cache does not have as a whole.
 func (r *Router) split(snap *topology.Snapshot, env *Env, text []byte, scratch *Scratch) ([]Bound, error) {
 	if err := checkText(text); err != nil {
 		return nil, err

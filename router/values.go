@@ -42,8 +42,12 @@ func (l *literals) literal(j int) (sql.Kind, []byte, bool) {
 	if j >= len(l.list) {
 		return 0, nil, false
 	}
-	lit := l.list[j]
-	data, ok := sql.Decode(l.text[lit.Start:lit.End], lit.Kind, nil)
+	lit := &l.list[j]
+	text := l.text[lit.Start:lit.End]
+	if lit.Kind == sql.Integer { // most keys are integers, and they stand for themselves
+		return sql.Integer, text, true
+	}
+	data, ok := sql.Decode(text, lit.Kind, nil)
 	return lit.Kind, data, ok
 }
 

@@ -77,18 +77,23 @@ func standsFor(sample, form []byte) bool {
 
 // Match says whether a text is of the shape, but for white space around it and a semicolon at its end, and appends its literals to found.
 func (s *Shape) Match(text []byte, found []Literal) ([]Literal, bool) {
-	i, end := Extent(text)
-	text = text[:end]
+	i := 0
+	for i < len(text) && isBlank(text[i]) {
+		i++
+	}
 	for n := range s.pieces {
 		p := &s.pieces[n]
 		start := i + len(p.text)
-		if start > end || string(text[i:start]) != p.text {
+		if start > len(text) || string(text[i:start]) != p.text {
 			return found, false
 		}
 		if i = simpleEnd(text, start, p.kind); i < 0 {
 			return found, false
 		}
 		found = append(found, Literal{start, i, p.kind})
+	}
+	if len(text)-i != len(s.last) {
+		text = text[:max(i, contentEnd(text))]
 	}
 	return found, string(text[i:]) == s.last
 }
@@ -129,14 +134,20 @@ func digitsEnd(text []byte, i int) int {
 
 // Extent cuts white space around a text and one semicolon after it: what is left is text[start:end].
 func Extent(text []byte) (start, end int) {
-	end = blanksEnd(text, len(text))
-	if end > 0 && text[end-1] == ';' {
-		end = blanksEnd(text, end-1)
-	}
+	end = contentEnd(text)
 	for start < end && isBlank(text[start]) {
 		start++
 	}
 	return start, end
+}
+
+// contentEnd returns where the semicolon and the white space begin that a text ends with.
+func contentEnd(text []byte) int {
+	end := blanksEnd(text, len(text))
+	if end > 0 && text[end-1] == ';' {
+		end = blanksEnd(text, end-1)
+	}
+	return end
 }
 
 // blanksEnd returns where the white space that ends before i begins.
