@@ -183,11 +183,27 @@ func (p *planner) writable() *Refusal {
 }
 
 func readOnly(snap *topology.Snapshot, id ring.ShardID) *Refusal {
-	if shard, ok := snap.Shard(id); ok && shard.State == topology.ReadOnly {
-		return &Refusal{Reason: ReadOnlyShard, Message: "cannot write to shard " + quoteIdent(string(id)),
-			Detail: "The shard is read-only now.", Hint: "Try again when the shard takes writes."}
+	if !isReadOnly(snap, id) {
+		return nil
 	}
-	return nil
+	return &Refusal{Reason: ReadOnlyShard, Message: "cannot write to shard " + quoteIdent(string(id)),
+		Detail: "The shard is read-only now.", Hint: "Try again when the shard takes writes."}
+}
+
+// isReadOnly is asked for each write, and nearly no shard is: where there are
+// few, looking at all of them is less work than finding one by its name.
+func isReadOnly(snap *topology.Snapshot, id ring.ShardID) bool {
+	const few = 32
+	if len(snap.Shards) > few {
+		shard, _ := snap.Shard(id)
+		return shard.State == topology.ReadOnly
+	}
+	for i := range snap.Shards {
+		if s := &snap.Shards[i]; s.State == topology.ReadOnly && s.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Statement) input(v Values) input {
