@@ -5,8 +5,10 @@ import (
 	"github.com/pgring/pgring/topology"
 )
 
-// memoSize is how many statements a session remembers. It bounds what comparing a text that is none of them costs.
-const memoSize = 8
+const (
+	memoSize     = 8  // statements that a session remembers; bounds what comparing a text with all of them costs
+	memoLiterals = 64 // of a statement; with more it is not remembered, so that a session with little to do takes little room
+)
 
 // memo has the statements that a session sent last, and which one came after which: applications send the same few again and again,
 // with other literals. Comparing a text with what it is likely to be is much less work than cutting it into words and looking its
@@ -19,7 +21,7 @@ type memo struct {
 	last   uint8           // the one that came last
 	oldest uint8           // the one that is forgotten next
 
-	literals []sql.Literal // of the text compared last
+	literals []sql.Literal // of the text compared last; there is room for those of each entry
 }
 
 // find returns the entry that a text is for, or nil, and notes the text's literals.
@@ -27,18 +29,12 @@ func (m *memo) find(text []byte) *entry {
 	likely := m.next[m.last]
 	for n := range uint8(memoSize) {
 		i := (likely + n) % memoSize
-		if e := m.known[i]; e != nil && m.matches(e, text) {
+		if e := m.known[i]; e != nil && e.shape.Match(text, m.literals) {
 			m.next[m.last], m.last = i, i
 			return e
 		}
 	}
 	return nil
-}
-
-// matches says whether a text has the shape of an entry's, and notes its literals.
-func (m *memo) matches(e *entry, text []byte) (ok bool) {
-	m.literals, ok = e.shape.Match(text, m.literals[:0])
-	return ok
 }
 
 // add remembers an entry in the place of the oldest.
@@ -60,21 +56,30 @@ func (s *Scratch) recall(snap *topology.Snapshot, env *Env, text []byte) *entry 
 	}
 	e.touch()
 	bound := &s.recalled[0]
-	bound.Statement, bound.Text, bound.Values = e.st, text, noValues{}
-	if e.level == normal {
-		s.own = literals{text: text, list: s.memo.literals}
-		bound.Values = &s.own
+	bound.Statement, bound.Text = e.st, text
+	if e.level == exact {
+		bound.Values = noValues{}
+		return e
 	}
+	s.own.text, s.own.list = text, s.memo.literals[:e.shape.Literals()]
+	bound.Values = &s.own
 	return e
 }
 
 // learn remembers the entry that the cache has for a text, if the text can be told by it: it has no comment, and simple literals only.
 func (s *Scratch) learn(e *entry, snap *topology.Snapshot, env *Env, text []byte) {
-	if !e.shaped || len(text) > maxCachedText || !s.memo.matches(e, text) {
+	m, n := &s.memo, e.shape.Literals()
+	if !e.shaped || n > memoLiterals || len(text) > maxCachedText {
 		return
 	}
-	if s.memo.env != env || s.memo.schema != snap.Schema {
-		s.memo = memo{env: env, schema: snap.Schema, literals: s.memo.literals}
+	if n > len(m.literals) {
+		m.literals = make([]sql.Literal, n)
 	}
-	s.memo.add(e)
+	if !e.shape.Match(text, m.literals) {
+		return
+	}
+	if m.env != env || m.schema != snap.Schema {
+		*m = memo{env: env, schema: snap.Schema, literals: m.literals}
+	}
+	m.add(e)
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/pgring/pgring/topology"
@@ -103,6 +104,20 @@ func TestMemoForgetsTheOldest(t *testing.T) {
 	for i := range memoSize + 1 {
 		if kept.remembers(snap, env, text(i)) != (i > 0) {
 			t.Errorf("of %d statements the session has %v remembered the %dth", memoSize+1, i == 0, i)
+		}
+	}
+}
+
+func TestMemoLeavesOutWhatTakesMuchRoom(t *testing.T) {
+	r, snap, env := New(Config{}), newShop().snapshot(1), testEnv()
+	for n, want := range map[int]bool{1: true, memoLiterals: true, memoLiterals + 1: false} {
+		var kept Scratch
+		text := "SELECT name FROM customers WHERE id IN (1" + strings.Repeat(", 1", n-1) + ")"
+		for range 3 {
+			outcomeIn(&kept, r, snap, env, text)
+		}
+		if kept.remembers(snap, env, text) != want {
+			t.Errorf("a statement of %d literals is remembered: %v", n, !want)
 		}
 	}
 }

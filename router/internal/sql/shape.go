@@ -75,8 +75,12 @@ func standsFor(sample, form []byte) bool {
 	return splitter.Next(&st) && st.Strippable && !st.Broken && st.Stop == len(sample) && bytes.Equal(st.Form, form)
 }
 
-// Match says whether a text is of the shape, but for white space around it and a semicolon at its end, and appends its literals to found.
-func (s *Shape) Match(text []byte, found []Literal) ([]Literal, bool) {
+// Literals is how many literals the texts have.
+func (s *Shape) Literals() int { return len(s.pieces) }
+
+// Match says whether a text is of the shape, but for white space around it and a semicolon at its end. It writes the text's literals to
+// found, which has room for all of them.
+func (s *Shape) Match(text []byte, found []Literal) bool {
 	i := 0
 	for i < len(text) && isBlank(text[i]) {
 		i++
@@ -85,17 +89,17 @@ func (s *Shape) Match(text []byte, found []Literal) ([]Literal, bool) {
 		p := &s.pieces[n]
 		start := i + len(p.text)
 		if start > len(text) || string(text[i:start]) != p.text {
-			return found, false
+			return false
 		}
 		if i = simpleEnd(text, start, p.kind); i < 0 {
-			return found, false
+			return false
 		}
-		found = append(found, Literal{start, i, p.kind})
+		found[n] = Literal{start, i, p.kind}
 	}
 	if len(text)-i != len(s.last) {
 		text = text[:max(i, contentEnd(text))]
 	}
-	return found, string(text[i:]) == s.last
+	return string(text[i:]) == s.last
 }
 
 // simpleEnd returns the end of the simple literal that starts at i; -1: there is none. A zero byte is in no text that PostgreSQL reads.

@@ -79,8 +79,8 @@ func shapesIn(text []byte) []shaped {
 // check fails unless a text that matches is one statement with the shape's normal form and the literals found. It reports whether it
 // matches.
 func (s *shaped) check(t *testing.T, text []byte) bool {
-	found, ok := s.Match(text, nil)
-	if !ok {
+	found := make([]Literal, s.Literals())
+	if !s.Match(text, found) {
 		return false
 	}
 	if s.form == nil {
