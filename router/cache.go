@@ -120,10 +120,14 @@ func (c *cache) put(text []byte, env *Env, schema int64, l level, st *Statement)
 
 // shapeOf returns the shape of the texts that an entry is for; false: there is none.
 func shapeOf(text []byte, l level) (sql.Shape, bool) {
-	if l == normal {
+	switch l {
+	case exact:
+		return sql.Exactly(text)
+	case normal:
 		return sql.NewShape(text)
+	case byRows:
 	}
-	return sql.Exactly(text), l == exact && len(trimmed(text)) == len(text)
+	return sql.Shape{}, false
 }
 
 // replace puts e in the place of the first entry that was not used since the

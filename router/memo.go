@@ -66,7 +66,8 @@ func (s *Scratch) recall(snap *topology.Snapshot, env *Env, text []byte) *entry 
 	return e
 }
 
-// learn remembers the entry that the cache has for a text, if the text can be told by it: it has no comment, and simple literals only.
+// learn remembers the entry that the cache has for a text, if the text can be told by it: its literals are simple, and comments are at
+// its end only.
 func (s *Scratch) learn(e *entry, snap *topology.Snapshot, env *Env, text []byte) {
 	m, n := &s.memo, e.shape.Literals()
 	if !e.shaped || n > memoLiterals || len(text) > maxCachedText {

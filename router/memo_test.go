@@ -46,7 +46,7 @@ func FuzzMemoSaysWhatTheCacheSays(f *testing.F) {
 func cut(random *rand.Rand, text string) string {
 	from := random.IntN(len(text) + 1)
 	to := min(len(text), from+random.IntN(3))
-	puts := []string{"", "", text[from:to] + text[from:to], "-", ";", "'", " ", "0", "/*", "--", ".5", "e1", "\n", "$1", "::text"}
+	puts := []string{"", "", text[from:to] + text[from:to], "-", ";", "'", " ", "0", "/*", "--", ".5", "e1", "\n", "$1", "::text", " /* c */", " -- c\n", "''"}
 	return text[:from] + puts[random.IntN(len(puts))] + text[to:]
 }
 
@@ -64,7 +64,7 @@ func TestMostStatementsAreRemembered(t *testing.T) {
 			outcomeIn(&kept, r, snap, env, text)
 		}
 		all++
-		if kept.remembers(snap, env, text) && kept.remembers(snap, env, " "+text+"\n") {
+		if kept.remembers(snap, env, text) && kept.remembers(snap, env, " "+text+" /* tag='a' */\n") {
 			remembered++
 		}
 		if other := withLiterals(text, int64(i), "other"); kept.remembers(snap, env, other) && kept.memo.known[0].level == exact && other != text {

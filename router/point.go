@@ -12,10 +12,10 @@ import (
 // of this kind. Whatever is not as usual, such as a value that is no key, is left to the planner.
 type point struct {
 	group   string
-	at      int // of the group among the snapshot's, when the statement was analysed
-	key     operand
+	at      int  // of the group among the snapshot's, when the statement was analysed
 	plain   bool // a value of the key's type is the key as it stands
 	foreign bool // texts are not in the servers' encoding
+	key     operand
 }
 
 // pointOf returns the point that an analysed statement is planned by; nil: it is none.

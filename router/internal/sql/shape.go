@@ -4,13 +4,14 @@ import "bytes"
 
 // Shape tells the texts of one statement, which differ in simple literals only, from others, without reading them word by word: what
 // stands between the literals is compared as it is. Simple literals are plain digits, digits with a point between them, and '…' without
-// a quote in it.
+// continuation lines.
 //
 // Invariant: a text that matches is one statement to Splitter, with the shape's normal form and the literals found. For Splitter knows
 // nothing but where it stands and what it has read, so that it reads a text as it reads the shape's sample, in which the literals are
 // the simplest, while both are equal as far as it looks. Where they differ, in a literal, it has come to its first byte in both, for
 // what is before it needs no look at it (opens); it leaves both literals at their ends, for what is behind ends them (closes); and the
-// first bytes of two literals of a kind mean the same to whoever looks ahead. The sample itself is given to Splitter (standsFor).
+// first bytes of two literals of a kind mean the same to whoever looks ahead. The sample itself is given to Splitter (alone),
+// and what may stand behind it begins with white space or a semicolon (isTail).
 type Shape struct {
 	pieces []piece
 	last   string // what stands behind the last literal
@@ -22,8 +23,11 @@ type piece struct {
 	kind Kind // Integer, Float or String
 }
 
-// Exactly is the shape of one text, which has no white space around it and no semicolon at its end.
-func Exactly(text []byte) Shape { return Shape{last: string(text)} }
+// Exactly returns the shape of one text. False: it is not a statement alone.
+func Exactly(text []byte) (Shape, bool) {
+	_, ok := alone(text)
+	return Shape{last: string(text)}, ok
+}
 
 // NewShape returns the shape of the statements with a normal form. False: a text of them cannot be told so simply, since something beside
 // a literal may be one with it, or reaches beyond the end of the statement.
@@ -45,7 +49,8 @@ func NewShape(form []byte) (Shape, bool) {
 		from = i + 1
 	}
 	s.last = text[from:]
-	return s, standsFor(append(sample, s.last...), form)
+	st, ok := alone(append(sample, s.last...))
+	return s, ok && st.Strippable && bytes.Equal(st.Form, form)
 }
 
 // unmarked returns the kind of literal that a mark stands for, and the simplest of the kind; EOF: it is no mark.
@@ -67,19 +72,19 @@ func opens(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("(,=<>+-*/
 // closes says whether a literal ends before c whatever is behind c.
 func closes(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("),]:=<>+-*/|"), c) >= 0 }
 
-// standsFor says whether a text is one statement with this normal form, also if a semicolon follows.
-func standsFor(sample, form []byte) bool {
+// alone scans a text that must be one statement and nothing else, and remain so if a semicolon follows.
+func alone(text []byte) (st Statement, ok bool) {
 	var splitter Splitter
-	var st Statement
-	splitter.Reset(append(sample, ';'))
-	return splitter.Next(&st) && st.Strippable && !st.Broken && st.Stop == len(sample) && bytes.Equal(st.Form, form)
+	splitter.Reset(append(bytes.Clone(text), ';'))
+	ok = splitter.Next(&st)
+	return st, ok && !st.Empty && !st.Broken && st.Start == 0 && st.End == len(text) && st.Stop == len(text)
 }
 
 // Literals is how many literals the texts have.
 func (s *Shape) Literals() int { return len(s.pieces) }
 
-// Match says whether a text is of the shape, but for white space around it and a semicolon at its end. It writes the text's literals to
-// found, which has room for all of them.
+// Match says whether a text is of the shape, but for white space around it, and comments and a semicolon behind it. It writes the text's
+// literals to found, which has room for all of them.
 func (s *Shape) Match(text []byte, found []Literal) bool {
 	i := 0
 	for i < len(text) && isBlank(text[i]) {
@@ -96,24 +101,14 @@ func (s *Shape) Match(text []byte, found []Literal) bool {
 		}
 		found[n] = Literal{start, i, p.kind}
 	}
-	if len(text)-i != len(s.last) {
-		text = text[:max(i, contentEnd(text))]
-	}
-	return string(text[i:]) == s.last
+	end := i + len(s.last)
+	return end <= len(text) && string(text[i:end]) == s.last && (end == len(text) || isTail(text[end:]))
 }
 
-// simpleEnd returns the end of the simple literal that starts at i; -1: there is none. A zero byte is in no text that PostgreSQL reads.
+// simpleEnd returns the end of the simple literal that starts at i; -1: there is none.
 func simpleEnd(text []byte, i int, kind Kind) int {
 	if kind == String {
-		if i == len(text) || text[i] != '\'' {
-			return -1
-		}
-		for i++; i < len(text) && text[i] != 0; i++ {
-			if text[i] == '\'' {
-				return i + 1
-			}
-		}
-		return -1
+		return stringEnd(text, i)
 	}
 	end := digitsEnd(text, i)
 	if kind == Float {
@@ -136,22 +131,65 @@ func digitsEnd(text []byte, i int) int {
 	return i
 }
 
+// stringEnd is simpleEnd for a string. A zero byte is in no text that PostgreSQL reads.
+func stringEnd(text []byte, i int) int {
+	if i == len(text) || text[i] != '\'' {
+		return -1
+	}
+	for i++; i < len(text) && text[i] != 0; i++ {
+		if text[i] != '\'' {
+			continue
+		}
+		if i++; i == len(text) || text[i] != '\'' { // it is not doubled
+			return i
+		}
+	}
+	return -1
+}
+
+// isTail says whether a statement may have this behind it and be alone: white space and one semicolon, and comments behind these.
+func isTail(rest []byte) bool {
+	i := 0
+	for i < len(rest) && isBlank(rest[i]) {
+		i++
+	}
+	semicolon := i < len(rest) && rest[i] == ';'
+	if semicolon {
+		i++
+	}
+	for i < len(rest) && isBlank(rest[i]) {
+		i++
+	}
+	return i == len(rest) || i > 0 && isComments(rest[i:], semicolon)
+}
+
+// isComments says whether a text is comments that are no directives, and a semicolon if there was none before.
+func isComments(text []byte, semicolon bool) bool {
+	s := Scanner{Text: text}
+	for {
+		tok := s.Next()
+		switch {
+		case tok.Kind == EOF:
+			return bytes.IndexByte(text, 0) < 0
+		case tok.Kind == Comment && !IsDirective(text[tok.Start:tok.End]):
+		case tok.Kind == Punct && text[tok.Start] == ';' && !semicolon:
+			semicolon = true
+		default:
+			return false
+		}
+	}
+}
+
 // Extent cuts white space around a text and one semicolon after it: what is left is text[start:end].
 func Extent(text []byte) (start, end int) {
-	end = contentEnd(text)
+	end = blanksEnd(text, len(text))
+	if end > 0 && text[end-1] == ';' {
+		end = blanksEnd(text, end-1)
+	}
 	for start < end && isBlank(text[start]) {
 		start++
 	}
 	return start, end
-}
-
-// contentEnd returns where the semicolon and the white space begin that a text ends with.
-func contentEnd(text []byte) int {
-	end := blanksEnd(text, len(text))
-	if end > 0 && text[end-1] == ';' {
-		end = blanksEnd(text, end-1)
-	}
-	return end
 }
 
 // blanksEnd returns where the white space that ends before i begins.

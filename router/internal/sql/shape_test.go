@@ -70,8 +70,8 @@ func shapesIn(text []byte) []shaped {
 			}
 		}
 	}
-	if start, end := Extent(text); start == 0 && end == len(text) {
-		all = append(all, shaped{Exactly(text), nil})
+	if s, ok := Exactly(text); ok {
+		all = append(all, shaped{s, nil})
 	}
 	return all
 }
@@ -84,7 +84,10 @@ func (s *shaped) check(t *testing.T, text []byte) bool {
 		return false
 	}
 	if s.form == nil {
-		if start, end := Extent(text); string(text[start:end]) != s.last {
+		var splitter Splitter
+		var st, more Statement
+		splitter.Reset(text)
+		if !splitter.Next(&st) || st.Broken || string(text[st.Start:st.End]) != s.last || splitter.Next(&more) {
 			t.Fatalf("%q is taken for %q", text, s.last)
 		}
 		return true
@@ -145,6 +148,8 @@ func TestShapeMatchesSimpleLiterals(t *testing.T) {
 		{"INSERT INTO t VALUES (1, 'a', 2.5)", "INSERT INTO t VALUES (23, '\\', 0.75)"},
 		{"SELECT E'a' -- c", "SELECT ';--'"},
 		{"SELECT a -1", "SELECT a -5"},
+		{"SELECT 'a'", "SELECT 'it''s'"}, {"SELECT 'a', 'b'", "SELECT '''', ''"},
+		{"SELECT 1", "SELECT 2 /* a='b' */"}, {"SELECT 1", "SELECT 2 /* c */ ; -- d"}, {"SELECT 'a'", "SELECT 'b'; /* c */ /* d */"},
 		{"SELECT '1'::int+1", "SELECT ''::int+0"},
 		{"SELECT $1, 1", "SELECT $1, 2"},
 		{"SELECT /* pgring: key=1 */ 5", "SELECT /* pgring: key=1 */ 6"},
@@ -159,9 +164,11 @@ func TestShapeLeavesTheRestToSplitter(t *testing.T) {
 	for _, c := range []struct{ sample, text string }{
 		{"SELECT 1", "SELECT 1.0"}, {"SELECT 1", "SELECT 1e5"}, {"SELECT 1", "SELECT 0x1F"}, {"SELECT 1", "SELECT 1_000"}, {"SELECT 1", "SELECT 1."},
 		{"SELECT 1", "SELECT -1"}, {"SELECT a -1", "SELECT a --1"}, {"SELECT 1", "SELECT 1a"}, {"SELECT 1", "SELECT 1; SELECT 1"}, {"SELECT 1", "SELECT 1;;"},
-		{"SELECT 1", "SELECT"}, {"SELECT 1", "SELECT '1'"}, {"SELECT 1.5", "SELECT .5"}, {"SELECT 1.5", "SELECT 15"}, {"SELECT 1", "SELECT 1 -- c"},
-		{"SELECT 'a'", "SELECT 'it''s'"}, {"SELECT 'a'", "SELECT E'a'"}, {"SELECT 'a'", "SELECT 'a"}, {"SELECT 'a'", "SELECT 'a'\n'b'"}, {"SELECT 'a'", "SELECT '\x00'"},
+		{"SELECT 1", "SELECT"}, {"SELECT 1", "SELECT '1'"}, {"SELECT 1.5", "SELECT .5"}, {"SELECT 1.5", "SELECT 15"}, {"SELECT 1", "SELECT 1 -- c\n, 2"},
+		{"SELECT 'a'", "SELECT 'it''s"}, {"SELECT 'a'", "SELECT E'a'"}, {"SELECT 'a'", "SELECT 'a"}, {"SELECT 'a'", "SELECT 'a'\n'b'"}, {"SELECT 'a'", "SELECT '\x00'"},
 		{"SELECT 'a'", "SELECT $$a$$"}, {"SELECT 'a'", "SELECT "}, {"SELECT 'a', 'b'", "SELECT 'a'"},
+		{"SELECT 1", "SELECT 1 /* pgring: key=1 */"}, {"SELECT 1", "SELECT 1 /* c"}, {"SELECT 1", "SELECT 1 /* c */; /* d */;"}, {"SELECT 1", "SELECT 1 /* \x00 */"},
+		{"SELECT 1", "SELECT 1/* c */"}, {"SELECT 1", "/* c */ SELECT 1"},
 	} {
 		if shapes := shapesIn([]byte(c.sample)); len(shapes) == 0 || shapes[0].check(t, []byte(c.text)) {
 			t.Errorf("%q is of the shape of %q", c.text, c.sample)
