@@ -193,7 +193,7 @@ func (a *analysis) finish() {
 	a.certainParams()
 	a.st.needsLiterals = a.st.fixed == nil && a.st.usesLiterals()
 	a.nameTables()
-	a.st.point = a.st.pointOf(a.snap)
+	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
 }
 
 // certainParams finds the parameters whose every use is as a key of one type:

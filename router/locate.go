@@ -22,8 +22,9 @@ const (
 
 // core is the part of a Statement that only the router reads.
 type core struct {
-	point *point        // how it is planned, if that is so simple
-	fixed literalSource // its literals, where they are not the message's
+	point    *point        // how it is planned where one key decides; nil: something else does
+	resident bool          // its home relations decide
+	fixed    literalSource // its literals, where they are not the message's
 
 	env   *Env
 	route routeKind
@@ -93,11 +94,18 @@ func (s *Statement) usesLiterals() bool {
 // Plan says where one execution of the statement with these values runs. The
 // error is a *Refusal. It does not allocate for plans on one shard.
 func (s *Statement) Plan(snap *topology.Snapshot, v Values) (plan Plan, err error) {
-	if p := s.point; p != nil {
-		if at, hash := p.locate(s, snap, v); at.Shard != "" {
+	switch {
+	case s.point != nil:
+		if at, hash := s.point.locate(s, snap, v); at.Shard != "" {
 			plan.Kind, plan.Shard = One, at.Shard
 			plan.HasKey, plan.Key = true, hash
-			plan.At = SlotRef{p.group, at.Slot}
+			plan.At = SlotRef{s.point.group, at.Slot}
+			return plan, nil
+		}
+	case s.resident:
+		if kind, shard := s.residence(snap); kind != KindUnset {
+			plan.Kind, plan.Shard = kind, shard
+			plan.Anywhere = kind == Home && s.anywhere
 			return plan, nil
 		}
 	}

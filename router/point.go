@@ -8,8 +8,10 @@ import (
 	"github.com/pgring/pgring/topology"
 )
 
-// point is how a statement is planned that runs where one key is: nothing else has a say in it. Most statements of an application are
-// of this kind. Whatever is not as usual, such as a value that is no key, is left to the planner.
+// Most statements of an application run where one key is, or where their home tables are, and nothing else has a say in it. They are
+// planned here, in few steps; whatever is not as usual, such as a value that is no key, is left to the planner.
+
+// point is how a statement is planned that runs where one key is.
 type point struct {
 	group   string
 	at      int  // of the group among the snapshot's, when the statement was analysed
@@ -18,10 +20,14 @@ type point struct {
 	key     operand
 }
 
+// simple says whether nothing but its tables and keys has a say in a statement's plan.
+func (s *Statement) simple() bool {
+	return s.refused == nil && s.single == nil && s.forced == "" && len(s.reached) == 0 && !s.NoTransaction && !s.ShardByShard
+}
+
 // pointOf returns the point that an analysed statement is planned by; nil: it is none.
 func (s *Statement) pointOf(snap *topology.Snapshot) *point {
-	if s.route != routeRows || s.insertion != nil || len(s.needs) == 0 || len(s.homes) > 0 || s.catalogs || len(s.reached) > 0 ||
-		s.refused != nil || s.alone != nil || s.single != nil || s.forced != "" || s.NoTransaction || s.ShardByShard {
+	if !s.simple() || s.route != routeRows || s.insertion != nil || s.alone != nil || len(s.needs) == 0 || len(s.homes) > 0 || s.catalogs {
 		return nil
 	}
 	n := &s.needs[0]
@@ -41,6 +47,33 @@ func (s *Statement) pointOf(snap *topology.Snapshot) *point {
 		}
 	}
 	return nil
+}
+
+// isResident says whether an analysed statement runs on one shard whatever its values are: it has no sharded tables, and its home
+// tables are on one shard.
+func (s *Statement) isResident() bool {
+	switch s.route {
+	case routeReference:
+		return s.simple()
+	case routeHome:
+		return s.simple() && (len(s.homes) == 0 || len(s.homes) == 1 && !s.catalogs)
+	case routeUnset, routeRows, routeBroadcast:
+	}
+	return false
+}
+
+// residence is the plan of a resident statement; without a kind, the planner says why not.
+func (s *Statement) residence(snap *topology.Snapshot) (kind Kind, shard ring.ShardID) {
+	kind, shard = Home, snap.Home
+	if s.route == routeReference {
+		kind = Reference
+	} else if len(s.homes) > 0 {
+		shard = s.homes[0]
+	}
+	if s.Access != Read && readOnly(snap, shard) != nil {
+		return KindUnset, ""
+	}
+	return kind, shard
 }
 
 // same says whether two operands are read alike.
