@@ -265,13 +265,13 @@ func commentAt(text []byte, i int) bool {
 // trimSigns drops trailing + and - from a multi-character operator unless it
 // contains a character no SQL operator has, so that "=-1" is = and -1.
 func trimSigns(text []byte, i, end int) int {
-	for end > i+1 && (text[end-1] == '+' || text[end-1] == '-') {
-		for _, c := range text[i : end-1] {
-			switch c {
-			case '~', '!', '@', '#', '^', '&', '|', '`', '?', '%':
-				return end
-			}
+	for _, c := range text[i:end] {
+		switch c {
+		case '~', '!', '@', '#', '^', '&', '|', '`', '?', '%':
+			return end
 		}
+	}
+	for end > i+1 && (text[end-1] == '+' || text[end-1] == '-') {
 		end--
 	}
 	return end

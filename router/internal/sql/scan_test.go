@@ -178,3 +178,10 @@ func TestDecodeReadsLiterals(t *testing.T) {
 		}
 	}
 }
+
+func TestLongOperatorsAreScannedInOnePass(t *testing.T) {
+	s := Scanner{Text: []byte(strings.Repeat("+", 1<<20))} // a pass for each sign would take minutes
+	if tok := s.Next(); tok.End != 1 {
+		t.Errorf("the first operator of many signs ends at %d", tok.End)
+	}
+}

@@ -166,18 +166,24 @@ func isTail(rest []byte) bool {
 // isComments says whether a text is comments that are no directives, and a semicolon if there was none before.
 func isComments(text []byte, semicolon bool) bool {
 	s := Scanner{Text: text}
-	for {
-		tok := s.Next()
+	for i := 0; i < len(text); {
 		switch {
-		case tok.Kind == EOF:
-			return bytes.IndexByte(text, 0) < 0
-		case tok.Kind == Comment && !IsDirective(text[tok.Start:tok.End]):
-		case tok.Kind == Punct && text[tok.Start] == ';' && !semicolon:
+		case isSpace(text[i]):
+			i++
+		case text[i] == ';' && !semicolon:
 			semicolon = true
+			i++
+		case commentAt(text, i):
+			kind, end := s.scan(i)
+			if kind != Comment || IsDirective(text[i:end]) {
+				return false
+			}
+			i = end
 		default:
 			return false
 		}
 	}
+	return bytes.IndexByte(text, 0) < 0
 }
 
 // Extent cuts white space around a text and one semicolon after it: what is left is text[start:end].
