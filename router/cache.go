@@ -104,7 +104,7 @@ func (e *entry) touch() {
 // put caches st. If another session did so meanwhile, the entry found is the first of both, and the other is never used.
 func (c *cache) put(text []byte, env *Env, schema int64, l level, st *Statement) {
 	e := &entry{st: st, level: l, schema: schema, env: env.key, text: string(text), hash: c.hash(text, env, schema, l)}
-	e.shape, e.shaped = shapeOf(text, l)
+	e.shape, e.shaped = shapeOf(e.text, l)
 	seg := &c.segments[e.hash%cacheSegments]
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *cache) put(text []byte, env *Env, schema int64, l level, st *Statement)
 }
 
 // shapeOf returns the shape of the texts that an entry is for; false: there is none.
-func shapeOf(text []byte, l level) (sql.Shape, bool) {
+func shapeOf(text string, l level) (sql.Shape, bool) {
 	switch l {
 	case exact:
 		return sql.Exactly(text)

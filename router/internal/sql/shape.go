@@ -24,33 +24,32 @@ type piece struct {
 }
 
 // Exactly returns the shape of one text. False: it is not a statement alone.
-func Exactly(text []byte) (Shape, bool) {
-	_, ok := alone(text)
-	return Shape{last: string(text)}, ok
+func Exactly(text string) (Shape, bool) {
+	_, ok := alone([]byte(text))
+	return Shape{last: text}, ok
 }
 
 // NewShape returns the shape of the statements with a normal form. False: a text of them cannot be told so simply, since something beside
 // a literal may be one with it, or reaches beyond the end of the statement.
-func NewShape(form []byte) (Shape, bool) {
+func NewShape(form string) (Shape, bool) {
 	var s Shape
-	text := string(form)
 	var sample []byte
 	from := 0
-	for i, c := range form {
-		kind, simplest := unmarked(c)
+	for i := range len(form) {
+		kind, simplest := unmarked(form[i])
 		if kind == EOF {
 			continue
 		}
 		if i == 0 || !opens(form[i-1]) || i+1 < len(form) && !closes(form[i+1]) {
 			return Shape{}, false
 		}
-		s.pieces = append(s.pieces, piece{text[from:i], kind})
+		s.pieces = append(s.pieces, piece{form[from:i], kind})
 		sample = append(append(sample, form[from:i]...), simplest...)
 		from = i + 1
 	}
-	s.last = text[from:]
+	s.last = form[from:]
 	st, ok := alone(append(sample, s.last...))
-	return s, ok && st.Strippable && bytes.Equal(st.Form, form)
+	return s, ok && st.Strippable && string(st.Form) == form
 }
 
 // unmarked returns the kind of literal that a mark stands for, and the simplest of the kind; EOF: it is no mark.

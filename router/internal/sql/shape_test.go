@@ -65,12 +65,12 @@ func shapesIn(text []byte) []shaped {
 	splitter.Reset(text)
 	for splitter.Next(&st) {
 		if form := slices.Clone(st.Form); st.Strippable && !st.Broken {
-			if s, ok := NewShape(form); ok {
+			if s, ok := NewShape(string(form)); ok {
 				all = append(all, shaped{s, form})
 			}
 		}
 	}
-	if s, ok := Exactly(text); ok {
+	if s, ok := Exactly(string(text)); ok {
 		all = append(all, shaped{s, nil})
 	}
 	return all
@@ -179,7 +179,7 @@ func TestShapeLeavesTheRestToSplitter(t *testing.T) {
 func TestLiteralsThatDoNotStandApartHaveNoShape(t *testing.T) {
 	for _, form := range []string{"SELECT a.\x02", "SELECT \x01a", "SELECT \x01\x03", "\x01", "SELECT a\x03", "SELECT \x01.", "SELECT \"\x01\"", "SELECT '\x01",
 		"SELECT \x03 \n\x03", "SELECT (\x01", "SELECT \x01 ", "SELECT \x01 -- pgring: key=1", "SELECT 1"} {
-		if s, ok := NewShape([]byte(form)); ok {
+		if s, ok := NewShape(form); ok {
 			t.Errorf("form %q has shape %+v", form, s)
 		}
 	}
