@@ -22,7 +22,7 @@ type point struct {
 
 // simple says whether nothing but its tables and keys has a say in a statement's plan.
 func (s *Statement) simple() bool {
-	return s.refused == nil && s.single == nil && s.forced == "" && len(s.reached) == 0 && !s.NoTransaction && !s.ShardByShard
+	return s.refused == nil && s.single == nil && s.forced == "" && s.expanded == "" && len(s.reached) == 0 && !s.NoTransaction && !s.ShardByShard
 }
 
 // pointOf returns the point that an analysed statement is planned by; nil: it is none.

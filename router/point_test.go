@@ -2,6 +2,7 @@ package router
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -100,4 +101,21 @@ func planBothWays(t *testing.T, b *Bound, snap *topology.Snapshot, v Values) int
 		return 1
 	}
 	return 0
+}
+
+// A view is not on the shards: what reads it is sent with the view's query in it, a cursor's statement as well.
+func TestStatementsOnViewsHaveNoShortPlan(t *testing.T) {
+	s := newShop()
+	tables := s.tables()
+	view := &tables[slices.IndexFunc(tables, func(t topology.Table) bool { return t.Name == public("orders_view") })]
+	view.Definition = "SELECT orders.id, orders.user_id FROM public.orders"
+	snap := topology.NewSnapshot(topology.Contents{Schema: 1, Shards: []topology.Shard{{ID: "s1", Number: 1, State: topology.Active}}, Home: "s1",
+		Tables: tables, Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo, s.seats}})
+	for _, text := range []string{"SELECT id FROM orders_view WHERE user_id = 2", "DECLARE c CURSOR FOR SELECT id FROM orders_view WHERE user_id = 2"} {
+		for range 2 {
+			if st, p, err := plan(t, New(Config{}), snap, testEnv(), text); err != nil || st.point != nil || st.resident || p.SQL == "" {
+				t.Errorf("%s: %+v, %v", text, p, err)
+			}
+		}
+	}
 }
