@@ -132,13 +132,14 @@ func (c *Conn) Attend(t *poll.Task) {
 }
 
 // WaitIdle waits until something is unread, but gives up with poll.ErrTired when that takes long and the task could rest meanwhile, see
-// [poll.Conn.WaitIdle]. It returns at once where there is no engine.
+// [poll.Conn.ReadWith]. It returns at once where there is no engine.
 func (c *Conn) WaitIdle() error {
 	if c.polled == nil || c.r < c.w {
 		return nil
 	}
 	c.r, c.w = 0, 0
-	return c.fillPolled(true)
+	c.dropIn()
+	return c.filled(c.polled.ReadWith((*lender)(c), true))
 }
 
 // Rest has the task give its stack back until there may be something to be read, see [poll.Task.Rest]. The connection must be engaged.
@@ -311,7 +312,8 @@ func (c *Conn) fill() error {
 			return c.fillRaw()
 		}
 		if c.polled != nil {
-			return c.fillPolled(false)
+			c.dropIn()
+			return c.filled(c.polled.ReadWith((*lender)(c), false))
 		}
 	}
 	c.ensureIn()
@@ -329,23 +331,18 @@ func (c *Conn) filled(n int, err error) error {
 	return c.broken(err)
 }
 
-// fillPolled takes a buffer only for as long as there is something to be read. An idle reader may tire.
-func (c *Conn) fillPolled(idle bool) error {
-	wait := c.polled.WaitRead
-	if idle {
-		wait = c.polled.WaitIdle
-	}
-	for {
-		c.dropIn()
-		if err := wait(); err != nil {
-			return c.broken(err)
-		}
-		c.ensureIn()
-		if n, err := c.polled.TryRead(c.in); n > 0 || err != nil {
-			return c.filled(n, err)
-		}
-	}
+// lender is a connection that takes a buffer only for as long as there is something to be read.
+type lender Conn
+
+// Lend takes a buffer.
+func (l *lender) Lend() []byte {
+	c := (*Conn)(l)
+	c.ensureIn()
+	return c.in
 }
+
+// TakeBack gives it back.
+func (l *lender) TakeBack() { (*Conn)(l).dropIn() }
 
 func (c *Conn) ensureIn() {
 	if c.in == nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrTired is returned by [Conn.WaitIdle].
+// ErrTired is returned by [Conn.ReadWith].
 var ErrTired = errors.New("nothing has happened for a while")
 
 // Conn is a connection on an engine: a [net.Conn] with one reader and one writer at a time. Whoever waits for it is suspended as a
@@ -64,38 +64,57 @@ func (c *Conn) Attend(t *Task) {
 // Read reads what is there, and waits while there is nothing.
 func (c *Conn) Read(p []byte) (int, error) {
 	for len(p) > 0 {
-		if n, err := c.TryRead(p); n > 0 || err != nil {
+		if err := c.begin(&c.in, false); err != nil {
+			return 0, err
+		}
+		if n, err := c.read(p); n > 0 || err != nil {
 			return n, err
 		}
 	}
 	return 0, nil
 }
 
-// TryRead is Read after [Conn.WaitRead], which may have returned for nothing: if there is nothing it returns 0 and no error. p may not
-// be empty.
-func (c *Conn) TryRead(p []byte) (int, error) {
-	if err := c.begin(&c.in, true); err != nil {
-		return 0, err
+// Lender has the buffer of who reads, once there may be something to be read.
+type Lender interface {
+	Lend() []byte // not empty
+	TakeBack()    // there was nothing after all
+}
+
+// ReadWith is Read for who holds no buffer while it waits. One that tires, a task that could as well rest (see [Task.Rest]), gives up with
+// ErrTired when nothing happens for a quarter of a second or two.
+func (c *Conn) ReadWith(b Lender, tires bool) (int, error) {
+	for {
+		if err := c.begin(&c.in, tires); err != nil {
+			return 0, err
+		}
+		if n, err := c.read(b.Lend()); n > 0 || err != nil {
+			return n, err
+		}
+		b.TakeBack()
 	}
+}
+
+// read ends an attempt that was begun by reading what is there.
+func (c *Conn) read(p []byte) (int, error) {
 	n, err := readNow(c.fd, p)
 	// On a stream less than was asked for means that nothing is left (epoll(7)): what comes later is an event of its own.
 	c.finish(&c.in, err == syscall.EAGAIN || (err == nil && n < len(p)))
 	switch {
+	case n > 0:
+		return n, nil
 	case err == syscall.EINTR, err == syscall.EAGAIN:
 		return 0, nil
 	case err != nil:
 		return 0, os.NewSyscallError("read", err)
-	case n == 0:
-		return 0, io.EOF
 	}
-	return n, nil
+	return 0, io.EOF
 }
 
 // Write writes all of p, unless there is an error.
 func (c *Conn) Write(p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
-		if err := c.begin(&c.out, true); err != nil {
+		if err := c.begin(&c.out, false); err != nil {
 			return written, err
 		}
 		n, err := writeNow(c.fd, p[written:])
@@ -106,23 +125,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
-}
-
-// WaitRead waits, without a buffer, until there may be something to read.
-func (c *Conn) WaitRead() error { return c.begin(&c.in, false) }
-
-// WaitIdle is WaitRead for a task that could as well rest, see [Task.Rest]: it gives up with ErrTired when nothing happens for a
-// quarter of a second or two.
-func (c *Conn) WaitIdle() error {
-	c.setDoze(idle)
-	defer c.setDoze(alert)
-	return c.WaitRead()
-}
-
-func (c *Conn) setDoze(d doze) {
-	c.mu.Lock()
-	c.doze = d
-	c.mu.Unlock()
 }
 
 // tick makes who waits idly more tired.
@@ -151,29 +153,35 @@ func (c *Conn) rest(t *Task) {
 	}
 }
 
-// begin waits until an attempt on s is worth it. With use it begins the attempt, which finish must end.
-func (c *Conn) begin(s *side, use bool) error {
+// begin waits until an attempt on s is worth it, and begins it; finish must end it. A reader may tire.
+func (c *Conn) begin(s *side, tires bool) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for {
-		switch {
-		case c.closed:
-			return net.ErrClosed
-		case s.expired:
-			return os.ErrDeadlineExceeded
-		case s.dry && !s.ready && !s.over:
-			if c.doze == tired && s == &c.in {
+	for s.dry && !s.ready && !s.over && !s.expired && !c.closed {
+		if tires {
+			if c.doze == tired {
+				c.doze = alert
+				c.mu.Unlock()
 				return ErrTired
 			}
-			c.await(s)
-			continue
+			c.doze = max(c.doze, idle)
 		}
-		if use {
-			s.ready, s.dry = false, false
-			c.ops++
-		}
-		return nil
+		c.await(s)
 	}
+	if tires {
+		c.doze = alert
+	}
+	var err error
+	switch {
+	case c.closed:
+		err = net.ErrClosed
+	case s.expired:
+		err = os.ErrDeadlineExceeded
+	default:
+		s.ready, s.dry = false, false
+		c.ops++
+	}
+	c.mu.Unlock()
+	return err
 }
 
 // await suspends the caller, who holds the lock, until wake. The lock is released meanwhile.
@@ -229,9 +237,8 @@ func resumeLater(tasks ...*Task) {
 	}
 }
 
-// happened takes note of events.
-func (c *Conn) happened(mask uint32) {
-	var reader, writer *Task
+// happened takes note of events. It returns the tasks to be scheduled.
+func (c *Conn) happened(mask uint32) (reader, writer *Task) {
 	c.mu.Lock()
 	if mask&(syscall.EPOLLIN|readEnd) != 0 {
 		c.in.ready = true
@@ -244,7 +251,7 @@ func (c *Conn) happened(mask uint32) {
 		writer = c.out.wake()
 	}
 	c.mu.Unlock()
-	resumeLater(reader, writer)
+	return reader, writer
 }
 
 // Close closes the connection; who waits for it gets net.ErrClosed.

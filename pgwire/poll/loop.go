@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,7 +38,7 @@ type loop struct {
 	bell    int  // an eventfd, rung to end a wait for events
 	lingers bool // there is another processor for what else is to be run
 	events  []syscall.EpollEvent
-	hits    []hit
+	strays  []*Task      // of other loops: an event is for them
 	serial  int64        // of the last task that was run
 	current atomic.Int64 // the serial while the task runs, else 0
 	handed  bool         // since it last let others run, the loop has begun goroutines
@@ -50,15 +48,10 @@ type loop struct {
 	head   int
 	asleep bool // the bell must be rung
 	ending bool
-	tasks  int             // begun and not ended
-	conns  map[int32]*Conn // by descriptor
-	number int32           // of the last connection
-}
-
-// hit is what has happened to a connection.
-type hit struct {
-	conn *Conn
-	mask uint32
+	tasks  int     // begun and not ended
+	conns  []*Conn // by descriptor; nil where there is none
+	open   int     // how many there are
+	number int32   // of the last connection
 }
 
 func newLoop() (*loop, error) {
@@ -70,7 +63,7 @@ func newLoop() (*loop, error) {
 	if errno != 0 {
 		return nil, errors.Join(fmt.Errorf("create eventfd: %w", errno), syscall.Close(epoll))
 	}
-	l := &loop{epoll: epoll, bell: int(bell), lingers: runtime.GOMAXPROCS(0) > 1, events: make([]syscall.EpollEvent, 256), conns: map[int32]*Conn{}}
+	l := &loop{epoll: epoll, bell: int(bell), lingers: runtime.GOMAXPROCS(0) > 1, events: make([]syscall.EpollEvent, 256)}
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | edgeTriggered, Fd: int32(l.bell)}
 	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, l.bell, &event); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch eventfd: %w", err), l.close())
@@ -121,10 +114,12 @@ func (l *loop) watch(ctx context.Context) {
 // tire makes all who wait idly more tired. Conns is room for the connections.
 func (l *loop) tire(conns []*Conn) []*Conn {
 	l.mu.Lock()
-	conns = slices.AppendSeq(conns[:0], maps.Values(l.conns))
+	conns = append(conns[:0], l.conns...)
 	l.mu.Unlock()
 	for _, c := range conns {
-		c.tick()
+		if c != nil {
+			c.tick()
+		}
 	}
 	clear(conns)
 	return conns
@@ -140,14 +135,10 @@ func (l *loop) end() {
 
 // run is the loop. It returns true when the loop has ended, and false when another goroutine has it.
 func (l *loop) run() bool {
-	for n := 0; ; n++ {
-		t, over := l.take()
+	for n := 1; ; n++ {
+		t, over := l.take(n%burst == 0)
 		if over {
 			return true
-		}
-		if t == nil || n == burst {
-			l.wait()
-			n = 0
 		}
 		if t == nil {
 			continue
@@ -168,19 +159,62 @@ func (l *loop) run() bool {
 	}
 }
 
-// take returns the next task; nil when none is ready.
-func (l *loop) take() (t *Task, over bool) {
+// take returns the next task. With none ready it waits for events first; with look it takes those that have come. It may return nil.
+func (l *loop) take(look bool) (t *Task, over bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.head == len(l.ready) {
-		return nil, l.ending && l.tasks == 0 && len(l.conns) == 0
+	idle := l.head == len(l.ready)
+	if idle || look {
+		if idle && l.ending && l.tasks == 0 && l.open == 0 {
+			l.mu.Unlock()
+			return nil, true
+		}
+		l.asleep = idle
+		l.mu.Unlock()
+		n := l.poll(idle)
+		l.mu.Lock()
+		l.asleep = false
+		l.hear(l.events[:n])
 	}
-	t = l.ready[l.head]
-	l.ready[l.head] = nil
-	if l.head++; l.head == len(l.ready) {
-		l.ready, l.head = l.ready[:0], 0
+	if l.head < len(l.ready) {
+		t = l.ready[l.head]
+		l.ready[l.head] = nil
+		if l.head++; l.head == len(l.ready) {
+			l.ready, l.head = l.ready[:0], 0
+		}
+	}
+	l.mu.Unlock()
+	if len(l.strays) > 0 {
+		resumeLater(l.strays...)
+		clear(l.strays)
+		l.strays = l.strays[:0]
 	}
 	return t, false
+}
+
+// hear makes ready who waits for these events. The lock is held.
+func (l *loop) hear(events []syscall.EpollEvent) {
+	for i := range events {
+		e := &events[i]
+		if int(e.Fd) >= len(l.conns) {
+			continue
+		}
+		if c := l.conns[e.Fd]; c != nil && c.number == e.Pad { // neither the bell nor one that is closed
+			reader, writer := c.happened(e.Events)
+			l.admit(reader)
+			l.admit(writer)
+		}
+	}
+}
+
+// admit makes a task ready, if there is one and it is this loop's. The lock is held.
+func (l *loop) admit(t *Task) {
+	switch {
+	case t == nil:
+	case t.loop == l:
+		l.ready = append(l.ready, t)
+	default:
+		l.strays = append(l.strays, t)
+	}
 }
 
 // schedule has the loop run a task that waits.
@@ -223,29 +257,6 @@ func (l *loop) poll(idle bool) int {
 	return n
 }
 
-// wait takes the events that have come; with no task ready it waits for one.
-func (l *loop) wait() {
-	l.mu.Lock()
-	idle := l.head == len(l.ready) && (!l.ending || l.tasks > 0 || len(l.conns) > 0)
-	l.asleep = idle
-	l.mu.Unlock()
-	n := l.poll(idle)
-	l.hits = l.hits[:0]
-	l.mu.Lock()
-	l.asleep = false
-	for i := range n {
-		e := &l.events[i]
-		if c := l.conns[e.Fd]; c != nil && c.number == e.Pad {
-			l.hits = append(l.hits, hit{conn: c, mask: e.Events})
-		}
-	}
-	l.mu.Unlock()
-	for i := range l.hits {
-		l.hits[i].conn.happened(l.hits[i].mask)
-		l.hits[i].conn = nil
-	}
-}
-
 // add begins to listen to a connection.
 func (l *loop) add(c *Conn) error {
 	l.mu.Lock()
@@ -257,14 +268,19 @@ func (l *loop) add(c *Conn) error {
 	if err := syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &event); err != nil {
 		return fmt.Errorf("watch socket: %w", err)
 	}
-	l.conns[int32(c.fd)] = c
+	if c.fd >= len(l.conns) {
+		l.conns = append(l.conns, make([]*Conn, c.fd+1-len(l.conns))...)
+	}
+	l.conns[c.fd] = c
+	l.open++
 	return nil
 }
 
 // forget stops listening; the descriptor is closed afterwards.
 func (l *loop) forget(c *Conn) {
 	l.mu.Lock()
-	delete(l.conns, int32(c.fd))
+	l.conns[c.fd] = nil
+	l.open--
 	ending := l.ending
 	l.mu.Unlock()
 	// The descriptor may be in use for a moment longer: its events would be taken for another's. An error means that it is gone.

@@ -180,7 +180,7 @@ func TestDeadlineEndsAWait(t *testing.T) {
 				t.Errorf("attached %t: got %v", attached, err)
 			}
 			_ = c.SetReadDeadline(time.Unix(1, 0))
-			if err := c.WaitRead(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			if _, err := c.ReadWith(room(b[:]), false); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("attached %t: got %v", attached, err)
 			}
 			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond)) // replaced before it is over

@@ -24,6 +24,12 @@ type sleeper struct {
 	ended  chan error
 }
 
+// room is a buffer that its reader has anyway.
+type room []byte
+
+func (b room) Lend() []byte { return b }
+func (b room) TakeBack()    {}
+
 func (s *sleeper) begin(e *poll.Engine) {
 	e.Start(func(task *poll.Task) {
 		s.conn.Attend(task)
@@ -35,14 +41,10 @@ func (s *sleeper) begin(e *poll.Engine) {
 func (s *sleeper) serve(task *poll.Task) {
 	b := make([]byte, 16)
 	for {
-		err := s.conn.WaitIdle()
+		n, err := s.conn.ReadWith(room(b), true)
 		if errors.Is(err, poll.ErrTired) {
 			s.rest(task)
 			return
-		}
-		n := 0
-		if err == nil {
-			n, err = s.conn.TryRead(b)
 		}
 		if err == nil {
 			_, err = s.conn.Write(b[:n])
@@ -51,7 +53,7 @@ func (s *sleeper) serve(task *poll.Task) {
 			s.ended <- err
 			return
 		}
-		if n > 0 && s.atOnce {
+		if s.atOnce {
 			s.rest(task)
 			return
 		}

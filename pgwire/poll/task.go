@@ -60,21 +60,26 @@ func (t *Task) run() {
 // resume runs the task until it gives up control, or ends.
 func (t *Task) resume() (why reason, alive bool) {
 	t.running.Lock()
-	defer t.running.Unlock()
 	if t.next == nil {
 		t.next, _ = iter.Pull(t.flow)
 	}
-	if why, alive = t.next(); alive {
-		return why, true
+	if why, alive = t.next(); !alive {
+		alive = t.ended()
 	}
+	t.running.Unlock() // a panic ends the process: nobody up to here recovers
+	return why, alive
+}
+
+// ended takes the stack of a task away whose body has returned. It is alive if it only rests.
+func (t *Task) ended() (alive bool) {
 	t.next, t.yield = nil, nil
 	if on := t.rests; on != nil {
 		t.rests, t.attached = nil, true
 		on.rest(t)
-		return toWait, true
+		return true
 	}
 	t.loop.over()
-	return toWait, false
+	return false
 }
 
 // flow is one run of the body.
