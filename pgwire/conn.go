@@ -242,6 +242,21 @@ func (c *Conn) PipeBuffered(dst *Conn, n int) (int, error) {
 	return n, nil
 }
 
+// Forward moves n bytes that have been read already to dst, and drops those behind them. If nothing else has been read and nothing else
+// was written, the buffer itself changes hands: frames that were taken from it are not valid any more.
+func (c *Conn) Forward(dst *Conn, n, drop int) error {
+	if dst.out == nil && dst.writeErr == nil && c.pooled != nil && c.r+n+drop == c.w {
+		dst.out, dst.outPooled = c.in[c.r:c.r+n], c.pooled
+		c.in, c.pooled, c.r, c.w = nil, nil, 0, 0
+		return nil
+	}
+	if err := dst.Write(c.in[c.r : c.r+n]); err != nil {
+		return err
+	}
+	c.r += n + drop
+	return nil
+}
+
 // Discard reads and drops the next n bytes.
 func (c *Conn) Discard(n int) error {
 	for n > 0 {
@@ -421,6 +436,17 @@ func (c *Conn) Write(p []byte) error {
 	}
 	c.out = append(c.out, p...)
 	return nil
+}
+
+// Send is Write and Flush; it copies nothing if nothing waits to be sent.
+func (c *Conn) Send(p []byte) error {
+	if c.out == nil && c.writeErr == nil {
+		return c.send(p)
+	}
+	if err := c.Write(p); err != nil {
+		return err
+	}
+	return c.Flush()
 }
 
 // Flush sends what was written and gives the write buffer back.

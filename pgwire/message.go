@@ -71,6 +71,18 @@ func End(b []byte, start int) []byte {
 	return b
 }
 
+// WholeFrame returns the size in bytes of the frame at the beginning of b, header included; 0 if it is not whole, or none.
+func WholeFrame(b []byte) int {
+	if len(b) < HeaderSize {
+		return 0
+	}
+	n := binary.BigEndian.Uint32(b[1:])
+	if n < 4 || uint64(n) >= uint64(len(b)) {
+		return 0
+	}
+	return int(n) + 1
+}
+
 // AppendEmpty appends a frame without a body.
 func AppendEmpty(b []byte, typ byte) []byte { return append(b, typ, 0, 0, 0, 4) }
 

@@ -34,6 +34,19 @@ func (c *session) receive() error {
 			return nil
 		}
 		wire := t.part.conn.Wire()
+		if err := wire.Need(pgwire.HeaderSize); err != nil {
+			return c.lost(err)
+		}
+		pass, drop, err := c.plainAnswers(wire.Pending())
+		if err != nil {
+			return c.lost(err)
+		}
+		if pass+drop > 0 {
+			if err := wire.Forward(c.sink, pass, drop); err != nil {
+				return c.side(err)
+			}
+			continue
+		}
 		typ, size, err := wire.Peek()
 		if err != nil {
 			return c.lost(err)
@@ -42,6 +55,55 @@ func (c *session) receive() error {
 			return err
 		}
 	}
+}
+
+// plainAnswers looks at what a server has sent, as long as it is whole frames that need nothing but to be passed on, and does for all of
+// them at once what answer would do for each. The first bytes are for the client, those to be dropped are behind them.
+func (c *session) plainAnswers(b []byte) (pass, drop int, err error) {
+	t := &c.turn
+	for !t.empty() {
+		s := &t.steps[t.head]
+		size := pgwire.WholeFrame(b[pass:])
+		if size == 0 || s.hidden || s.into != nil {
+			break
+		}
+		typ := b[pass]
+		switch typ {
+		case pgwire.DataRow, pgwire.NoticeResponse:
+		case pgwire.ParseComplete, pgwire.BindComplete:
+			if s.change {
+				c.confirmChange()
+			}
+			t.head++
+		case pgwire.RowDescription:
+			if err := t.part.types.describe(b[pass : pass+size]); err != nil {
+				return 0, 0, err
+			}
+			if s.kind == stepDescribe {
+				t.head++
+			}
+		case pgwire.CommandComplete:
+			if s.noted || !c.srv.topology.Unbroken(c.unit.gaps) {
+				return pass, 0, nil
+			}
+			if s.kind == stepExecute {
+				t.head++
+			}
+		case pgwire.ReadyForQuery: // the session sends its own
+			if size == pgwire.HeaderSize {
+				return pass, 0, nil
+			}
+			t.ready(b[pass+pgwire.HeaderSize])
+			return pass, size, nil
+		default:
+			return pass, 0, nil
+		}
+		if c.again.ready {
+			c.again.hear(typ, s.kind)
+		}
+		pass += size
+	}
+	return pass, 0, nil
 }
 
 // emitLocal writes the session's own answers that have come to the head of the line.
@@ -201,10 +263,15 @@ func (c *session) serverReady(wire *pgwire.Conn, size int) error {
 		return c.lost(err)
 	}
 	body := pgwire.BodyOf(frame)
-	c.turn.part.conn.SetStatus(body.Byte())
-	c.turn.part.unsynced, c.turn.part.skips = false, false
-	c.turn.head++
+	c.turn.ready(body.Byte())
 	return nil
+}
+
+// ready ends the step at hand: its server waits for what comes next, in this status.
+func (t *turn) ready(status byte) {
+	t.part.conn.SetStatus(status)
+	t.part.unsynced, t.part.skips = false, false
+	t.head++
 }
 
 // serverError relays an error and drops the steps that the server will not answer: in the extended protocol all up to Sync, in a

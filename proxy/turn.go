@@ -85,10 +85,18 @@ func (c *session) notice(e *pgwire.Error) error {
 	return c.reply(c.out)
 }
 
-// send writes one message of the turn to its participant. The caller has made room by makeRoom.
+// send writes one message of the turn to its participant. The caller has made room by makeRoom. A Query is sent at once, since nothing
+// can follow it.
 func (c *session) send(frame []byte, s step) error {
 	t := &c.turn
-	if err := t.part.conn.Wire().Write(frame); err != nil {
+	wire := t.part.conn.Wire()
+	var err error
+	if s.kind == stepQuery {
+		err = wire.Send(frame)
+	} else {
+		err = wire.Write(frame)
+	}
+	if err != nil {
 		return c.lost(err)
 	}
 	t.steps = append(t.steps, s)
