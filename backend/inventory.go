@@ -57,7 +57,9 @@ func (v *inventory) take(now time.Duration, want *Settings) (c *Conn, look bool)
 		i = v.preferred(want)
 	}
 	c = v.idle[i]
-	copy(v.idle[i:], v.idle[i+1:])
+	if i < last {
+		copy(v.idle[i:], v.idle[i+1:])
+	}
 	v.idle[last] = nil
 	v.idle = v.idle[:last]
 	used := c.lastUse()

@@ -158,7 +158,7 @@ func (p *Pools) acquire(ctx context.Context, shard ring.ShardID, user string, wa
 		if c != nil {
 			c.wire.Attend(poll.TaskOf(ctx))
 		}
-		if !errors.Is(err, errRetired) { // that one is not for the caller: the configuration has changed meanwhile
+		if err == nil || !errors.Is(err, errRetired) { // that one is not for the caller: the configuration has changed meanwhile
 			return c, err
 		}
 	}

@@ -69,8 +69,9 @@ func (l *InFlight) Enter(ctx context.Context) error {
 // TryEnter is Enter that does not wait. It reports whether it let in.
 func (l *InFlight) TryEnter() bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tryEnter()
+	in := l.tryEnter()
+	l.mu.Unlock()
+	return in
 }
 
 func (l *inFlight) tryEnter() bool {
@@ -124,12 +125,14 @@ func (l *InFlight) await(ctx context.Context, w *waiter, place *list.Element) er
 // how the server fares.
 func (l *InFlight) Leave(took time.Duration, overloaded bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.running--
 	if l.cfg.Shed.Over > 0 {
 		l.limit = l.pace.adjust(l.limit, l.cfg.Max, sample{now: time.Now(), took: took, overloaded: overloaded})
 	}
-	l.admit()
+	if l.waiting.Len() > 0 {
+		l.admit()
+	}
+	l.mu.Unlock()
 }
 
 // admit lets in those at the head of the line for whom there is room.

@@ -33,16 +33,16 @@ type TableLimit struct {
 // admission is what a session occupies in the limits.
 type admission struct {
 	line   *limits.InFlight // for the unit
-	began  time.Time
-	shards []shardPlace   // for the unit
-	keys   *limits.PerKey // for the transaction, or the unit outside of one
+	began  time.Duration    // by Topology.Elapsed
+	shards []shardPlace     // for the unit
+	keys   *limits.PerKey   // for the transaction, or the unit outside of one
 	key    limits.KeyID
 }
 
 // shardPlace is a place among those who began to use a shard.
 type shardPlace struct {
 	line       *limits.InFlight
-	began      time.Time
+	began      time.Duration
 	overloaded bool // it had no connection for the session
 }
 
@@ -176,7 +176,7 @@ func (c *session) enterLine(ctx context.Context, line *limits.InFlight) error {
 		return limited("too many statements in flight", fmt.Sprintf("%d run and %d wait; this one waited %s.", busy.Limit, busy.Waiting,
 			busy.Waited.Round(time.Millisecond)), "Try again later. See limits.max_in_flight and limits.queue_timeout.")
 	}
-	c.admitted.line, c.admitted.began = line, time.Now()
+	c.admitted.line, c.admitted.began = line, c.srv.topology.Elapsed()
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (c *session) enterShard(ctx context.Context, shard ring.ShardID) error {
 		return limited(fmt.Sprintf("shard %q is too slow for more statements", shard), fmt.Sprintf("%d run there and %d wait; this one waited %s.", busy.Limit, busy.Waiting,
 			busy.Waited.Round(time.Millisecond)), "Try again later. See limits.shed.")
 	}
-	c.admitted.shards = append(c.admitted.shards, shardPlace{line: line, began: time.Now()})
+	c.admitted.shards = append(c.admitted.shards, shardPlace{line: line, began: c.srv.topology.Elapsed()})
 	return nil
 }
 
@@ -218,18 +218,20 @@ func (c *session) waitInLine(ctx context.Context, line *limits.InFlight) error {
 	return line.Enter(ctx)
 }
 
-// dismiss gives back what the unit occupied, and the key if its transaction has ended.
-func (c *session) dismiss(ended bool) {
+// dismiss gives back what the unit has occupied until now, and the key if its transaction has ended.
+func (c *session) dismiss(ended bool, now time.Duration) {
 	c.land()
 	if line := c.admitted.line; line != nil {
 		c.admitted.line = nil
-		line.Leave(time.Since(c.admitted.began), false)
+		line.Leave(now-c.admitted.began, false)
 	}
-	for _, place := range c.admitted.shards {
-		place.line.Leave(time.Since(place.began), place.overloaded)
+	if len(c.admitted.shards) > 0 {
+		for _, place := range c.admitted.shards {
+			place.line.Leave(now-place.began, place.overloaded)
+		}
+		clear(c.admitted.shards)
+		c.admitted.shards = c.admitted.shards[:0]
 	}
-	clear(c.admitted.shards)
-	c.admitted.shards = c.admitted.shards[:0]
 	if keys := c.admitted.keys; keys != nil && ended {
 		c.admitted.keys = nil
 		keys.Leave(c.admitted.key)

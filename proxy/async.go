@@ -60,7 +60,7 @@ type permit struct {
 
 // queueOf is the queue of a statement that may be done later; nil: it may not.
 func (c *session) queueOf(stmt *router.Statement) *ingest.Queue {
-	if c.srv.queues == nil || c.readsOnly() || stmt.Access != router.Write || stmt.Verb != router.Plain || !stmt.MayBeLater() || c.state.own.now.direct {
+	if c.srv.queues == nil || stmt.Access != router.Write || stmt.Verb != router.Plain || !stmt.MayBeLater() || c.state.own.now.direct || c.readsOnly() {
 		return nil
 	}
 	for _, name := range stmt.InsertsInto() {
@@ -79,7 +79,7 @@ func (c *session) readsOnly() bool {
 
 // queueing is queueOf for a statement that is its whole transaction, on a connection that is nobody's in particular.
 func (c *session) queueing(stmt *router.Statement, plan *router.Plan) *ingest.Queue {
-	if c.tx.active || !c.turn.empty() || len(c.parts) > 0 || c.policy.Mode == SessionMode || stmt.Pin != router.PinNone ||
+	if stmt.Access != router.Write || c.tx.active || !c.turn.empty() || len(c.parts) > 0 || c.policy.Mode == SessionMode || stmt.Pin != router.PinNone ||
 		plan.Kind != router.One || !plan.HasKey || plan.SQL != "" || c.again.running {
 		return nil
 	}

@@ -166,7 +166,7 @@ func (b *batches) quit(key batchKey, m *member) bool {
 // batching is the rule for a statement that may share a transaction with others: an INSERT of one row that is its whole transaction,
 // on a connection that is nobody's in particular. Nil: it goes its usual way.
 func (c *session) batching(stmt *router.Statement, plan *router.Plan, size int) *Batching {
-	if c.policy.Batches == nil || stmt.Access != router.Write || stmt.Verb != router.Plain || c.tx.active || !c.turn.empty() || len(c.parts) > 0 ||
+	if stmt.Access != router.Write || c.policy.Batches == nil || stmt.Verb != router.Plain || c.tx.active || !c.turn.empty() || len(c.parts) > 0 ||
 		c.policy.Mode == SessionMode || stmt.Pin != router.PinNone || size > batchMessage || !plan.HasKey || c.again.running {
 		return nil
 	}

@@ -91,7 +91,7 @@ func (c *session) drainNoted() error {
 }
 
 // plan routes the statement, which may have a key. Transaction statements that are not local go to the one participant.
-func (c *session) plan(stmt *router.Statement, key givenKey, values router.Values) (router.Plan, error) {
+func (c *session) plan(stmt *router.Statement, key givenKey, values router.Values) (plan router.Plan, err error) {
 	switch stmt.Verb {
 	case router.Commit, router.Rollback, router.Savepoint, router.Release, router.RollbackTo:
 		return router.Plan{Kind: router.One, Shard: c.sole().shard}, nil
@@ -103,23 +103,16 @@ func (c *session) plan(stmt *router.Statement, key givenKey, values router.Value
 			return router.Plan{Kind: router.One, Shard: p.shard}, nil // let the server say that there is no such cursor
 		}
 	}
-	if err := c.tx.redefined.check(c.snap, stmt); err != nil {
-		return router.Plan{}, err
+	if stmt.Access != router.Read || c.tx.redefined.any() || c.tx.views.defined || c.unit.views.defined {
+		if err := c.checkSchema(stmt); err != nil {
+			return plan, err
+		}
 	}
-	if err := c.checkViews(stmt); err != nil {
-		return router.Plan{}, err
-	}
-	if err := c.checkAppends(stmt); err != nil {
-		return router.Plan{}, err
-	}
-	if err := c.checkGuards(stmt); err != nil {
-		return router.Plan{}, err
-	}
-	plan, err := stmt.Plan(c.snap, values)
+	plan, err = stmt.Plan(c.snap, values)
 	if err == nil && len(c.snap.Moves) > 0 {
 		plan, err = c.planWhileMoving(stmt, values, plan)
 	}
-	if err == nil {
+	if err == nil && (key.given() || stmt.Access == router.Write) {
 		err = c.planRequest(stmt, key, &plan)
 	}
 	if err != nil {
@@ -138,7 +131,24 @@ func (c *session) plan(stmt *router.Statement, key givenKey, values router.Value
 				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}
 		}
 	}
-	return plan, c.checkCursor(stmt, plan.Shard)
+	if stmt.Verb == router.Declare {
+		err = c.checkCursor(stmt, plan.Shard)
+	}
+	return plan, err
+}
+
+// checkSchema refuses a statement for what it is, or for what was defined in its transaction.
+func (c *session) checkSchema(stmt *router.Statement) error {
+	if err := c.tx.redefined.check(c.snap, stmt); err != nil {
+		return err
+	}
+	if err := c.checkViews(stmt); err != nil {
+		return err
+	}
+	if err := c.checkAppends(stmt); err != nil {
+		return err
+	}
+	return c.checkGuards(stmt)
 }
 
 // preferred is the shard for a read that any shard can answer: one that the session holds anyway.

@@ -27,7 +27,7 @@ func (c *session) noteCursor(stmt *router.Statement, shard ring.ShardID) {
 
 // checkCursor refuses a name that is taken on another shard; on its own one the server does so.
 func (c *session) checkCursor(stmt *router.Statement, shard ring.ShardID) error {
-	if known, ok := c.cursors[stmt.Name]; ok && stmt.Verb == router.Declare && known.shard != shard {
+	if known, ok := c.cursors[stmt.Name]; ok && known.shard != shard {
 		return &pgwire.Error{Code: codeDuplicateCursor, Message: fmt.Sprintf("cursor %q already exists", stmt.Name)}
 	}
 	return nil

@@ -13,10 +13,10 @@ import (
 // connection of a session that could not be told.
 func (c *session) kill(ctx context.Context) {
 	c.watch.Lock()
-	if c.watch.killed.IsZero() {
-		c.watch.killed = time.Now()
+	if !c.watch.killed.Swap(true) {
+		c.watch.killedAt = time.Now()
 	}
-	stubborn := time.Since(c.watch.killed) >= time.Second
+	stubborn := time.Since(c.watch.killedAt) >= time.Second
 	if stubborn { // a server that does not answer either: nothing is waited for any longer
 		for _, conn := range c.watch.busy {
 			_ = conn.Wire().Close()

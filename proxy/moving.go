@@ -133,7 +133,7 @@ func (c *session) statementTimeout() (time.Duration, bool) {
 // over says why a wait goes on no longer.
 func (c *session) over(w *mapWait) error {
 	switch {
-	case c.isKilled():
+	case c.watch.killed.Load():
 		return fatal(codeShutdown, "terminating connection due to administrator command")
 	case c.watch.interrupts.Load() != w.interrupts:
 		return errInterrupted()
@@ -162,7 +162,7 @@ func (c *session) awaitMap(wait *mapWait) error {
 	case <-c.srv.topology.Superseded(waited):
 	case <-tick.C:
 	}
-	c.takeMap()
+	c.takeMap(c.srv.topology.Elapsed())
 	if err := c.over(wait); err != nil {
 		return err
 	}

@@ -245,7 +245,7 @@ func (c *session) prepareOn(p *participant, id uint64, text string, oids []uint3
 // a session (final) session state on it is cleaned first where that is cheap.
 func (c *session) giveBack(p *participant, final bool) {
 	c.watch.Lock()
-	c.watch.busy = slices.DeleteFunc(c.watch.busy, func(conn *backend.Conn) bool { return conn == p.conn })
+	c.watch.busy = without(c.watch.busy, p.conn)
 	for c.watch.cancels > 0 {
 		c.watch.settled.Wait() // a cancel under way must not hit the connection's next user
 	}
@@ -263,6 +263,18 @@ func (c *session) giveBack(p *participant, final bool) {
 	if c.spare == nil {
 		c.spare = p
 	}
+}
+
+// without takes one out of a list of few, in which order counts for nothing.
+func without(conns []*backend.Conn, gone *backend.Conn) []*backend.Conn {
+	last := len(conns) - 1
+	for i := range conns {
+		if conns[i] == gone {
+			conns[i], conns[last] = conns[last], nil
+			return conns[:last]
+		}
+	}
+	return conns
 }
 
 // drop closes a participant's connection, which is broken or in a state nobody knows.
@@ -303,7 +315,9 @@ func (c *session) releaseIdle() {
 		}
 		c.giveBack(p, false)
 	}
-	clear(c.parts[len(kept):])
+	for i := len(kept); i < len(c.parts); i++ { // fewer than clear is made for
+		c.parts[i] = nil
+	}
 	c.parts = kept
 	c.turn.part = nil
 }

@@ -52,9 +52,11 @@ func (t *transaction) redefine(stmt *router.Statement) {
 	t.redefined.all = t.redefined.all || len(stmt.Tables) == 0
 }
 
+func (r *redefined) any() bool { return r.all || len(r.tables) > 0 }
+
 // check refuses a statement that may mean something else than what the committed schema says. Names that are not known there may be new.
 func (r *redefined) check(snap *topology.Snapshot, stmt *router.Statement) error {
-	if len(r.tables) == 0 && !r.all || stmt.Access == router.Define {
+	if !r.any() || stmt.Access == router.Define {
 		return nil
 	}
 	detail := ""

@@ -123,7 +123,7 @@ func (c *session) awaitOwner() error {
 		return err
 	}
 	c.releaseIdle()
-	c.dismiss(true)
+	c.dismiss(true, c.srv.topology.Elapsed())
 	for {
 		renewed := c.srv.topology.RenewedSince(refused)
 		if renewed && c.srv.topology.Current().Epoch == planned {

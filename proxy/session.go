@@ -88,11 +88,13 @@ type unit struct {
 	deferred *statement
 	defined  bool // a statement has changed the schema
 	views    views
-	resolve  bool         // a setting has changed that decides what names mean
-	before   *state       // the settings before the unit changed them in a pipeline; nil: it did not
-	changes  []definition // statements defined or closed in this unit whose reply has not come
-	start    time.Time
-	gaps     int64 // topology.Gaps when it began
+	resolve  bool          // a setting has changed that decides what names mean
+	before   *state        // the settings before the unit changed them in a pipeline; nil: it did not
+	changes  []definition  // statements defined or closed in this unit whose reply has not come
+	heard    time.Duration // when its last message came, by Topology.Elapsed; messages that came with another one have its time
+	began    time.Duration // its first statement
+	counted  bool          // there is one
+	gaps     int64         // topology.Gaps when it began
 }
 
 // watch is what other goroutines may look at or interrupt.
@@ -105,8 +107,9 @@ type watch struct {
 	app        string
 	query      []byte
 	kind       router.Kind
-	began      time.Time
-	killed     time.Time // when the session was first told to end
+	began      time.Duration // by Topology.Elapsed
+	killedAt   time.Time     // when the session was first told to end
+	killed     atomic.Bool
 	queries    int64
 	interrupts atomic.Int64 // asked for so far
 	stop       func()       // ends what the session waits for inside of pgring, if it does
@@ -205,11 +208,15 @@ func (c *session) next() (byte, int, error) {
 	if err := c.client.Flush(); err != nil {
 		return 0, 0, err
 	}
-	if err := c.skipOwed(); err != nil {
-		return 0, 0, err
+	if c.owed > 0 {
+		if err := c.skipOwed(); err != nil {
+			return 0, 0, err
+		}
 	}
 	if c.unit.open || !c.turn.empty() {
-		return c.await(0, nil)
+		typ, size, err := c.await(0, nil)
+		c.unit.heard = c.srv.topology.Elapsed()
+		return typ, size, err
 	}
 	return c.idle()
 }
@@ -238,8 +245,13 @@ func (c *session) idle() (byte, int, error) {
 	e := c.listen()
 	if e == nil {
 		c.task.Attach()
-		if c.mayRest(limit) && errors.Is(c.client.WaitIdle(), poll.ErrTired) {
-			return 0, 0, errResting
+		if c.mayRest(limit) {
+			if err := c.client.WaitIdle(); err != nil && errors.Is(err, poll.ErrTired) {
+				return 0, 0, errResting
+			}
+			if typ, size, ok := c.client.PeekBuffered(); ok && !c.watch.killed.Load() && !c.srv.draining.Load() {
+				return typ, size, nil
+			}
 		}
 	}
 	typ, size, err := c.await(limit, func() bool { return e.isBroken() || (!c.tx.active && c.srv.draining.Load()) })
@@ -273,11 +285,11 @@ func (c *session) awaitBytes(n int, limit time.Duration, enough func() bool) err
 		deadline = time.Now().Add(limit)
 	}
 	for {
-		if c.isKilled() || (enough != nil && enough()) {
+		if c.watch.killed.Load() || (enough != nil && enough()) {
 			return os.ErrDeadlineExceeded
 		}
 		err := c.client.Need(n)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 		if limit > 0 && !time.Now().Before(deadline) {
@@ -289,12 +301,6 @@ func (c *session) awaitBytes(n int, limit time.Duration, enough func() bool) err
 	}
 }
 
-func (c *session) isKilled() bool {
-	c.watch.Lock()
-	defer c.watch.Unlock()
-	return !c.watch.killed.IsZero()
-}
-
 // ended turns what ended the wait for the client into what the client is told.
 func (c *session) ended(err error) error {
 	var protocol *pgwire.ProtocolError
@@ -303,7 +309,7 @@ func (c *session) ended(err error) error {
 		return fatal(codeProtocolViolation, protocol.Reason)
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case c.isKilled(), c.srv.draining.Load() && !c.tx.active:
+	case c.watch.killed.Load(), c.srv.draining.Load() && !c.tx.active:
 		return fatal(codeShutdown, "terminating connection due to administrator command")
 	case c.tx.active:
 		return fatal(codeIdleTransaction, "terminating connection due to idle-in-transaction timeout")
@@ -313,7 +319,8 @@ func (c *session) ended(err error) error {
 
 // beginUnit takes the one snapshot and policy that the whole unit is planned with.
 func (c *session) beginUnit() {
-	c.takeMap()
+	c.unit.heard = c.srv.topology.Elapsed()
+	c.takeMap(c.unit.heard)
 	c.policy = c.srv.policy.Load()
 	c.unit.errors = 0
 	c.unit.views = views{}
@@ -321,8 +328,8 @@ func (c *session) beginUnit() {
 }
 
 // takeMap makes the present map the unit's.
-func (c *session) takeMap() {
-	if c.srv.topology.Stalled() { // a shard would refuse a write that is planned with the map from before
+func (c *session) takeMap(now time.Duration) {
+	if c.srv.topology.StalledAt(now) { // a shard would refuse a write that is planned with the map from before
 		c.takeTime()
 		c.srv.topology.AwaitLease()
 	}
@@ -372,13 +379,13 @@ func (c *session) handle(ctx context.Context, typ byte, size int) error {
 	default:
 		err = c.extended(ctx, typ, frame)
 	}
-	if errors.Is(err, errReported) {
-		err = nil
+	if err != nil && !errors.Is(err, errReported) {
+		return err
 	}
-	if err == nil && simple {
+	if simple {
 		return c.finishUnit(ctx)
 	}
-	return err
+	return nil
 }
 
 // takeTime tells that the session is about to do more than to relay between its client and one server: something that waits for
@@ -398,7 +405,7 @@ func (c *session) leave() {
 		c.giveBack(p, true)
 	}
 	c.parts = c.parts[:0]
-	c.dismiss(true)
+	c.dismiss(true, c.srv.topology.Elapsed())
 	for _, st := range c.statements {
 		c.srv.interned.release(st.shared)
 	}

@@ -109,9 +109,12 @@ func (c *session) describe() Client {
 	c.watch.Lock()
 	defer c.watch.Unlock()
 	d := Client{ID: c.id, PID: c.pid, User: c.user.Name, Database: c.dbname, Application: c.watch.app, Addr: c.remoteAddr().String(),
-		State: c.watch.state, Since: c.since, Query: string(c.watch.query), Kind: c.watch.kind, Began: c.watch.began, Queries: c.watch.queries,
+		State: c.watch.state, Since: c.since, Query: string(c.watch.query), Kind: c.watch.kind, Queries: c.watch.queries,
 		CopiedRows: c.watch.rows.Load(), CopiedBytes: c.watch.bytes.Load(),
 		Received: in, Sent: out, TLS: c.tls}
+	if c.watch.queries > 0 {
+		d.Began = c.srv.topology.At(c.watch.began)
+	}
 	for _, conn := range c.watch.busy {
 		d.Shards = append(d.Shards, conn.Shard())
 	}
@@ -134,7 +137,12 @@ const shownQuery = 1024 // bytes of a statement that SHOW QUERIES keeps
 
 // record notes what runs, for SHOW QUERIES and the counters. It copies, so that the session's buffers stay its own.
 func record[T string | []byte](c *session, text T, plan *router.Plan) {
-	now := time.Now()
+	now := c.unit.heard
+	if c.unit.counted {
+		now = c.srv.topology.Elapsed()
+	} else {
+		c.unit.began, c.unit.counted = now, true
+	}
 	c.watch.Lock()
 	c.watch.state = "active"
 	c.watch.query = append(c.watch.query[:0], text[:min(len(text), shownQuery)]...)
@@ -144,9 +152,6 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 	c.watch.Unlock()
 	c.watch.rows.Store(0)
 	c.watch.bytes.Store(0)
-	if c.unit.start.IsZero() {
-		c.unit.start = now
-	}
 	t := &c.srv.totals
 	t.queries.Add(1)
 	switch plan.Kind {
@@ -167,13 +172,13 @@ func record[T string | []byte](c *session, text T, plan *router.Plan) {
 	}
 }
 
-// finishStats accounts for the unit that has ended.
-func (c *session) finishStats() {
-	if c.unit.start.IsZero() {
+// finishStats accounts for the unit that has ended now.
+func (c *session) finishStats(now time.Duration) {
+	if !c.unit.counted {
 		return
 	}
-	took := time.Since(c.unit.start)
-	c.unit.start = time.Time{}
+	c.unit.counted = false
+	took := now - c.unit.began
 	c.srv.totals.queryNanos.Add(int64(took))
 	if !c.tx.active {
 		c.srv.totals.transactions.Add(1)

@@ -117,15 +117,18 @@ func (c *session) finishUnit(ctx context.Context) error {
 	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
 	if !c.tx.active {
 		c.hasCurrent = false
-		clear(c.portals)
+		if len(c.portals) > 0 {
+			clear(c.portals)
+		}
 	}
 	c.releaseIdle()
-	c.dismiss(!c.tx.active)
+	now := c.srv.topology.Elapsed()
+	c.dismiss(!c.tx.active, now)
 	c.held.End(c.tx.active)
 	if c.tx.failed { // what it has written is undone, whenever the client says so: no cut-over waits for that
 		c.held.Wrote()
 	}
-	c.finishStats()
+	c.finishStats(now)
 	c.out = pgwire.AppendReady(c.out[:0], c.tx.status())
 	return c.write(c.out)
 }

@@ -200,10 +200,16 @@ func (t *Topology) AwaitProxies(ctx context.Context, stage Stage, epoch int64) e
 // Gaps counts how often this process has been without a lease, so far.
 func (t *Topology) Gaps() int64 { return t.gaps.Load() }
 
+// Elapsed is the time since New. It is cheaper to read than the time of day.
+func (t *Topology) Elapsed() time.Duration { return time.Since(t.started) }
+
+// At is the time of day when that long had elapsed.
+func (t *Topology) At(elapsed time.Duration) time.Time { return t.started.Add(elapsed) }
+
 // Unbroken reports whether this process has a lease, and has always had one since Gaps was that. It costs two loads and a look at
 // the clock.
 func (t *Topology) Unbroken(gaps int64) bool {
-	return int64(time.Since(t.started)) <= t.lease.Load() && t.gaps.Load() == gaps
+	return int64(t.Elapsed()) <= t.lease.Load() && t.gaps.Load() == gaps
 }
 
 // Outdated reports whether the map has changed since a snapshot while this process had no lease, so that nobody waited for what was
@@ -216,9 +222,12 @@ func (t *Topology) Outdated(snap *Snapshot, gaps int64) bool {
 
 // Stalled reports whether this process has stood still, or hung, for so long that others may have gone on without it, and has not
 // found out yet what it has missed. While the control database is known to be lost it is not: the last map is served then.
-func (t *Topology) Stalled() bool {
+func (t *Topology) Stalled() bool { return t.StalledAt(t.Elapsed()) }
+
+// StalledAt is Stalled for who has just asked what has Elapsed.
+func (t *Topology) StalledAt(now time.Duration) bool {
 	ends := t.lease.Load()
-	return ends > 0 && int64(time.Since(t.started)) > ends && !t.cut.Load()
+	return ends > 0 && int64(now) > ends && !t.cut.Load()
 }
 
 // AwaitLease waits until the process is not Stalled, for a second at most.
