@@ -28,6 +28,7 @@ type Conn struct {
 	settings   *Settings
 	known      bool // settings is what the server has
 	prepared   lru
+	memo       any
 	statements atomic.Int32 // in prepared, for Servers
 	cancels    cancels
 
@@ -65,6 +66,12 @@ func (c *Conn) Status() byte { return c.status }
 
 // SetStatus records the transaction status of a ReadyForQuery.
 func (c *Conn) SetStatus(status byte) { c.status = status }
+
+// Memo is what an owner has left for those that come after it; nil at first.
+func (c *Conn) Memo() any { return c.memo }
+
+// SetMemo leaves something for later owners.
+func (c *Conn) SetMemo(memo any) { c.memo = memo }
 
 // MarkDirty says that the connection must be closed instead of reused, and why. The first reason is kept.
 func (c *Conn) MarkDirty(reason string) {

@@ -15,6 +15,22 @@ type directory struct {
 	pools  []*pool  // sorted by shard and user
 }
 
+// fewShards is up to how many shards comparing names one by one is faster than to hash one.
+const fewShards = 8
+
+// find returns a shard by name, or nil.
+func (d *directory) find(id ring.ShardID) *shard {
+	if len(d.order) > fewShards {
+		return d.shards[id]
+	}
+	for _, s := range d.order {
+		if s.target.Shard == id {
+			return s
+		}
+	}
+	return nil
+}
+
 // shard is one target and its pools.
 type shard struct {
 	target Target

@@ -131,12 +131,14 @@ func (p *Pools) install(d *directory, fresh []*pool) error {
 
 // pool finds the pool that serves a client user on a shard.
 func (p *Pools) pool(id ring.ShardID, user string) (*pool, error) {
-	s := p.current.Load().shards[id]
+	s := p.current.Load().find(id)
 	if s == nil {
 		return nil, &UnknownShardError{Shard: id}
 	}
-	if own := s.own[user]; own != nil {
-		return own, nil
+	if len(s.own) > 0 {
+		if own := s.own[user]; own != nil {
+			return own, nil
+		}
 	}
 	return s.common, nil
 }
@@ -232,7 +234,7 @@ func (p *Pools) parametersOf(ctx context.Context, id ring.ShardID, user string) 
 // Login opens a connection of its own to a shard with the login that serves a client's user there, for work that goes on without
 // the client. The caller closes it.
 func (p *Pools) Login(ctx context.Context, shard ring.ShardID, user string) (*pgx.Conn, error) {
-	s := p.current.Load().shards[shard]
+	s := p.current.Load().find(shard)
 	if s == nil {
 		return nil, &UnknownShardError{Shard: shard}
 	}
@@ -246,7 +248,7 @@ func (p *Pools) Login(ctx context.Context, shard ring.ShardID, user string) (*pg
 // Operator opens a connection of its own to a shard with the operator's login, for control tables, guards and moves. The
 // caller closes it.
 func (p *Pools) Operator(ctx context.Context, shard ring.ShardID) (*pgx.Conn, error) {
-	s := p.current.Load().shards[shard]
+	s := p.current.Load().find(shard)
 	if s == nil {
 		return nil, &UnknownShardError{Shard: shard}
 	}

@@ -130,7 +130,7 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 			return nil, err
 		}
 	}
-	p.types = c.translation(ctx, shard)
+	c.translate(ctx, p)
 	c.turn.part = p
 	return p, nil
 }

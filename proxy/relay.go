@@ -38,13 +38,15 @@ func (c *session) receive() error {
 			return c.lost(err)
 		}
 		pass, drop, err := c.plainAnswers(wire.Pending())
-		if err != nil {
-			return c.lost(err)
-		}
 		if pass+drop > 0 {
 			if err := wire.Forward(c.sink, pass, drop); err != nil {
 				return c.side(err)
 			}
+		}
+		if err != nil {
+			return c.lost(err)
+		}
+		if pass+drop > 0 {
 			continue
 		}
 		typ, size, err := wire.Peek()
@@ -64,7 +66,7 @@ func (c *session) plainAnswers(b []byte) (pass, drop int, err error) {
 	for !t.empty() {
 		s := &t.steps[t.head]
 		size := pgwire.WholeFrame(b[pass:])
-		if size == 0 || s.hidden || s.into != nil {
+		if size == 0 || s.kind == stepLocal || s.hidden || s.into != nil {
 			break
 		}
 		typ := b[pass]
@@ -77,7 +79,7 @@ func (c *session) plainAnswers(b []byte) (pass, drop int, err error) {
 			t.head++
 		case pgwire.RowDescription:
 			if err := t.part.types.describe(b[pass : pass+size]); err != nil {
-				return 0, 0, err
+				return pass, 0, err
 			}
 			if s.kind == stepDescribe {
 				t.head++

@@ -61,6 +61,20 @@ func (t *translations) fresh(tr *translation, snap *topology.Snapshot) bool {
 	return tr.unavailable == nil && !tr.missed.Load() || time.Since(tr.loaded) < translationRetry
 }
 
+// translate gives a participant the translation of its shard; nil for the home shard. A connection remembers the one that it had last.
+func (c *session) translate(ctx context.Context, p *participant) {
+	if p.shard == c.snap.Home {
+		p.types = nil
+		return
+	}
+	if tr, ok := p.conn.Memo().(*translation); ok && c.srv.translations.fresh(tr, c.snap) {
+		p.types = tr
+		return
+	}
+	p.types = c.translation(ctx, p.shard)
+	p.conn.SetMemo(p.types)
+}
+
 // translation returns the one for a shard; nil for the home shard.
 func (c *session) translation(ctx context.Context, shard ring.ShardID) *translation {
 	if shard == c.snap.Home {
