@@ -73,7 +73,9 @@ func (c *session) onParse(frame []byte) error {
 	if c.tx.failed && !endsFailed(parsed.Verb) {
 		return c.reject(errFailedTransaction())
 	}
-	c.oids = declareKey(text, oids)
+	if last == nil || last.shared.keyed || last.shared.text != string(text) { // else it is known that no comment names a key
+		c.oids = declareKey(text, oids)
+	}
 	s := c.statement(name, text, c.oids, last)
 	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
 	if c.isLocal(parsed) || parsed.Refused() != nil {
