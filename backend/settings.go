@@ -80,6 +80,14 @@ func (s *Settings) List() []Setting {
 	return slices.Clone(s.list)
 }
 
+// Text is all settings in one string: equal texts, equal settings.
+func (s *Settings) Text() string {
+	if s == nil {
+		return ""
+	}
+	return s.text
+}
+
 // Len returns how many settings there are.
 func (s *Settings) Len() int {
 	if s == nil {

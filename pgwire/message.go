@@ -124,6 +124,18 @@ func AppendBind(b []byte, portal, statement string) []byte {
 	return End(append(b, 0, 0, 0, 0, 0, 0), at)
 }
 
+// AppendBindValues appends a Bind with parameters in the text format; results come in it, too.
+func AppendBindValues(b []byte, portal, statement string, values [][]byte) []byte {
+	b, at := Begin(b, Bind)
+	b = append(append(b, portal...), 0)
+	b = append(append(b, statement...), 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(values)))
+	for _, v := range values {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
+	}
+	return End(append(b, 0, 0), at)
+}
+
 // AppendExecute appends Execute; maxRows 0 means all rows.
 func AppendExecute(b []byte, portal string, maxRows uint32) []byte {
 	b, at := Begin(b, Execute)

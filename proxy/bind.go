@@ -159,6 +159,10 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 			seen = false
 		}
 	}
+	prepared := c.preparedFor(s, p, frame)
+	if prepared != nil {
+		s = prepared
+	}
 	if err := c.ensureParsed(part, s, seen); err != nil {
 		return err
 	}
@@ -168,7 +172,10 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	if err := c.send(appendBindTo(c.out[:0], b, s.serverName()), step{kind: stepBind, hidden: c.again.running}); err != nil {
 		return err
 	}
-	if c.mayRepeat(p.stmt) {
+	if prepared != nil && !c.tx.active {
+		c.again.keep(frame, p.stmt)
+		c.again.prepared = prepared.shared
+	} else if c.mayRepeat(p.stmt) {
 		c.again.keep(frame, p.stmt)
 	}
 	p.part = part

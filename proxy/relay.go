@@ -37,6 +37,9 @@ func (c *session) receive() error {
 		if err := wire.Need(pgwire.HeaderSize); err != nil {
 			return c.lost(err)
 		}
+		if c.skipsHidden(wire) {
+			continue
+		}
 		pass, drop, err := c.plainAnswers(wire.Pending())
 		if pass+drop > 0 {
 			if err := wire.Forward(c.sink, pass, drop); err != nil {
@@ -57,6 +60,18 @@ func (c *session) receive() error {
 			return err
 		}
 	}
+}
+
+// skipsHidden drops the server's answer to a Parse or Bind of the session's own, if that is what comes next.
+func (c *session) skipsHidden(wire *pgwire.Conn) bool {
+	s := &c.turn.steps[c.turn.head]
+	b := wire.Pending()
+	if !s.hidden || s.change || !(s.kind == stepParse && b[0] == pgwire.ParseComplete || s.kind == stepBind && b[0] == pgwire.BindComplete) {
+		return false
+	}
+	wire.Consume(pgwire.HeaderSize)
+	c.turn.head++
+	return true
 }
 
 // plainAnswers looks at what a server has sent, as long as it is whole frames that need nothing but to be passed on, and does for all of

@@ -24,6 +24,11 @@ type repetition struct {
 	executes int
 	bind     []byte // a copy of the Bind, in a buffer that is used again
 	running  bool   // it is being sent again: the client has the answer to Bind
+
+	prepared  *shared // what is in flight was prepared by pgring itself: swallowStale
+	simple    bool    // it stands for a Query message
+	described bool    // there was a Describe behind it
+	stale     bool    // a server has refused it, and it is to be sent as the client has sent it
 }
 
 // keptBind is how large a Bind may be, in bytes, for a copy of it to be kept.
@@ -75,7 +80,13 @@ func (r *repetition) hear(typ byte, kind stepKind) {
 func (c *session) swallow(frame []byte) bool {
 	t := &c.turn
 	behind := t.steps[t.head+1:]
-	if !c.again.ready || pgwire.ParseError(frame).Code != codeFenced {
+	if !c.again.ready {
+		return false
+	}
+	switch code := pgwire.ParseError(frame).Code; {
+	case c.swallowStale(code):
+		return true
+	case code != codeFenced:
 		return false
 	}
 	switch {

@@ -81,6 +81,7 @@ type Policy struct {
 	PullBytes       int64                         // and their bytes; 0: 1 GiB
 	RefuseScatter   bool                          // SELECT over several shards is an error
 	CrossShard      CrossShard                    // of users without their own
+	PrepareAfter    int                           // uses after which a statement is prepared on servers without its client's asking; 0: never
 	SlowQuery       time.Duration                 // 0: off
 	LogValues       bool                          // slow queries are logged with their literals
 	Limits          *Limits                       // nil: none
@@ -121,6 +122,7 @@ type Server struct {
 
 	translations *translations
 	interned     *internTable
+	unlike       atomic.Uint64 // statements that are like no other one, so far
 	welcomes     *welcomeCache
 	totals       totals
 	hot          *limits.HotKeys // a sample of the keys of colocation groups

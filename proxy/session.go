@@ -70,13 +70,15 @@ type desk struct {
 	alarm      alarm // for who waits in line for a batch
 	again      repetition
 
-	scratch router.Scratch
-	bind    bindMessage
-	later   router.Deferred // scratch of enqueue
-	record  ingest.Record   // what it makes of that
-	oids    []uint32        // scratch of Parse
-	out     []byte          // scratch for building frames
-	spare   *participant
+	scratch    router.Scratch
+	bind       bindMessage
+	later      router.Deferred   // scratch of enqueue
+	record     ingest.Record     // what it makes of that
+	oids       []uint32          // scratch of Parse
+	types      []byte            // scratch of intern
+	parametric router.Parametric // scratch of frequentQuery
+	out        []byte            // scratch for building frames
+	spare      *participant
 }
 
 // unit is the state of what the client has sent since the last ReadyForQuery.

@@ -162,8 +162,17 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 		}
 	}
 	c.tx.covered = k
-	if _, err := c.useFor(ctx, plan, b.Access != router.Read); err != nil {
+	p, err := c.useFor(ctx, plan, b.Access != router.Read)
+	if err != nil {
 		return c.rejectBegun(err)
+	}
+	if frame != nil {
+		if s := c.frequentQuery(b, plan); s != nil {
+			if err := c.relayFrequent(p, s); err != nil || !c.again.stale {
+				return err
+			}
+			c.again.stale = false
+		}
 	}
 	c.again.ready = frame != nil && c.mayRepeat(b.Statement)
 	if frame == nil || plan.SQL != "" {

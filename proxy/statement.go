@@ -17,12 +17,18 @@ import (
 // schema and search_path: then its result is described alike. Its id names it on the servers.
 type shared struct {
 	id       uint64
-	name     string // on the servers
+	name     string    // on the servers
+	prepared statement // of pgring's own, under that name
 	text     string
 	oids     []uint32
-	keyed    bool // a comment may name the request that it is
+	keyed    bool         // a comment may name the request that it is
+	lasting  bool         // it means the same whenever, and under whatever settings, it is prepared
+	uses     atomic.Int32 // by clients that did not prepare it, up to when it is frequent
+	refused  atomic.Bool  // a server has refused it when pgring had prepared it
 	key      internKey
 	refs     int
+	parked   bool                     // among those that nobody refers to, but for the last that somebody has
+	recent   bool                     // used since the hand was there
 	resolved atomic.Pointer[[]uint32] // the types of all parameters, once a server was asked
 	valid    atomic.Bool              // a server has accepted it: a further Parse needs none
 }
@@ -41,6 +47,7 @@ type internKey struct {
 	oids   string // big-endian
 	schema int64
 	env    *router.Env
+	own    string // what else its meaning depends on; empty: nothing
 }
 
 // internTable gives equal statements one id, so that a server connection prepares a text once for all clients.
@@ -48,34 +55,52 @@ type internTable struct {
 	sync.Mutex
 	byKey map[internKey]*shared
 	next  uint64
+	idle  [idleStatements]*shared // that nobody refers to, as a clock
+	hand  int
 }
+
+// How many statements are remembered that no session has at present, and the longest of them in bytes.
+const (
+	idleStatements = 1024
+	idleText       = 4 << 10
+)
 
 func newInternTable() *internTable {
 	return &internTable{byKey: map[internKey]*shared{}, next: beginID}
 }
 
-// acquire returns the shared statement of the key; release gives it back.
-func (t *internTable) acquire(key internKey, oids []uint32) *shared {
+// acquire returns the shared statement of a text with parameters of these types; release gives it back.
+func (t *internTable) acquire(text, types []byte, schema int64, env *router.Env, own string) *shared {
 	t.Lock()
 	defer t.Unlock()
-	s := t.byKey[key]
+	s := t.byKey[internKey{text: string(text), oids: string(types), schema: schema, env: env, own: own}]
 	if s == nil {
-		t.next++
-		s = &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, oids: slices.Clone(oids), key: key,
-			keyed: strings.Contains(key.text, router.RequestKeyWord)}
-		t.byKey[key] = s
+		s = t.add(internKey{text: string(text), oids: string(types), schema: schema, env: env, own: own})
 	}
 	s.refs++
+	s.recent = true
+	return s
+}
+
+func (t *internTable) add(key internKey) *shared {
+	t.next++
+	s := &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, key: key,
+		keyed: strings.Contains(key.text, router.RequestKeyWord), lasting: !mayQuote(key.text)}
+	for types := []byte(key.oids); len(types) > 0; types = types[4:] {
+		s.oids = append(s.oids, binary.BigEndian.Uint32(types))
+	}
+	s.prepared.shared = s
+	t.byKey[key] = s
 	return s
 }
 
 // intern returns the shared statement of a text under the unit's schema.
 func (c *session) intern(text []byte, oids []uint32) *shared {
-	var types []byte
+	c.types = c.types[:0]
 	for _, oid := range oids {
-		types = binary.BigEndian.AppendUint32(types, oid)
+		c.types = binary.BigEndian.AppendUint32(c.types, oid)
 	}
-	return c.srv.interned.acquire(internKey{text: string(text), oids: string(types), schema: c.snap.Schema, env: c.state.env}, oids)
+	return c.srv.interned.acquire(text, c.types, c.snap.Schema, c.state.env, c.dependence(text))
 }
 
 // retain counts one more user of s.
@@ -92,7 +117,34 @@ func (t *internTable) release(s *shared) {
 	t.Lock()
 	defer t.Unlock()
 	if s.refs--; s.refs == 0 {
+		t.park(s)
+	}
+}
+
+// park keeps a statement that nobody refers to for a while, since clients come back to the same texts.
+func (t *internTable) park(s *shared) {
+	switch {
+	case s.parked:
+		return
+	case len(s.text) > idleText || strings.HasPrefix(s.key.own, ownMeaning):
 		delete(t.byKey, s.key)
+		return
+	}
+	for {
+		t.hand = (t.hand + 1) % len(t.idle)
+		old := t.idle[t.hand]
+		if old != nil && old.refs == 0 && old.recent {
+			old.recent = false
+			continue
+		}
+		if old != nil {
+			old.parked = false
+			if old.refs == 0 {
+				delete(t.byKey, old.key)
+			}
+		}
+		t.idle[t.hand], s.parked = s, true
+		return
 	}
 }
 
@@ -108,7 +160,7 @@ type statement struct {
 // statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
 // the same as before.
 func (c *session) statement(name, text []byte, oids []uint32, last *statement) *statement {
-	if len(name) == 0 && last != nil && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) &&
+	if len(name) == 0 && last != nil && last.shared.lasting && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) &&
 		last.shared.key.schema == c.snap.Schema && last.shared.key.env == c.state.env {
 		c.srv.interned.retain(last.shared)
 		return last

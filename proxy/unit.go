@@ -11,8 +11,12 @@ func (c *session) onSync(ctx context.Context) error {
 	if err := c.endPipelined(ctx); err != nil {
 		return err
 	}
-	for !c.again.refused.IsZero() {
-		if err := ignoreReported(c.bindAgain(ctx)); err != nil {
+	for c.again.stale || !c.again.refused.IsZero() {
+		repeat := c.bindAgain
+		if c.again.stale {
+			repeat = c.bindUnprepared
+		}
+		if err := ignoreReported(repeat(ctx)); err != nil {
 			return err
 		}
 		if err := c.endPipelined(ctx); err != nil {

@@ -194,6 +194,7 @@ func (a *analysis) finish() {
 	a.st.needsLiterals = a.st.fixed == nil && a.st.usesLiterals()
 	a.nameTables()
 	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
+	a.st.keyLiterals = a.keyLiterals()
 }
 
 // certainParams finds the parameters whose every use is as a key of one type:

@@ -72,6 +72,7 @@ type Pool struct {
 	IdleTimeout        Duration `yaml:"idle_timeout" default:"10m" doc:"An idle connection beyond min_idle is closed after this long; 0 = never."`
 	MaxLifetime        Duration `yaml:"max_lifetime" default:"1h" doc:"A connection is replaced after about this long; 0 = never."`
 	PreparedStatements int      `yaml:"prepared_statements" default:"500" min:"0" max:"100000" doc:"Prepared statements remembered per server connection; 0 = off."`
+	AutoPrepare        int      `yaml:"auto_prepare" default:"3" min:"0" max:"1000000" doc:"A statement for one shard is prepared there after so many uses though its client does not prepare it; 0 = never. See docs/sql-support.md."`
 }
 
 // ScatterReads says whether a SELECT may read several shards.

@@ -177,6 +177,14 @@ func (n *Node) poolConfig(cfg *config.Config, shards []topology.Shard) (backend.
 	return p, nil
 }
 
+// autoPrepare is after how many uses pgring prepares a statement by itself: never, if a connection remembers none.
+func autoPrepare(p config.Pool) int {
+	if p.PreparedStatements == 0 {
+		return 0
+	}
+	return p.AutoPrepare
+}
+
 // policy is what sessions go by.
 func policy(cfg *config.Config) (proxy.Policy, error) {
 	p := proxy.Policy{Users: map[string]*proxy.User{}, TLSRequired: cfg.Listen.TLS.Mode == config.TLSRequire,
@@ -184,7 +192,7 @@ func policy(cfg *config.Config) (proxy.Policy, error) {
 		ClientIdle: cfg.Limits.ClientIdleTimeout.Std(), TransactionIdle: cfg.Limits.IdleTransactionTimeout.Std(),
 		MessageLimit: int(cfg.Limits.MessageSize), PullRows: int64(cfg.Limits.PullRows), PullBytes: int64(cfg.Limits.PullBytes),
 		RefuseScatter: cfg.Routing.ScatterReads == config.ScatterError,
-		SlowQuery:     cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
+		PrepareAfter:  autoPrepare(cfg.Pool), SlowQuery: cfg.Observe.SlowQuery.Std(), LogValues: cfg.Observe.LogValues}
 	p.CrossShard = crossShard(cfg)
 	p.Idempotent, p.Batches, p.AppendOnly = requests(cfg), batches(cfg), ledgers(cfg)
 	if cfg.Pool.Mode == config.PoolSession {

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/pgring/pgring/pgwire"
+	"github.com/pgring/pgring/router"
+)
+
+// A statement that comes again and again for one shard is prepared there, though its client does not ask for that: the server then need not
+// parse and plan it each time, which is half of its work on a look-up by key. In the extended protocol that is the text of an unnamed
+// statement; in the simple protocol the text with parameters in the places of the keys.
+//
+// Invariant: the client cannot tell. Only texts are prepared that mean the same whenever and under whatever settings that is done (shared.lasting).
+// What a server refuses before it has begun to run it is sent again as the client has sent it, see swallowStale. In a transaction block, where
+// that is not possible, only writes in the extended protocol are prepared, of which the server refuses nothing that it would not else: their
+// text is the client's, and they return no rows, whose types could have changed.
+
+// isFrequent counts a use of a statement, and reports whether it is to be prepared.
+func (c *session) isFrequent(s *shared) bool {
+	if !s.lasting || s.refused.Load() {
+		return false
+	}
+	if s.uses.Load() >= int32(c.policy.PrepareAfter) {
+		return true
+	}
+	s.uses.Add(1)
+	return false
+}
+
+// mayPrepare reports whether a statement with this plan is of a kind that pgring prepares by itself.
+func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
+	return c.policy.PrepareAfter > 0 && plan.Kind == router.One && plan.HasKey && plan.SQL == "" && stmt.Verb == router.Plain &&
+		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction
+}
+
+// preparedFor returns what a Bind of an unnamed statement uses on the server; nil if that is the unnamed statement.
+func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement {
+	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.again.running || c.again.binds != 1 || c.again.executes > 0 || !c.mayPrepare(p.stmt, &p.plan) {
+		return nil
+	}
+	if c.tx.active && (p.stmt.Access != router.Write || p.stmt.Returns) || len(frame) > keptBind || !c.isFrequent(s.shared) {
+		return nil
+	}
+	return &s.shared.prepared
+}
+
+// frequentQuery returns the statement, prepared by pgring, that a Query message may run instead of its own; nil if there is none. Then c.parametric
+// has its parameters.
+func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
+	if c.tx.active || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) || !b.Parametric(&c.parametric) {
+		return nil
+	}
+	s := c.intern(c.parametric.SQL, c.parametric.Types)
+	c.srv.interned.release(s) // it is remembered for a while, and its number is never another's
+	if !c.isFrequent(s) {
+		return nil
+	}
+	return s
+}
+
+// relayFrequent runs a Query message by a prepared statement. When c.again.stale is set afterwards, the server has not begun to run it.
+func (c *session) relayFrequent(p *participant, s *shared) error {
+	c.again.ready, c.again.prepared, c.again.simple = true, s, true
+	if err := c.ensureParsed(p, &s.prepared, false); err != nil {
+		return err
+	}
+	b := pgwire.AppendBindValues(c.out[:0], "", s.name, c.parametric.Values)
+	b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+	b = pgwire.AppendExecute(b, "", 0)
+	c.out = append(b, syncFrame...)
+	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true}, step{kind: stepDescribe, rows: true}, step{kind: stepExecute})
+	if err := c.send(c.out, step{kind: stepSync}); err != nil {
+		return err
+	}
+	return c.receive()
+}
+
+// swallowStale takes a server's refusal of a statement that pgring has prepared by itself, if it can be sent as the client has sent it: the server
+// has not begun to run it, and all that the client has sent of the unit is Bind and what goes with it. It is not prepared any more.
+func (c *session) swallowStale(code string) bool {
+	t := &c.turn
+	last := t.steps[len(t.steps)-1].kind
+	if c.again.prepared == nil || last != stepSync || !c.again.forgives(t.steps[t.head].kind, code) {
+		return false
+	}
+	if code == codeInvalidStatement {
+		t.part.conn.ForgetPrepared(c.again.prepared.id)
+	}
+	for ; t.steps[t.head].kind != stepSync; t.head++ {
+		c.again.described = c.again.described || t.steps[t.head].kind == stepDescribe
+		c.unsent(t.part, t.steps[t.head])
+	}
+	c.again.prepared.refused.Store(true)
+	c.again.ready, c.again.prepared, c.again.stale = false, nil, true
+	return true
+}
+
+// forgives reports whether the client is not told of an error with this code in answer to a step. One of the extended protocol is, unless it says that
+// the statement is not what it was when it was prepared; of the simple protocol no error is told that may be about the text or the parameters, which
+// are not the client's. Errors that tell of limits, cancels and failures are told.
+func (r *repetition) forgives(kind stepKind, code string) bool {
+	switch {
+	case code == codeInvalidStatement, code == codeFeatureNotSupported:
+		return kind == stepBind
+	case r.simple:
+		return (kind == stepParse || kind == stepBind) && (strings.HasPrefix(code, "22") || strings.HasPrefix(code, "42"))
+	}
+	return false
+}
+
+// bindUnprepared runs the unit's one Bind again, and what came with it, by the client's own statement.
+func (c *session) bindUnprepared(ctx context.Context) error {
+	described := c.again.described
+	c.again.stale, c.again.described = false, false
+	if err := c.settle(); err != nil {
+		return err
+	}
+	clear(c.portals) // they ended with the transaction
+	c.hasCurrent, c.again.executes = false, 0
+	if err := c.onBind(ctx, c.again.bind); err != nil {
+		return err
+	}
+	portal := string(c.bind.portal)
+	if described {
+		if err := c.onDescribe(ctx, pgwire.AppendTarget(nil, pgwire.Describe, 'P', portal)); err != nil {
+			return err
+		}
+	}
+	c.again.executes++
+	return c.onExecute(ctx, pgwire.AppendExecute(nil, portal, 0))
+}
+
+// ownMeaning begins what a statement depends on that is like no other one.
+const ownMeaning = "#"
+
+// dependence is what the meaning of a text depends on, beside the schema and the names in it. A server reads constants when it prepares a statement: as
+// the settings are then (TimeZone, DateStyle), and 'now' as the time of then. So texts with constants that may be of that kind are shared among
+// sessions with equal settings only, and those that may name the present with nobody.
+func (c *session) dependence(text []byte) string {
+	if !mayQuote(text) {
+		return ""
+	}
+	if namesThePresent(text) {
+		return ownMeaning + strconv.FormatUint(c.srv.unlike.Add(1), 10)
+	}
+	return c.state.settings.Text()
+}
+
+// mayQuote reports whether there may be a quoted constant in a text.
+func mayQuote[T string | []byte](text T) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '\'':
+			return true
+		case '$':
+			if i+1 == len(text) || text[i+1] < '0' || text[i+1] > '9' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// presents are what date and time types take for a time that is not always the same (PostgreSQL manual, "Special Values").
+var presents = [][]byte{[]byte("now"), []byte("today"), []byte("tomorrow"), []byte("yesterday")}
+
+// namesThePresent reports whether one of them occurs where it is not the name of a function that is called.
+func namesThePresent(text []byte) bool {
+	text = bytes.ToLower(text)
+	for _, word := range presents {
+		for rest := text; ; {
+			at := bytes.Index(rest, word)
+			if at < 0 {
+				break
+			}
+			rest = rest[at+len(word):]
+			if !bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte("(")) {
+				return true
+			}
+		}
+	}
+	return false
+}
