@@ -169,7 +169,8 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	if err := c.makeRoom(len(frame)); err != nil {
 		return err
 	}
-	if err := c.send(appendBindTo(c.out[:0], b, s.serverName()), step{kind: stepBind, hidden: c.again.running}); err != nil {
+	c.out = appendBindTo(c.out[:0], b, s.serverName())
+	if err := c.send(c.out, step{kind: stepBind, hidden: c.again.running}); err != nil {
 		return err
 	}
 	if prepared != nil && !c.tx.active {

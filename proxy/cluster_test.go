@@ -154,6 +154,9 @@ func (c *cluster) build(o options) {
 	c.queues, err = ingest.NewQueues(ingest.QueuesConfig{Dir: o.logs, Topology: c.topology, Dial: dial, Login: c.pools.Login, Log: log})
 	must(t, err)
 	c.queues.Apply(o.async)
+	if o.policy.PrepareAfter == 0 {
+		o.policy.PrepareAfter = -1 // every statement that may be is prepared: nothing tells
+	}
 	c.server, err = proxy.New(proxy.Config{Router: router.New(router.Config{}), Topology: c.topology, Pools: c.pools, Commit: commit,
 		Queues: c.queues, IDs: c.ids, Policy: o.policy, Engine: c.engine, Logger: log})
 	must(t, err)

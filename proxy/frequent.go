@@ -33,7 +33,7 @@ func (c *session) isFrequent(s *shared) bool {
 
 // mayPrepare reports whether a statement with this plan is of a kind that pgring prepares by itself.
 func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
-	return c.policy.PrepareAfter > 0 && plan.Kind == router.One && plan.HasKey && plan.SQL == "" && stmt.Verb == router.Plain &&
+	return c.policy.PrepareAfter != 0 && plan.Kind == router.One && plan.HasKey && plan.SQL == "" && stmt.Verb == router.Plain &&
 		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction
 }
 

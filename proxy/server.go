@@ -81,7 +81,7 @@ type Policy struct {
 	PullBytes       int64                         // and their bytes; 0: 1 GiB
 	RefuseScatter   bool                          // SELECT over several shards is an error
 	CrossShard      CrossShard                    // of users without their own
-	PrepareAfter    int                           // uses after which a statement is prepared on servers without its client's asking; 0: never
+	PrepareAfter    int                           // uses after which a statement is prepared on servers without its client asking; 0: never, less: at once
 	SlowQuery       time.Duration                 // 0: off
 	LogValues       bool                          // slow queries are logged with their literals
 	Limits          *Limits                       // nil: none

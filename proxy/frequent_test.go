@@ -1,0 +1,220 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgring/pgring/backend"
+	"github.com/pgring/pgring/proxy"
+)
+
+// unprepared are the ways in which a driver runs a statement without preparing it.
+var unprepared = map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "extended": pgx.QueryExecModeExec}
+
+// told is all that a client hears of a query.
+func told(conn *pgx.Conn, mode pgx.QueryExecMode, sql string, args ...any) string {
+	rows, err := conn.Query(background, sql, append([]any{mode}, args...)...)
+	if err != nil {
+		return tellError(err)
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for rows.Next() {
+		fmt.Fprintf(&b, "%q ", rows.RawValues())
+	}
+	for _, f := range rows.FieldDescriptions() {
+		fmt.Fprintf(&b, "%s:%d:%d ", f.Name, f.DataTypeOID, f.TypeModifier)
+	}
+	if err := rows.Err(); err != nil {
+		return tellError(err)
+	}
+	return b.String() + rows.CommandTag().String()
+}
+
+func tellError(err error) string {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s %s at %d, %q %q %q", e.Code, e.Message, e.Position, e.Detail, e.Hint, e.Where)
+}
+
+// TestFrequentStatementsArePrepared: from the third use on the shard runs a prepared statement.
+func TestFrequentStatementsArePrepared(t *testing.T) {
+	const seen = "SELECT count(*)::text FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'SELECT name, age FROM users WHERE id =%$1%'"
+	for name, mode := range unprepared {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, options{shards: 2, policy: proxy.Policy{PrepareAfter: 2}})
+			conn, key := c.connect(), c.keys(1)[0]
+			run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+			shard := c.shardOf(key).Connect(t)
+			for i := range 4 {
+				if got := told(conn, mode, "SELECT name, age FROM users WHERE id = $1", key); !strings.Contains(got, `"ann"`) {
+					t.Fatalf("use %d: %s", i, got)
+				}
+				if mode == pgx.QueryExecModeSimpleProtocol {
+					wantValue(t, shard, seen, strconv.Itoa(i/2))
+				}
+			}
+		})
+	}
+}
+
+// TestSchemaChangesUnderFrequentStatements changes a table past pgring, which therefore prepares nothing anew: what was prepared returns other
+// columns now, or fails. The client hears what it would hear of the shard.
+func TestSchemaChangesUnderFrequentStatements(t *testing.T) {
+	c := start(t, options{shards: 2})
+	key := c.keys(1)[0]
+	conn, shard := c.connect(), c.shardOf(key).Connect(t)
+	run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+	changes := []string{"ADD COLUMN extra int DEFAULT 5", "ALTER COLUMN extra TYPE text", "ALTER COLUMN age TYPE bigint", "RENAME COLUMN extra TO more", "DROP COLUMN more",
+		"ALTER COLUMN id TYPE numeric", "ALTER COLUMN id TYPE bigint"}
+	texts := []string{"SELECT * FROM users WHERE id = $1", "SELECT   extra, name FROM users WHERE id = $1", "SELECT users, age FROM users u WHERE id = $1", "SELECT u, age + 1 FROM users u WHERE id = $1"}
+	for _, change := range changes {
+		for range 2 { // prepared and used before the change
+			for _, mode := range unprepared {
+				for _, text := range texts {
+					told(conn, mode, text, key)
+				}
+			}
+		}
+		run(t, shard, "ALTER TABLE users "+change)
+		for name, mode := range unprepared {
+			for _, text := range texts {
+				if got, want := told(conn, mode, text, key), told(shard, mode, text, key); unshared(got) != unshared(want) {
+					t.Errorf("after %s, %s, %s\n got %s\nwant %s", change, name, text, got, want)
+				}
+			}
+		}
+	}
+}
+
+// unshared is what a client hears without the numbers of types that servers give themselves.
+func unshared(told string) string {
+	fields := strings.Fields(told)
+	for i, f := range fields {
+		if part := strings.Split(f, ":"); len(part) == 3 && len(part[1]) > 4 {
+			fields[i] = part[0]
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
+// TestWhatIsFrequentCanBeInterrupted: a time limit that ends a statement before the server has planned it is told, once.
+func TestWhatIsFrequentCanBeInterrupted(t *testing.T) {
+	c := start(t, options{shards: 2})
+	key := c.keys(1)[0]
+	conn, shard := c.connect(), c.shardOf(key).Connect(t)
+	run(t, conn, "SET statement_timeout = 300")
+	run(t, shard, "BEGIN; LOCK TABLE users")
+	for name, mode := range unprepared {
+		began := time.Now()
+		got := told(conn, mode, "SELECT age FROM users WHERE id = $1", key)
+		if took := time.Since(began); !strings.HasPrefix(got, "57014") || took < 250*time.Millisecond || took > 590*time.Millisecond {
+			t.Errorf("%s: %s after %v", name, got, took)
+		}
+	}
+	run(t, shard, "ROLLBACK")
+	for name, mode := range unprepared {
+		if got := told(conn, mode, "SELECT age FROM users WHERE id = $1", key); !strings.HasSuffix(got, "SELECT 0") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestConstantsAreReadUnderTheSettingsOfTheirClient: a server reads a constant when it prepares a statement, and prepared statements are shared.
+func TestConstantsAreReadUnderTheSettingsOfTheirClient(t *testing.T) {
+	c := start(t, options{shards: 2, pool: backend.Config{Size: 1}})
+	key := c.keys(1)[0]
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+	texts := []string{
+		fmt.Sprintf("SELECT extract(epoch FROM timestamptz '2020-01-01 00:00')::bigint FROM users WHERE id = %d", key),
+		fmt.Sprintf("SELECT extract(epoch FROM CASE WHEN id = %d THEN '02/03/2020 00:00'::timestamptz END)::bigint FROM users WHERE id = %[1]d", key),
+	}
+	modes := map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "extended": pgx.QueryExecModeExec, "prepared": pgx.QueryExecModeCacheStatement}
+	shard := c.shardOf(key).Connect(t)
+	for name, mode := range modes {
+		for _, setting := range []string{"TimeZone = 'UTC'", "TimeZone = 'Asia/Tokyo'", "DateStyle = 'ISO, DMY'", "DateStyle = 'ISO, MDY'"} {
+			conn := c.connect()
+			run(t, conn, "SET "+setting)
+			run(t, shard, "RESET ALL; SET "+setting)
+			for _, text := range texts {
+				for range 3 {
+					if got, want := told(conn, mode, text), told(shard, pgx.QueryExecModeSimpleProtocol, text); !sameRow(got, want) {
+						t.Errorf("%s, %s, %s\n got %s\nwant %s", name, setting, text, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sameRow compares the first value, which may have come in another format.
+func sameRow(a, b string) bool { return decoded(a) == decoded(b) }
+
+func decoded(row string) string {
+	value, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(strings.Fields(row)[0], "["), "]"))
+	if err != nil {
+		return row
+	}
+	if len(value) == 8 && value[0] == 0 {
+		n := int64(0)
+		for _, b := range []byte(value) {
+			n = n<<8 | int64(b)
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	return value
+}
+
+// TestThePresentIsThatOfTheClient: 'now' is when the client has prepared its statement, or run it, not when another one has.
+func TestThePresentIsThatOfTheClient(t *testing.T) {
+	c := start(t, options{shards: 1, pool: backend.Config{Size: 1}})
+	key := c.keys(1)[0]
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+	text := fmt.Sprintf("SELECT 'now'::timestamptz::text FROM users WHERE id = %d", key)
+	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "extended": pgx.QueryExecModeExec, "prepared": pgx.QueryExecModeCacheStatement} {
+		seen := map[string]bool{}
+		for range 4 {
+			seen[told(c.connect(), mode, text)] = true
+		}
+		if len(seen) != 4 {
+			t.Errorf("%s: %v", name, reflect.ValueOf(seen).MapKeys())
+		}
+	}
+}
+
+// TestWritesAreFrequentInBlocks: in a transaction block an UPDATE of the extended protocol is prepared, and its errors are told.
+func TestWritesAreFrequentInBlocks(t *testing.T) {
+	c := start(t, options{shards: 2})
+	key := c.keys(1)[0]
+	conn := c.connect()
+	run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+	for range 3 {
+		err := pgx.BeginFunc(background, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(background, "UPDATE users SET age = age + 1 WHERE id = $1", pgx.QueryExecModeExec, key); err != nil {
+				return err
+			}
+			var age int
+			return tx.QueryRow(background, "SELECT age FROM users WHERE id = $1", pgx.QueryExecModeExec, key).Scan(&age)
+		})
+		must(t, err)
+	}
+	wantValue(t, conn, fmt.Sprintf("SELECT age::text FROM users WHERE id = %d", key), "10")
+	for range 2 {
+		_, err := conn.Exec(context.Background(), "UPDATE users SET age = age / ($2::int - 1) WHERE id = $1", pgx.QueryExecModeExec, key, 1)
+		wantCode(t, err, "22012")
+		_, err = conn.Exec(context.Background(), "UPDATE users SET age = $2 WHERE id = $1", pgx.QueryExecModeExec, key, "x")
+		wantCode(t, err, "22P02")
+	}
+	wantValue(t, conn, fmt.Sprintf("SELECT age::text FROM users WHERE id = %d", key), "10")
+}
