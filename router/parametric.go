@@ -48,7 +48,7 @@ func (a *analysis) keyLiterals() []keyLiteral {
 		switch {
 		case o.lit == sql.Integer && o.keyType == ring.KeyInt:
 			found = append(found, keyLiteral{index: o.index, integer: true})
-		case o.lit == sql.String && (o.keyType == ring.KeyText || o.keyType == ring.KeyUUID):
+		case o.lit == sql.String, o.lit == sql.EString, o.lit == sql.DollarString:
 			found = append(found, keyLiteral{index: o.index})
 		}
 	}
