@@ -51,15 +51,51 @@ func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement 
 // frequentQuery returns the statement, prepared by pgring, that a Query message may run instead of its own; nil if there is none. Then c.parametric
 // has its parameters.
 func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
-	if c.tx.active || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) || !b.Parametric(&c.parametric) {
+	if c.tx.active || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) {
 		return nil
 	}
-	s := c.intern(c.parametric.SQL, c.parametric.Types)
-	c.srv.interned.release(s) // it is remembered for a while, and its number is never another's
-	if !c.isFrequent(s) {
+	known := c.frequents.find(b)
+	if !b.Parametric(&c.parametric, known == nil) {
 		return nil
 	}
-	return s
+	if known == nil {
+		known = c.intern(c.parametric.SQL, c.parametric.Types)
+		c.srv.interned.release(known) // it is remembered for a while, and its number is never another's
+		c.frequents.add(b, known)
+	}
+	if !c.isFrequent(known) {
+		return nil
+	}
+	return known
+}
+
+// frequents has the statements that a session has used last in place of its own, so that their texts need not be made and looked up each time.
+type frequents struct {
+	known  [4]frequent
+	oldest uint8
+}
+
+type frequent struct {
+	stmt *router.Statement
+	as   *shared
+}
+
+func (f *frequents) find(b *router.Bound) *shared {
+	if b.IsFixed() {
+		for i := range f.known {
+			if f.known[i].stmt == b.Statement {
+				return f.known[i].as
+			}
+		}
+	}
+	return nil
+}
+
+func (f *frequents) add(b *router.Bound, as *shared) {
+	if b.IsFixed() {
+		f.known[f.oldest] = frequent{stmt: b.Statement, as: as}
+		f.oldest = (f.oldest + 1) % uint8(len(f.known))
+	}
 }
 
 // relayFrequent runs a Query message by a prepared statement. When c.again.stale is set afterwards, the server has not begun to run it.

@@ -77,7 +77,8 @@ type desk struct {
 	oids       []uint32          // scratch of Parse
 	types      []byte            // scratch of intern
 	parametric router.Parametric // scratch of frequentQuery
-	out        []byte            // scratch for building frames
+	frequents  frequents
+	out        []byte // scratch for building frames
 	spare      *participant
 }
 

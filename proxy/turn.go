@@ -85,13 +85,13 @@ func (c *session) notice(e *pgwire.Error) error {
 	return c.reply(c.out)
 }
 
-// send writes one message of the turn to its participant. The caller has made room by makeRoom. A Query is sent at once, since nothing
-// can follow it.
+// send writes one message of the turn to its participant. The caller has made room by makeRoom. A Query or Sync is sent at once, since
+// nothing can follow it.
 func (c *session) send(frame []byte, s step) error {
 	t := &c.turn
 	wire := t.part.conn.Wire()
 	var err error
-	if s.kind == stepQuery {
+	if s.kind == stepQuery || s.kind == stepSync {
 		err = wire.Send(frame)
 	} else {
 		err = wire.Write(frame)

@@ -56,7 +56,7 @@ func (s *Scratch) recall(snap *topology.Snapshot, env *Env, text []byte) *entry 
 	}
 	e.touch()
 	bound := &s.recalled[0]
-	bound.Statement, bound.Text = e.st, text
+	bound.Statement, bound.Text, bound.recalled = e.st, text, true
 	if e.level == exact {
 		bound.Values = noValues{}
 		return e

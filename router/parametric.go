@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -61,16 +62,25 @@ func ascending(list []keyLiteral) []keyLiteral {
 	return slices.Compact(list)
 }
 
-// Parametric gives a SELECT with parameters in the places of its keys; false if it has none for which that is certain to mean the same. What p
-// held before is lost.
-func (b *Bound) Parametric(p *Parametric) bool {
+// IsFixed reports whether the text that Parametric gives is the same each time that this is so for the Statement.
+func (b *Bound) IsFixed() bool {
+	l, ok := b.Values.(*literals)
+	if !ok || !b.recalled || len(l.list) == 0 || len(l.list) != len(b.keyLiterals) {
+		return false
+	}
+	behind := l.text[l.list[len(l.list)-1].End:]
+	return bytes.IndexByte(behind, '/') < 0 && bytes.IndexByte(behind, '-') < 0 // comments at the end may differ
+}
+
+// Parametric gives a SELECT with parameters in the places of its keys, and its text only if asked for; false if it has none for which that is
+// certain to mean the same. What p held before is lost.
+func (b *Bound) Parametric(p *Parametric, withText bool) bool {
 	l, ok := b.Values.(*literals)
 	if !ok || l.rows != nil || len(b.keyLiterals) == 0 || b.expanded != "" {
 		return false
 	}
 	p.SQL, p.Types, p.Values = p.SQL[:0], p.Types[:0], p.Values[:0]
-	from := 0
-	for i, k := range b.keyLiterals {
+	for _, k := range b.keyLiterals {
 		_, data, ok := l.literal(k.index)
 		if !ok || k.integer && len(data) > int4Digits {
 			return false
@@ -79,12 +89,21 @@ func (b *Bound) Parametric(p *Parametric) bool {
 		if k.integer {
 			oid = int4OID
 		}
+		p.Types, p.Values = append(p.Types, oid), append(p.Values, data)
+	}
+	if withText {
+		p.write(l, b.keyLiterals)
+	}
+	return true
+}
+
+func (p *Parametric) write(l *literals, keys []keyLiteral) {
+	from := 0
+	for i, k := range keys {
 		lit := l.list[k.index]
 		p.SQL = append(append(p.SQL, l.text[from:lit.Start]...), '$')
 		p.SQL = append(strconv.AppendInt(p.SQL, int64(i+1), 10), ' ') // a word may follow the literal without a space
-		p.Types, p.Values = append(p.Types, oid), append(p.Values, data)
 		from = lit.End
 	}
 	p.SQL = append(p.SQL, l.text[from:]...)
-	return true
 }

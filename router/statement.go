@@ -137,4 +137,6 @@ type Bound struct {
 	Text   []byte // valid as long as the message is
 	Values Values // valid until the Scratch is used again
 	Offset int    // byte offset of Text in the message: add its characters to error positions
+
+	recalled bool // but for literals and a comment at its end, the text is that of every Bound of the Statement for which this is set
 }
