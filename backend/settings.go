@@ -24,7 +24,13 @@ type Settings struct {
 	list []Setting // sorted by name, each name once
 	text string    // the list in one string: equal text, equal settings
 	hash uint64    // of text
+
+	meaning string // text, but for settings that do not change what a statement means
 }
+
+// meaningless are settings that many clients have values of their own for, and that change nothing of what statements mean.
+var meaningless = map[string]bool{"application_name": true, "statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true,
+	"idle_session_timeout": true, "client_connection_check_interval": true, "synchronous_commit": true}
 
 // NewSettings returns the settings of a list; of several with one name the last counts.
 func NewSettings(list []Setting) *Settings {
@@ -39,13 +45,16 @@ func NewSettings(list []Setting) *Settings {
 			unique = append(unique, s)
 		}
 	}
-	var text strings.Builder
+	var text, meaning strings.Builder
 	for _, s := range unique {
 		text.WriteString(s.Name + "\x00" + s.SQL + "\x00")
+		if !meaningless[s.Name] {
+			meaning.WriteString(s.Name + "\x00" + s.SQL + "\x00")
+		}
 	}
 	hash := fnv.New64a()
 	hash.Write([]byte(text.String()))
-	return &Settings{list: unique, text: text.String(), hash: hash.Sum64()}
+	return &Settings{list: unique, text: text.String(), hash: hash.Sum64(), meaning: meaning.String()}
 }
 
 // With returns the settings with one more, or another value of it.
@@ -80,12 +89,12 @@ func (s *Settings) List() []Setting {
 	return slices.Clone(s.list)
 }
 
-// Text is all settings in one string: equal texts, equal settings.
-func (s *Settings) Text() string {
+// Meaning is all settings that may change what a statement means, in one string.
+func (s *Settings) Meaning() string {
 	if s == nil {
 		return ""
 	}
-	return s.text
+	return s.meaning
 }
 
 // Len returns how many settings there are.

@@ -38,7 +38,7 @@ type summary struct {
 	capacity int
 	origin   time.Time
 	entries  counts // a heap, the smallest first
-	index    map[KeyID]int
+	index    map[KeyID]*count
 }
 
 type count struct {
@@ -46,7 +46,8 @@ type count struct {
 	name   string
 	weight float64
 	error  float64
-	uses   int // since it has its place
+	uses   int // since it is counted
+	at     int // its place in the heap
 }
 
 // usesToName is how many uses after the first make a key worth a name.
@@ -58,9 +59,7 @@ func NewHotKeys(capacity int, half time.Duration) *HotKeys {
 		half = 10 * time.Second
 	}
 	capacity = max(capacity, 1)
-	s := summary{capacity: capacity, index: make(map[KeyID]int, capacity)}
-	s.entries.index = s.index
-	return &HotKeys{half: half, summary: s}
+	return &HotKeys{half: half, summary: summary{capacity: capacity, index: make(map[KeyID]*count, capacity)}}
 }
 
 // Note counts one use of a key. Unnamed says that the key has been used several times and has no name yet: Name should tell it. Keys
@@ -70,25 +69,26 @@ func (h *HotKeys) Note(id KeyID) (unnamed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	weight := h.weight(now)
-	if i, known := h.index[id]; known {
-		c := &h.entries.list[i]
+	c := h.index[id]
+	if c != nil {
 		c.weight += weight
 		c.uses++
 		unnamed = c.name == "" && c.uses >= usesToName
-		heap.Fix(&h.entries, i)
+		h.entries.sink(c) // it is heavier now
 		return unnamed
 	}
-	if len(h.entries.list) < h.capacity {
-		h.index[id] = len(h.entries.list)
-		h.entries.list = append(h.entries.list, count{id: id, weight: weight})
-		heap.Fix(&h.entries, len(h.entries.list)-1)
+	if len(h.entries) < h.capacity {
+		c = &count{id: id, weight: weight, at: len(h.entries)}
+		h.index[id] = c
+		h.entries = append(h.entries, c)
+		heap.Fix(&h.entries, c.at)
 		return false
 	}
-	least := &h.entries.list[0]
-	delete(h.index, least.id)
-	*least = count{id: id, weight: least.weight + weight, error: least.weight}
-	h.index[id] = 0
-	heap.Fix(&h.entries, 0) // it was the least and is heavier now: it can only sink
+	c = h.entries[0]
+	delete(h.index, c.id)
+	*c = count{id: id, weight: c.weight + weight, error: c.weight}
+	h.index[id] = c
+	h.entries.sink(c)
 	return false
 }
 
@@ -100,9 +100,9 @@ func (h *HotKeys) weight(now time.Time) float64 {
 	age := now.Sub(h.origin).Seconds() / h.half.Seconds()
 	if age > 500 {
 		scale := math.Exp2(-age)
-		for i := range h.entries.list {
-			h.entries.list[i].weight *= scale
-			h.entries.list[i].error *= scale
+		for _, c := range h.entries {
+			c.weight *= scale
+			c.error *= scale
 		}
 		h.origin, age = now, 0
 	}
@@ -113,8 +113,8 @@ func (h *HotKeys) weight(now time.Time) float64 {
 func (h *HotKeys) Name(id KeyID, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if i, known := h.index[id]; known {
-		h.entries.list[i].name = name
+	if c := h.index[id]; c != nil {
+		c.name = name
 	}
 }
 
@@ -124,8 +124,8 @@ func (h *HotKeys) Top(n int) []HotKey {
 	defer h.mu.Unlock()
 	// A steady rate r has the decayed count r · half / ln 2.
 	scale := 1 / h.weight(time.Now()) * math.Ln2 / h.half.Seconds()
-	top := make([]HotKey, 0, len(h.entries.list))
-	for _, c := range h.entries.list {
+	top := make([]HotKey, 0, len(h.entries))
+	for _, c := range h.entries {
 		top = append(top, HotKey{KeyID: c.id, Name: c.name, PerSecond: c.weight * scale, Error: c.error * scale})
 	}
 	slices.SortFunc(top, func(a, b HotKey) int {
@@ -134,18 +134,20 @@ func (h *HotKeys) Top(n int) []HotKey {
 	return top[:min(n, len(top))]
 }
 
-// counts is a heap that knows where each key is.
-type counts struct {
-	list  []count
-	index map[KeyID]int
-}
+// counts is a heap; each of them knows its place.
+type counts []*count
 
-func (c *counts) Len() int           { return len(c.list) }
-func (c *counts) Less(i, j int) bool { return c.list[i].weight < c.list[j].weight }
+// Len implements heap.Interface.
+func (c *counts) Len() int { return len(*c) }
 
+// Less implements heap.Interface.
+func (c *counts) Less(i, j int) bool { return (*c)[i].weight < (*c)[j].weight }
+
+// Swap implements heap.Interface.
 func (c *counts) Swap(i, j int) {
-	c.list[i], c.list[j] = c.list[j], c.list[i]
-	c.index[c.list[i].id], c.index[c.list[j].id] = i, j
+	list := *c
+	list[i], list[j] = list[j], list[i]
+	list[i].at, list[j].at = i, j
 }
 
 // Push implements heap.Interface; entries are appended by Note, which knows more.
@@ -153,3 +155,23 @@ func (c *counts) Push(any) {}
 
 // Pop implements heap.Interface; entries are replaced, never removed.
 func (c *counts) Pop() any { return nil }
+
+// sink moves an entry that has become heavier away from the top, as heap.Fix would with more steps.
+func (c counts) sink(heavy *count) {
+	i := heavy.at
+	for {
+		next := 2*i + 1
+		if next >= len(c) {
+			break
+		}
+		if other := next + 1; other < len(c) && c[other].weight < c[next].weight {
+			next = other
+		}
+		if heavy.weight <= c[next].weight {
+			break
+		}
+		c[i], c[next].at = c[next], i
+		i = next
+	}
+	c[i], heavy.at = heavy, i
+}

@@ -71,7 +71,7 @@ func TestCountsAreBounded(t *testing.T) {
 				exact[key]++
 			}
 			found := map[uint64]bool{}
-			for _, e := range h.entries.list {
+			for _, e := range h.entries {
 				found[e.id.Hash] = true
 				if n := exact[e.id.Hash]; e.weight < n-1e-6 || e.weight-e.error > n+1e-6 {
 					fault = fmt.Sprintf("key %d: counted %v with error %v, is %v", e.id.Hash, e.weight, e.error, n)
@@ -82,9 +82,12 @@ func TestCountsAreBounded(t *testing.T) {
 					fault = fmt.Sprintf("key %d has %v of %d uses and is not among %d", key, n, len(uses), capacity)
 				}
 			}
-			for id, i := range h.index {
-				if h.entries.list[i].id != id {
+			for id, c := range h.index {
+				if c.id != id || h.entries[c.at] != c {
 					fault = "the index is wrong"
+				}
+				if up := (c.at - 1) / 2; c.at > 0 && h.entries[up].weight > c.weight {
+					fault = "the heap is not in order"
 				}
 			}
 		})

@@ -49,7 +49,7 @@ type shardPlace struct {
 const (
 	hotKeysKept = 256
 	// hotKeySample is how many uses of keys stand behind each one that is counted, on average.
-	hotKeySample = 8
+	hotKeySample = 16
 )
 
 // admit lets a statement run, makes it wait or refuses it. It comes before a server connection is taken for the statement. What ends a

@@ -95,6 +95,7 @@ func TestStatementsInFlightAreBounded(t *testing.T) {
 	if e := wantCode(t, err, "53400"); e.Message != "too many statements in flight" {
 		t.Errorf("told %q", e.Message)
 	}
+	c.running(t, "pg_sleep(3600)", 1) // else there is nothing to cancel
 	must(t, tryCancel(c.addr, holder.PgConn().PID(), holder.PgConn().SecretKey()))
 	group.Wait()
 	wantValue(t, third, "SELECT 1", "1")

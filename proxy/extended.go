@@ -59,10 +59,12 @@ func (c *session) onParse(frame []byte) error {
 		return c.reject(&pgwire.Error{Code: codeDuplicateStatement, Message: "prepared statement \"" + string(name) + "\" already exists"})
 	}
 	last := c.unnamed
+	gone := (*statement)(nil)
 	if len(name) == 0 {
 		c.set("", nil) // as in PostgreSQL, it is gone even if the new one is refused
-		defer c.releaseUnnamed(last)
+		gone = last
 	}
+	defer func() { c.releaseUnnamed(gone) }()
 	if len(text) > longText {
 		c.takeTime()
 	}
@@ -77,6 +79,9 @@ func (c *session) onParse(frame []byte) error {
 		c.oids = declareKey(text, oids)
 	}
 	s := c.statement(name, text, c.oids, last)
+	if s == last {
+		gone = nil
+	}
 	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
 	if c.isLocal(parsed) || parsed.Refused() != nil {
 		return c.defineLocally(string(name), s)
@@ -167,7 +172,7 @@ func (c *session) onDescribe(ctx context.Context, frame []byte) error {
 
 // forward sends a message that concerns a portal to the participant where the portal lives.
 func (c *session) forward(ctx context.Context, part *participant, frame []byte, kind stepKind) error {
-	if _, err := c.use(ctx, part.shard, false); err != nil {
+	if err := c.useAgain(ctx, part); err != nil {
 		return c.reject(err)
 	}
 	if err := c.makeRoom(len(frame)); err != nil {
@@ -223,7 +228,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	if p.part == nil || p.stmt.Verb == router.Commit && c.isLocal(p.stmt) {
 		return c.executeLocal(ctx, name, p, limit)
 	}
-	if _, err := c.use(ctx, p.part.shard, false); err != nil {
+	if err := c.useAgain(ctx, p.part); err != nil {
 		return c.reject(err)
 	}
 	if err := c.makeRoom(len(frame)); err != nil {

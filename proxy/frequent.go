@@ -14,7 +14,8 @@ import (
 // parse and plan it each time, which is half of its work on a look-up by key. In the extended protocol that is the text of an unnamed
 // statement; in the simple protocol the text with parameters in the places of the keys.
 //
-// Invariant: the client cannot tell. Only texts are prepared that mean the same whenever and under whatever settings that is done (shared.lasting).
+// Invariant: the client cannot tell. Only texts are prepared that mean the same whenever that is done (shared.lasting), and call no functions of
+// users, which may be called immutable and are not; and sessions share them only under equal settings (dependence).
 // What a server refuses before it has begun to run it is sent again as the client has sent it, see swallowStale. In a transaction block, where
 // that is not possible, only writes in the extended protocol are prepared, of which the server refuses nothing that it would not else: their
 // text is the client's, and they return no rows, whose types could have changed.
@@ -34,7 +35,7 @@ func (c *session) isFrequent(s *shared) bool {
 // mayPrepare reports whether a statement with this plan is of a kind that pgring prepares by itself.
 func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
 	return c.policy.PrepareAfter != 0 && plan.Kind == router.One && plan.HasKey && plan.SQL == "" && stmt.Verb == router.Plain &&
-		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction
+		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction && !stmt.CallsUser()
 }
 
 // preparedFor returns what a Bind of an unnamed statement uses on the server; nil if that is the unnamed statement.
@@ -54,14 +55,15 @@ func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
 	if c.tx.active || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) {
 		return nil
 	}
-	known := c.frequents.find(b)
+	own := c.state.settings.Meaning()
+	known := c.frequents.find(b, own)
 	if !b.Parametric(&c.parametric, known == nil) {
 		return nil
 	}
 	if known == nil {
 		known = c.intern(c.parametric.SQL, c.parametric.Types)
 		c.srv.interned.release(known) // it is remembered for a while, and its number is never another's
-		c.frequents.add(b, known)
+		c.frequents.add(b, own, known)
 	}
 	if !c.isFrequent(known) {
 		return nil
@@ -77,13 +79,14 @@ type frequents struct {
 
 type frequent struct {
 	stmt *router.Statement
+	own  string // see session.dependence
 	as   *shared
 }
 
-func (f *frequents) find(b *router.Bound) *shared {
+func (f *frequents) find(b *router.Bound, own string) *shared {
 	if b.IsFixed() {
 		for i := range f.known {
-			if f.known[i].stmt == b.Statement {
+			if f.known[i].stmt == b.Statement && f.known[i].own == own {
 				return f.known[i].as
 			}
 		}
@@ -91,9 +94,9 @@ func (f *frequents) find(b *router.Bound) *shared {
 	return nil
 }
 
-func (f *frequents) add(b *router.Bound, as *shared) {
+func (f *frequents) add(b *router.Bound, own string, as *shared) {
 	if b.IsFixed() {
-		f.known[f.oldest] = frequent{stmt: b.Statement, as: as}
+		f.known[f.oldest] = frequent{stmt: b.Statement, own: own, as: as}
 		f.oldest = (f.oldest + 1) % uint8(len(f.known))
 	}
 }
@@ -173,29 +176,43 @@ func (c *session) bindUnprepared(ctx context.Context) error {
 // ownMeaning begins what a statement depends on that is like no other one.
 const ownMeaning = "#"
 
-// dependence is what the meaning of a text depends on, beside the schema and the names in it. A server reads constants when it prepares a statement: as
-// the settings are then (TimeZone, DateStyle), and 'now' as the time of then. So texts with constants that may be of that kind are shared among
-// sessions with equal settings only, and those that may name the present with nobody.
+// dependence is what the meaning of a text depends on, beside the schema and the names in it. A server reads a text when it prepares it, and
+// computes what does not change: as the settings are then (transform_null_equals, TimeZone, and even immutable functions heed some), and 'now'
+// as the time of then. So statements are shared among sessions with equal settings only, and those that may name the present with nobody.
 func (c *session) dependence(text []byte) string {
-	if !mayQuote(text) {
-		return ""
-	}
-	if namesThePresent(text) {
+	if mayQuote(text) && namesThePresent(text) {
 		return ownMeaning + strconv.FormatUint(c.srv.unlike.Add(1), 10)
 	}
-	return c.state.settings.Text()
+	return c.state.settings.Meaning()
+}
+
+// maxName is the length of names from which on PostgreSQL says, each time it reads one, that it cuts it.
+const maxName = 63
+
+// isLasting reports whether a text may be prepared at another time than when it is sent: there is no quoted constant in it, and no name to cut.
+func isLasting(text string) bool {
+	length, quoted := 0, false // of the name at hand
+	for _, c := range []byte(text) {
+		switch {
+		case c == '"':
+			length, quoted = 0, !quoted
+		case quoted || c == '_' || c >= 0x80 || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '$':
+			length++
+		default:
+			length = 0
+		}
+		if length > maxName {
+			return false
+		}
+	}
+	return !mayQuote([]byte(text))
 }
 
 // mayQuote reports whether there may be a quoted constant in a text.
-func mayQuote[T string | []byte](text T) bool {
-	for i := range len(text) {
-		switch text[i] {
-		case '\'':
+func mayQuote(text []byte) bool {
+	for i, c := range text {
+		if c == '\'' || c == '$' && (i+1 == len(text) || text[i+1] < '0' || text[i+1] > '9') {
 			return true
-		case '$':
-			if i+1 == len(text) || text[i+1] < '0' || text[i+1] > '9' {
-				return true
-			}
 		}
 	}
 	return false

@@ -137,6 +137,57 @@ func TestWhatIsFrequentCanBeInterrupted(t *testing.T) {
 	}
 }
 
+// TestSettingsThatServersHeedWhenTheyPrepare: what a statement means may depend on settings without a constant in it. Sessions take turns with
+// one that has other settings, and change their own.
+func TestSettingsThatServersHeedWhenTheyPrepare(t *testing.T) {
+	c := start(t, options{shards: 2, pool: backend.Config{Size: 1}})
+	key := c.keys(1)[0]
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, NULL, 7)", key))
+	settings := map[string]string{
+		"SELECT age FROM users WHERE id = $1 AND name = NULL":                        "transform_null_equals = on",
+		"SELECT (0.1::float8 + 0.2::float8)::text || age FROM users WHERE id = $1":   "extra_float_digits = -10",
+		"SELECT int4send(258)::text || age FROM users WHERE id = $1":                 "bytea_output = escape",
+		"SELECT quote_ident(chr(97)) || age FROM users WHERE id = $1":                "quote_all_identifiers = on",
+		"UPDATE users SET age = age WHERE id = $1 AND name = null":                   "transform_null_equals = on",
+		"SELECT age AS " + strings.Repeat("x", 70) + " FROM users WHERE id = $1":     "application_name = x",
+		"SELECT age AS \"" + strings.Repeat("x", 70) + "\" FROM users WHERE id = $1": "application_name = x",
+	}
+	modes := map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "inlined": inlined, "extended": pgx.QueryExecModeExec, "prepared": pgx.QueryExecModeCacheStatement}
+	for text, setting := range settings {
+		for name, mode := range modes {
+			var notices []string
+			plain, other := c.noticeCodes(&notices), c.connect()
+			run(t, other, "SET "+setting)
+			for round := range 8 {
+				conn, set := plain, round%2 == 1
+				switch {
+				case round >= 4 && mode == pgx.QueryExecModeCacheStatement:
+					continue // what it has prepared stays what it was
+				case round >= 4 && set: // in the middle of a session
+					run(t, plain, "SET "+setting)
+				case round >= 4:
+					run(t, plain, "RESET ALL")
+				case set:
+					conn = other
+				}
+				shard := c.shardOf(key).Connect(t)
+				if set {
+					run(t, shard, "SET "+setting)
+				}
+				before := len(notices)
+				got, want := told(conn, mode, text, key), told(shard, mode, text, key)
+				must(t, shard.Close(background))
+				if decoded(got) != decoded(want) {
+					t.Errorf("%s, round %d, %s: %s\n got %s\nwant %s", name, round, setting, text, got, want)
+				}
+				if strings.Contains(text, "xx") && conn == plain && mode != pgx.QueryExecModeCacheStatement && len(notices) == before {
+					t.Errorf("%s, round %d: no notice of a name that is cut", name, round)
+				}
+			}
+		}
+	}
+}
+
 // TestConstantsAreReadUnderTheSettingsOfTheirClient: a server reads a constant when it prepares a statement, and prepared statements are shared.
 func TestConstantsAreReadUnderTheSettingsOfTheirClient(t *testing.T) {
 	c := start(t, options{shards: 2, pool: backend.Config{Size: 1}})

@@ -85,6 +85,15 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 	return p, nil
 }
 
+// useAgain is use for a message that writes nothing by itself and follows others of its turn: then there is mostly nothing to be done.
+func (c *session) useAgain(ctx context.Context, p *participant) error {
+	if c.turn.part == p && !c.turn.empty() && c.turn.noted == nil && (!c.tx.active || p.began) && (!c.tx.bounded || p.bounded) {
+		return nil
+	}
+	_, err := c.use(ctx, p.shard, false)
+	return err
+}
+
 // useFor makes the connection that a plan needs the one that the turn writes to. What every shard answers alike is asked of
 // another one while the planned one cannot be reached.
 func (c *session) useFor(ctx context.Context, plan *router.Plan, writes bool) (*participant, error) {

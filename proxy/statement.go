@@ -22,7 +22,7 @@ type shared struct {
 	text     string
 	oids     []uint32
 	keyed    bool         // a comment may name the request that it is
-	lasting  bool         // it means the same whenever, and under whatever settings, it is prepared
+	lasting  bool         // it means the same whenever it is prepared, under the same settings
 	uses     atomic.Int32 // by clients that did not prepare it, up to when it is frequent
 	refused  atomic.Bool  // a server has refused it when pgring had prepared it
 	key      internKey
@@ -85,7 +85,7 @@ func (t *internTable) acquire(text, types []byte, schema int64, env *router.Env,
 func (t *internTable) add(key internKey) *shared {
 	t.next++
 	s := &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, key: key,
-		keyed: strings.Contains(key.text, router.RequestKeyWord), lasting: !mayQuote(key.text)}
+		keyed: strings.Contains(key.text, router.RequestKeyWord), lasting: isLasting(key.text)}
 	for types := []byte(key.oids); len(types) > 0; types = types[4:] {
 		s.oids = append(s.oids, binary.BigEndian.Uint32(types))
 	}
@@ -103,20 +103,13 @@ func (c *session) intern(text []byte, oids []uint32) *shared {
 	return c.srv.interned.acquire(text, c.types, c.snap.Schema, c.state.env, c.dependence(text))
 }
 
-// retain counts one more user of s.
-func (t *internTable) retain(s *shared) {
-	t.Lock()
-	s.refs++
-	t.Unlock()
-}
-
 func (t *internTable) release(s *shared) {
 	if s == nil {
 		return
 	}
 	t.Lock()
 	defer t.Unlock()
-	if s.refs--; s.refs == 0 {
+	if s.refs = max(s.refs-1, 0); s.refs == 0 { // two changes of a pipeline that is undone may both have it
 		t.park(s)
 	}
 }
@@ -158,11 +151,10 @@ type statement struct {
 }
 
 // statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
-// the same as before.
+// the last one.
 func (c *session) statement(name, text []byte, oids []uint32, last *statement) *statement {
-	if len(name) == 0 && last != nil && last.shared.lasting && last.shared.text == string(text) && slices.Equal(last.shared.oids, oids) &&
+	if len(name) == 0 && last != nil && last.shared.text == string(text) && last.shared.key.own == c.state.settings.Meaning() && slices.Equal(last.shared.oids, oids) &&
 		last.shared.key.schema == c.snap.Schema && last.shared.key.env == c.state.env {
-		c.srv.interned.retain(last.shared)
 		return last
 	}
 	return &statement{unnamed: len(name) == 0, shared: c.intern(text, oids)}

@@ -195,6 +195,7 @@ func (a *analysis) finish() {
 	a.nameTables()
 	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
 	a.st.keyLiterals = a.keyLiterals()
+	a.st.callsUser = a.survey.callsUser
 }
 
 // certainParams finds the parameters whose every use is as a key of one type:

@@ -62,6 +62,7 @@ type core struct {
 	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
 	keyLiterals   []keyLiteral
+	callsUser     bool
 	needsLiterals bool   // keys are literals, and fixed is nil
 	text          string // for EXPLAIN ROUTE
 	expanded      string // what to send instead of the client's text; empty: that

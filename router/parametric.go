@@ -29,6 +29,9 @@ type keyLiteral struct {
 	integer bool
 }
 
+// CallsUser reports whether the statement may call a function of a user's.
+func (s *Statement) CallsUser() bool { return s.callsUser }
+
 // keyLiterals finds the literals of a SELECT that are compared with a key by equality, as they stand: of them the analysis knows that PostgreSQL
 // reads a parameter in the same way. Those of a statement in which something asks for the statement's own text are none.
 func (a *analysis) keyLiterals() []keyLiteral {

@@ -206,7 +206,7 @@ func (p *proxy) configuration(t testing.TB, shards []*pgtest.Server) string {
 	for i, s := range shards {
 		fmt.Fprintf(&b, "  - {name: %s, host: %s, port: %d}\n", shardName(i), s.Host, s.Port)
 	}
-	fmt.Fprintf(&b, "tables:\n%s", tables)
+	fmt.Fprintf(&b, "pool: {auto_prepare: 1}\ntables:\n%s", tables)
 	return b.String()
 }
 

@@ -44,6 +44,9 @@ func (l *lab) runStep(s step, m mode) judgement {
 			return j
 		}
 	}
+	if harmless(s.text) && l.through.conn.TxStatus() == 'I' {
+		l.through.ask(m, s.statement) // what comes for the second time is prepared, see the configuration
+	}
 	want := l.plain.ask(m, s.statement)
 	if l.hasty && want.code == "57014" {
 		return judgement{verdict: loose, reason: "it takes long"}
@@ -87,6 +90,14 @@ func (l *lab) judgeExplain(s statement, m mode) judgement {
 	}
 	return judgement{verdict: equal}
 }
+
+// harmless reports whether a statement leaves nothing behind, so that it may run once more.
+func harmless(text string) bool { return selecting.MatchString(text) && !acting.MatchString(text) }
+
+var (
+	selecting = regexp.MustCompile(`(?i)^\s*select\b`)
+	acting    = regexp.MustCompile(`(?i)val\s*\(|next_id|uuid|advisory|set_config|notify|\binto\b|;|pg_sleep|rand`)
+)
 
 var defines = regexp.MustCompile(`(?i)^\s*(create|alter)\b`)
 
