@@ -214,25 +214,19 @@ func (c *session) land() {
 func (c *session) isExecutedAlone() bool {
 	rest := c.client.Pending()
 	for _, want := range []byte{pgwire.Describe, pgwire.Execute, pgwire.Sync} {
-		size, ok := frameSize(rest)
-		if !ok || rest[0] != want {
+		size := pgwire.WholeFrame(rest)
+		if size == 0 || rest[0] != want {
 			if want == pgwire.Describe {
 				continue
 			}
 			return false
 		}
+		if want == pgwire.Describe && size > pgwire.HeaderSize && rest[pgwire.HeaderSize] != 'P' {
+			return false
+		}
 		rest = rest[size:]
 	}
 	return true
-}
-
-// frameSize is the size of the first frame, if all of it is there.
-func frameSize(b []byte) (int, bool) {
-	if len(b) < pgwire.HeaderSize {
-		return 0, false
-	}
-	size := 1 + int(b[1])<<24 + int(b[2])<<16 + int(b[3])<<8 + int(b[4])
-	return size, size >= pgwire.HeaderSize && size <= len(b)
 }
 
 // batch has a statement wait in line, and answers it, or leads a batch, or says that it goes alone. It may be the leader of others.

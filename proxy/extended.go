@@ -234,7 +234,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 	if err := c.makeRoom(len(frame)); err != nil {
 		return err
 	}
-	c.again.ready = c.again.ready && p.stmt == c.again.stmt && limit == 0
+	c.again.ready, c.again.limit = c.again.ready && p.stmt == c.again.stmt, uint32(limit)
 	noted := note(c, p.stmt, p.text, p.values)
 	if p.work != nil {
 		c.noteWork(p.work, p.stmt)

@@ -43,7 +43,10 @@ func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement 
 	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.again.running || c.again.binds != 1 || c.again.executes > 0 || !c.mayPrepare(p.stmt, &p.plan) {
 		return nil
 	}
-	if c.tx.active && (p.stmt.Access != router.Write || p.stmt.Returns) || len(frame) > keptBind || !c.isFrequent(s.shared) {
+	if c.tx.active && (p.stmt.Access != router.Write || p.stmt.Returns) || !c.tx.active && !c.isExecutedAlone() {
+		return nil
+	}
+	if len(frame) > keptBind || !c.isFrequent(s.shared) {
 		return nil
 	}
 	return &s.shared.prepared
@@ -170,7 +173,7 @@ func (c *session) bindUnprepared(ctx context.Context) error {
 		}
 	}
 	c.again.executes++
-	return c.onExecute(ctx, pgwire.AppendExecute(nil, portal, 0))
+	return c.onExecute(ctx, pgwire.AppendExecute(nil, portal, c.again.limit))
 }
 
 // ownMeaning begins what a statement depends on that is like no other one.

@@ -275,3 +275,42 @@ func TestWritesAreFrequentInBlocks(t *testing.T) {
 	}
 	wantValue(t, conn, fmt.Sprintf("SELECT age::text FROM users WHERE id = %d", key), "10")
 }
+
+// TestWhatComesWithAFrequentBind: a statement that is not what it was is answered as the client has asked, whatever came with its Bind.
+func TestWhatComesWithAFrequentBind(t *testing.T) {
+	c := start(t, options{shards: 2})
+	key := c.keys(1)[0]
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7); INSERT INTO notes VALUES (%[1]d, 1, 'a'), (%[1]d, 2, 'b')", key))
+	shard, f := c.shardOf(key).Connect(t), c.frames()
+	bind := fmt.Sprintf(" | B . . %d", key)
+	scripts := map[string]string{
+		"all":       "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n" + bind + " | DP . | E . | S",
+		"bare":      "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n" + bind + " | E . | S",
+		"limit":     "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n" + bind + " | DP . | E . 1 | S",
+		"statement": "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n | DS ." + bind + " | E . | S",
+		"late":      "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n" + bind + " | DS . | E . | S",
+		"two":       "P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n" + bind + " | E ." + bind + " | E . | S",
+		"named":     strings.ReplaceAll("P . SELECT * FROM notes WHERE user_id = $1 ORDER BY n"+bind+" | DP p | E p | S", "| B . .", "| B p ."),
+	}
+	kind := []string{"int", "bigint", "numeric", "text"}
+	for round := range 4 {
+		for name, script := range scripts {
+			for range 2 {
+				if got := f.ask(script); strings.Contains(got, "E:") || !strings.Contains(got, ",a") {
+					t.Fatalf("%s: %s", name, got)
+				}
+			}
+		}
+		if round%2 == 0 {
+			run(t, shard, "ALTER TABLE notes ADD COLUMN more "+kind[round]+" DEFAULT 5")
+		} else {
+			run(t, shard, "ALTER TABLE notes DROP COLUMN more")
+		}
+		for name, script := range scripts {
+			got := f.ask(script)
+			if strings.Contains(got, "E:") || strings.Contains(got, ",a,5") != (round%2 == 0) || (name == "limit") != strings.Contains(got, " s ") {
+				t.Errorf("round %d, %s: %s", round, name, got)
+			}
+		}
+	}
+}

@@ -23,6 +23,7 @@ type repetition struct {
 	binds    int               // Bind and Execute messages of the unit
 	executes int
 	bind     []byte // a copy of the Bind, in a buffer that is used again
+	limit    uint32 // of rows, of the Execute
 	running  bool   // it is being sent again: the client has the answer to Bind
 
 	prepared  *shared // what is in flight was prepared by pgring itself: swallowStale
@@ -50,7 +51,7 @@ func (r *repetition) keep(frame []byte, stmt *router.Statement) {
 	}
 }
 
-// follow looks at a message of the unit: beside one Bind there may be Describe and one Execute, of that and without a row limit.
+// follow looks at a message of the unit: beside one Bind there may be Describe and one Execute, of that.
 func (r *repetition) follow(typ byte) {
 	switch typ {
 	case pgwire.Bind:
@@ -122,7 +123,7 @@ func (c *session) bindAgain(ctx context.Context) error {
 		return err
 	}
 	c.again.executes++
-	return c.onExecute(ctx, pgwire.AppendExecute(nil, string(c.bind.portal), 0))
+	return c.onExecute(ctx, pgwire.AppendExecute(nil, string(c.bind.portal), c.again.limit))
 }
 
 // awaitOwner waits for a newer map than the one that was refused, and makes it the unit's. When the control database knows of none, it
