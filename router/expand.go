@@ -145,7 +145,7 @@ func (r *Router) expanded(a *analysis, text string) (*Statement, bool, error) {
 	if own.needsLiterals {
 		own = *st.withLiterals(&literals{text: []byte(text), list: piece.Literals})
 	}
-	own.expanded, own.point, own.resident = text, nil, false
+	own.expanded = text
 	return &own, false, nil
 }
 
@@ -186,7 +186,7 @@ func (s *Statement) after(before string) *Statement {
 	}
 	wrapped := *s
 	if s.expanded != "" {
-		wrapped.expanded = before + s.expanded // it is no point, and not resident
+		wrapped.expanded = before + s.expanded
 	}
 	if s.pull != nil {
 		pulled := *s.pull

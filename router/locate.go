@@ -97,6 +97,7 @@ func (s *Statement) usesLiterals() bool {
 // error is a *Refusal. It does not allocate for plans on one shard.
 func (s *Statement) Plan(snap *topology.Snapshot, v Values) (plan Plan, err error) {
 	switch {
+	case s.expanded != "": // another text is to be sent
 	case s.point != nil:
 		if at, hash := s.point.locate(s, snap, v); at.Shard != "" {
 			plan.Kind, plan.Shard = One, at.Shard
