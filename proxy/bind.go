@@ -159,7 +159,10 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 			seen = false
 		}
 	}
-	prepared := c.preparedFor(s, p, frame)
+	var prepared *statement
+	if seen {
+		prepared = c.preparedFor(s, p, frame)
+	}
 	if prepared != nil {
 		s = prepared
 	}
@@ -173,7 +176,7 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	if err := c.send(c.out, step{kind: stepBind, hidden: c.again.running}); err != nil {
 		return err
 	}
-	if prepared != nil && !c.tx.active {
+	if prepared != nil {
 		c.again.keep(frame, p.stmt)
 		c.again.prepared = prepared.shared
 	} else if c.mayRepeat(p.stmt) {

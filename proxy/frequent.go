@@ -10,15 +10,14 @@ import (
 	"github.com/pgring/pgring/router"
 )
 
-// A statement that comes again and again for one shard is prepared there, though its client does not ask for that: the server then need not
+// A statement for one shard that comes again and again is prepared there, though its client does not ask for that: the server then need not
 // parse and plan it each time, which is half of its work on a look-up by key. In the extended protocol that is the text of an unnamed
-// statement; in the simple protocol the text with parameters in the places of the keys.
+// statement; in the simple protocol the text with parameters in the places of the keys. In a transaction block nothing is.
 //
-// Invariant: the client cannot tell. Only texts are prepared that mean the same whenever that is done (shared.lasting), and call no functions of
-// users, which may be called immutable and are not; and sessions share them only under equal settings (dependence).
-// What a server refuses before it has begun to run it is sent again as the client has sent it, see swallowStale. In a transaction block, where
-// that is not possible, only writes in the extended protocol are prepared, of which the server refuses nothing that it would not else: their
-// text is the client's, and they return no rows, whose types could have changed.
+// Invariant: the client cannot tell. Only texts are prepared that mean the same whenever that is done (shared.lasting), with parameters whose
+// types no column decides but the key (isTyped), and that call no functions of users, which may be called immutable and are not; sessions share them
+// only under equal settings (dependence). What a server refuses before it has begun to run it is sent again as the client has sent it, see
+// swallowStale.
 
 // isFrequent counts a use of a statement, and reports whether it is to be prepared.
 func (c *session) isFrequent(s *shared) bool {
@@ -38,18 +37,26 @@ func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
 		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction && !stmt.CallsUser()
 }
 
-// preparedFor returns what a Bind of an unnamed statement uses on the server; nil if that is the unnamed statement.
+// preparedFor returns what a Bind of an unnamed statement, parsed with it, uses on the server; nil if that is the unnamed statement.
 func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement {
-	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.again.running || c.again.binds != 1 || c.again.executes > 0 || !c.mayPrepare(p.stmt, &p.plan) {
+	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.tx.active || c.again.running || c.again.binds != 1 || c.again.executes > 0 {
 		return nil
 	}
-	if c.tx.active && (p.stmt.Access != router.Write || p.stmt.Returns) || !c.tx.active && !c.isExecutedAlone() {
-		return nil
-	}
-	if len(frame) > keptBind || !c.isFrequent(s.shared) {
+	if len(frame) > keptBind || !c.mayPrepare(p.stmt, &p.plan) || !s.shared.isTyped(p.stmt) || !c.isExecutedAlone() || !c.isFrequent(s.shared) {
 		return nil
 	}
 	return &s.shared.prepared
+}
+
+// isTyped reports whether the types of all parameters are either declared or those of the shard key. What a server takes others for when it prepares
+// the statement remains so, though the type of their column may change.
+func (s *shared) isTyped(stmt *router.Statement) bool {
+	for i := range stmt.Params {
+		if (i >= len(s.oids) || s.oids[i] == 0) && !stmt.IsKey(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // frequentQuery returns the statement, prepared by pgring, that a Query message may run instead of its own; nil if there is none. Then c.parametric

@@ -250,8 +250,29 @@ func TestThePresentIsThatOfTheClient(t *testing.T) {
 	}
 }
 
-// TestWritesAreFrequentInBlocks: in a transaction block an UPDATE of the extended protocol is prepared, and its errors are told.
-func TestWritesAreFrequentInBlocks(t *testing.T) {
+// TestParametersHaveTheTypesOfTheirColumns changes the types of columns on the shard that parameters of no declared type are stored in or compared
+// with, for good: no other shard has the change, so pgring hears of none.
+func TestParametersHaveTheTypesOfTheirColumns(t *testing.T) {
+	c := start(t, options{shards: 2})
+	key := c.keys(2)[1]
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'ann', 7)", key))
+	shard, f := c.shardOf(key).Connect(t), c.frames()
+	run(t, c.connect(), "ALTER TABLE users ADD COLUMN d date, ADD COLUMN f real, ADD COLUMN i int")
+	write := fmt.Sprintf("P . UPDATE users SET d = $2, f = $3, i = $4 WHERE id = $1 | B . . %d,2020-02-02T10:00,0.1,%%s | E . | S", key)
+	read := fmt.Sprintf("P . SELECT age FROM users WHERE id = $1 AND d >= $2 | B . . %d,2020-02-02T10:00 | E . | S", key)
+	for range 3 {
+		f.want(fmt.Sprintf(write, "7"), "1 2 C:UPDATE_1 Z:I")
+		f.want(read, "1 2 D:7 C:SELECT_1 Z:I")
+	}
+	run(t, shard, "ALTER TABLE users ALTER COLUMN d TYPE timestamp, ALTER COLUMN f TYPE float8, ALTER COLUMN i TYPE numeric")
+	f.want(read, "1 2 C:SELECT_0 Z:I")
+	f.want(fmt.Sprintf(write, "7.5"), "1 2 C:UPDATE_1 Z:I")
+	f.want(read, "1 2 D:7 C:SELECT_1 Z:I")
+	wantValue(t, shard, "SELECT concat(d, ' ', f, ' ', i) FROM users WHERE id = "+strconv.FormatInt(key, 10), "2020-02-02 10:00:00 0.1 7.5")
+}
+
+// TestWritesThatAreFrequent: in a transaction block and outside, with errors.
+func TestWritesThatAreFrequent(t *testing.T) {
 	c := start(t, options{shards: 2})
 	key := c.keys(1)[0]
 	conn := c.connect()

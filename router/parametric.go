@@ -32,6 +32,18 @@ type keyLiteral struct {
 // CallsUser reports whether the statement may call a function of a user's.
 func (s *Statement) CallsUser() bool { return s.callsUser }
 
+// IsKey reports whether parameter $(i+1) is compared with a shard key by equality, and stands nowhere else, so that it has the key's type.
+func (s *Statement) IsKey(i int) bool {
+	for j := range s.needs {
+		for k := range s.needs[j].any {
+			if o := &s.needs[j].any[k]; o.kind == operandParam && o.index == i {
+				return !o.shared && !o.array && !o.stored && o.cast == castNone
+			}
+		}
+	}
+	return false
+}
+
 // keyLiterals finds the literals of a SELECT that are compared with a key by equality, as they stand: of them the analysis knows that PostgreSQL
 // reads a parameter in the same way. Those of a statement in which something asks for the statement's own text are none.
 func (a *analysis) keyLiterals() []keyLiteral {
