@@ -51,7 +51,8 @@ func (r *repetition) keep(frame []byte, stmt *router.Statement) {
 	}
 }
 
-// follow looks at a message of the unit: beside one Bind there may be Describe and one Execute, of that.
+// follow looks at a message of the unit: beside one Bind there may be Describe and one Execute, of that; what a guard
+// refuses is sent again only without a row limit.
 func (r *repetition) follow(typ byte) {
 	switch typ {
 	case pgwire.Bind:
@@ -87,7 +88,7 @@ func (c *session) swallow(frame []byte) bool {
 	switch code := pgwire.ParseError(frame).Code; {
 	case c.swallowStale(code):
 		return true
-	case code != codeFenced:
+	case code != codeFenced, c.again.limit != 0:
 		return false
 	}
 	switch {
