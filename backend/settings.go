@@ -28,10 +28,6 @@ type Settings struct {
 	meaning string // text, but for settings that do not change what a statement means
 }
 
-// changesMeaning reports whether a setting may change what a statement means when it is prepared. Applications' own, such as shop.tenant, are
-// read when it runs.
-func changesMeaning(name string) bool { return !meaningless[name] && !strings.Contains(name, ".") }
-
 // meaningless are settings that many clients have values of their own for, and that change nothing of what statements mean.
 var meaningless = map[string]bool{"application_name": true, "statement_timeout": true, "lock_timeout": true, "idle_in_transaction_session_timeout": true,
 	"idle_session_timeout": true, "client_connection_check_interval": true, "synchronous_commit": true}
@@ -52,7 +48,7 @@ func NewSettings(list []Setting) *Settings {
 	var text, meaning strings.Builder
 	for _, s := range unique {
 		text.WriteString(s.Name + "\x00" + s.SQL + "\x00")
-		if changesMeaning(s.Name) {
+		if !meaningless[s.Name] {
 			meaning.WriteString(s.Name + "\x00" + s.SQL + "\x00")
 		}
 	}

@@ -40,18 +40,3 @@ func TestSettingsWithTheSameTextInOtherPlacesDiffer(t *testing.T) {
 		t.Error("name and statement run together")
 	}
 }
-
-func TestMeaningLeavesOutWhatChangesNone(t *testing.T) {
-	base := settings("timezone", "SET timezone TO 'UTC'")
-	for _, name := range []string{"application_name", "statement_timeout", "shop.tenant"} {
-		if s := base.With(name, "SET "+name+" TO '7'"); s.Meaning() != base.Meaning() || s.Equal(base) {
-			t.Errorf("%s: %q", name, s.Meaning())
-		}
-	}
-	if s := base.With("transform_null_equals", "SET transform_null_equals TO on"); s.Meaning() == base.Meaning() {
-		t.Error("transform_null_equals is left out")
-	}
-	if none := (*backend.Settings)(nil); none.Meaning() != "" {
-		t.Error("no settings have a meaning")
-	}
-}
