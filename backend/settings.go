@@ -26,6 +26,7 @@ type Settings struct {
 	hash uint64    // of text
 
 	meaning string // text, but for settings that do not change what a statement means
+	shared  string // and but for applications' own
 }
 
 // meaningless are settings that many clients have values of their own for, and that change nothing of what statements mean.
@@ -45,16 +46,20 @@ func NewSettings(list []Setting) *Settings {
 			unique = append(unique, s)
 		}
 	}
-	var text, meaning strings.Builder
+	var text, meaning, shared strings.Builder
 	for _, s := range unique {
-		text.WriteString(s.Name + "\x00" + s.SQL + "\x00")
+		all := s.Name + "\x00" + s.SQL + "\x00"
+		text.WriteString(all)
 		if !meaningless[s.Name] {
-			meaning.WriteString(s.Name + "\x00" + s.SQL + "\x00")
+			meaning.WriteString(all)
+			if !strings.Contains(s.Name, ".") {
+				shared.WriteString(all)
+			}
 		}
 	}
 	hash := fnv.New64a()
 	hash.Write([]byte(text.String()))
-	return &Settings{list: unique, text: text.String(), hash: hash.Sum64(), meaning: meaning.String()}
+	return &Settings{list: unique, text: text.String(), hash: hash.Sum64(), meaning: meaning.String(), shared: shared.String()}
 }
 
 // With returns the settings with one more, or another value of it.
@@ -95,6 +100,15 @@ func (s *Settings) Meaning() string {
 		return ""
 	}
 	return s.meaning
+}
+
+// CommonMeaning is Meaning without applications' own settings, such as shop.tenant, which PostgreSQL reads when a statement runs, unless a function
+// that reads them is called immutable.
+func (s *Settings) CommonMeaning() string {
+	if s == nil {
+		return ""
+	}
+	return s.shared
 }
 
 // Len returns how many settings there are.

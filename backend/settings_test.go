@@ -40,3 +40,16 @@ func TestSettingsWithTheSameTextInOtherPlacesDiffer(t *testing.T) {
 		t.Error("name and statement run together")
 	}
 }
+
+func TestMeaningLeavesOutWhatChangesNone(t *testing.T) {
+	base := settings("timezone", "SET timezone TO 'UTC'")
+	for name, changes := range map[string][2]bool{"application_name": {}, "statement_timeout": {}, "shop.tenant": {true, false}, "transform_null_equals": {true, true}} {
+		s := base.With(name, "SET "+name+" TO '7'")
+		if got := [2]bool{s.Meaning() != base.Meaning(), s.CommonMeaning() != base.CommonMeaning()}; got != changes || s.Equal(base) {
+			t.Errorf("%s: %v, want %v", name, got, changes)
+		}
+	}
+	if none := (*backend.Settings)(nil); none.Meaning() != "" || none.CommonMeaning() != "" {
+		t.Error("no settings have a meaning")
+	}
+}

@@ -71,7 +71,7 @@ func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
 		return nil
 	}
 	if known == nil {
-		known = c.intern(c.parametric.SQL, c.parametric.Types)
+		known = c.intern(c.parametric.SQL, c.parametric.Types, false)
 		c.srv.interned.release(known) // it is remembered for a while, and its number is never another's
 		c.frequents.add(b, own, known)
 	}
@@ -189,9 +189,15 @@ const ownMeaning = "#"
 // dependence is what the meaning of a text depends on, beside the schema and the names in it. A server reads a text when it prepares it, and
 // computes what does not change: as the settings are then (transform_null_equals, TimeZone, and even immutable functions heed some), and 'now'
 // as the time of then. So statements are shared among sessions with equal settings only, and those that may name the present with nobody.
-func (c *session) dependence(text []byte) string {
-	if mayQuote(text) && namesThePresent(text) {
+//
+// Applications' own settings count for what a client does not prepare: a policy of row security may call a function that reads them, and is called
+// immutable. What a client prepares itself is computed once in PostgreSQL, too.
+func (c *session) dependence(text []byte, named bool) string {
+	switch {
+	case mayQuote(text) && namesThePresent(text):
 		return ownMeaning + strconv.FormatUint(c.srv.unlike.Add(1), 10)
+	case named:
+		return c.state.settings.CommonMeaning()
 	}
 	return c.state.settings.Meaning()
 }

@@ -42,7 +42,7 @@ func (c *session) sqlPrepare(ctx context.Context, stmt *router.Statement, text s
 		return c.reject(r)
 	}
 	prepared := []byte(preparedText(stmt, text))
-	s := &statement{shared: c.intern(prepared, declareKey(prepared, oids))}
+	s := &statement{shared: c.intern(prepared, declareKey(prepared, oids), true)}
 	if err := c.lookAt(ctx, stmt, s, text); err != nil {
 		c.srv.interned.release(s.shared)
 		return c.reject(err)

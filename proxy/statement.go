@@ -95,12 +95,12 @@ func (t *internTable) add(key internKey) *shared {
 }
 
 // intern returns the shared statement of a text under the unit's schema.
-func (c *session) intern(text []byte, oids []uint32) *shared {
+func (c *session) intern(text []byte, oids []uint32, named bool) *shared {
 	c.types = c.types[:0]
 	for _, oid := range oids {
 		c.types = binary.BigEndian.AppendUint32(c.types, oid)
 	}
-	return c.srv.interned.acquire(text, c.types, c.snap.Schema, c.state.env, c.dependence(text))
+	return c.srv.interned.acquire(text, c.types, c.snap.Schema, c.state.env, c.dependence(text, named))
 }
 
 func (t *internTable) release(s *shared) {
@@ -157,7 +157,7 @@ func (c *session) statement(name, text []byte, oids []uint32, last *statement) *
 		last.shared.key.schema == c.snap.Schema && last.shared.key.env == c.state.env {
 		return last
 	}
-	return &statement{unnamed: len(name) == 0, shared: c.intern(text, oids)}
+	return &statement{unnamed: len(name) == 0, shared: c.intern(text, oids, len(name) > 0)}
 }
 
 // portal is a bound statement.
