@@ -52,15 +52,19 @@ func NewSettings(list []Setting) *Settings {
 		text.WriteString(all)
 		if !meaningless[s.Name] {
 			meaning.WriteString(all)
-			if !strings.Contains(s.Name, ".") {
-				shared.WriteString(all)
-			}
+		}
+		if IsRead(s.Name) {
+			shared.WriteString(all)
 		}
 	}
 	hash := fnv.New64a()
 	hash.Write([]byte(text.String()))
 	return &Settings{list: unique, text: text.String(), hash: hash.Sum64(), meaning: meaning.String(), shared: shared.String()}
 }
+
+// IsRead reports whether PostgreSQL may read a setting when it prepares a statement: not one of a few, nor an application's own, such as
+// shop.tenant.
+func IsRead(name string) bool { return !meaningless[name] && !strings.Contains(name, ".") }
 
 // With returns the settings with one more, or another value of it.
 func (s *Settings) With(name, sql string) *Settings {

@@ -220,21 +220,55 @@ func (c *session) completed(tag string) error {
 	return nil
 }
 
-// noteSettings records what SELECT set_config(…) has set.
+// noteSettings records what SELECT set_config(…) has set on a participant, and has the others of the transaction follow.
 func (c *session) noteSettings(part *participant) {
 	before := c.state
 	next := c.state.settings
 	for _, s := range c.turn.settings {
-		next = next.With(s.Name, setConfigSQL(s.Name, s.Text))
-		if c.tx.active {
-			c.tx.prelude = append(c.tx.prelude, entry{sql: setConfigSQL(s.Name, s.Text), sets: []router.Setting{s}, state: before})
+		switch {
+		case s.Local && !c.tx.active:
+			c.unit.setAt = part.shard // until the end of the pipeline, if it is one
+			continue
+		case !s.Local:
+			next = next.With(s.Name, configSQL(s))
 		}
-		c.unit.resolve = c.unit.resolve || s.Name == "search_path" || s.Name == "role" || s.Name == "client_encoding"
+		if c.tx.active {
+			c.tx.prelude = append(c.tx.prelude, entry{sql: configSQL(s), sets: []router.Setting{s}, state: before})
+			c.followSetting(part, configSQL(s))
+		}
+		meaning := decidesMeaning([]string{s.Name})
+		c.unit.resolve = c.unit.resolve || meaning
+		c.tx.localEnv = c.tx.localEnv || c.tx.active && meaning && s.Local
 	}
 	c.state.settings = next
 	if !part.began {
 		part.conn.RecordSettings(next)
 	}
+}
+
+// followSetting sets on the transaction's other participants what was set on one. One that cannot be told is lost, and the transaction fails.
+func (c *session) followSetting(told *participant, sql string) {
+	for _, p := range c.began() {
+		if p == told {
+			continue
+		}
+		if _, err := p.run(sql); err != nil {
+			c.srv.log.Warn("follow a setting", "session", c.id, "shard", string(p.shard), "error", err)
+			c.drop(p)
+		}
+	}
+}
+
+// configSQL is a call of set_config as SQL.
+func configSQL(s router.Setting) string {
+	value, local := quoteLiteral(s.Text), "false"
+	if s.Default {
+		value = "NULL"
+	}
+	if s.Local {
+		local = "true"
+	}
+	return "SELECT pg_catalog.set_config(" + quoteLiteral(s.Name) + ", " + value + ", " + local + ")"
 }
 
 func (c *session) addTemp(tables []topology.Name) {

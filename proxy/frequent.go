@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pgring/pgring/backend"
 	"github.com/pgring/pgring/pgwire"
 	"github.com/pgring/pgring/router"
 )
@@ -39,7 +40,7 @@ func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
 
 // preparedFor returns what a Bind of an unnamed statement, parsed with it, uses on the server; nil if that is the unnamed statement.
 func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement {
-	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.tx.active || c.again.running || c.again.binds != 1 || c.again.executes > 0 {
+	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.tx.active || c.turn.part.pinned || c.again.running || c.again.binds != 1 || c.again.executes > 0 {
 		return nil
 	}
 	if len(frame) > keptBind || !c.mayPrepare(p.stmt, &p.plan) || !s.shared.isTyped(p.stmt) || !c.isExecutedAlone() || !c.isFrequent(s.shared) {
@@ -62,7 +63,7 @@ func (s *shared) isTyped(stmt *router.Statement) bool {
 // frequentQuery returns the statement, prepared by pgring, that a Query message may run instead of its own; nil if there is none. Then c.parametric
 // has its parameters.
 func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
-	if c.tx.active || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) {
+	if c.tx.active || c.turn.part.pinned || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) {
 		return nil
 	}
 	own := c.state.settings.Meaning()
@@ -194,12 +195,29 @@ const ownMeaning = "#"
 // immutable. What a client prepares itself is computed once in PostgreSQL, too.
 func (c *session) dependence(text []byte, named bool) string {
 	switch {
-	case mayQuote(text) && namesThePresent(text):
+	case mayQuote(text) && namesThePresent(text), c.isSetUnseen():
 		return ownMeaning + strconv.FormatUint(c.srv.unlike.Add(1), 10)
 	case named:
 		return c.state.settings.CommonMeaning()
 	}
 	return c.state.settings.Meaning()
+}
+
+// isSetUnseen reports whether settings hold for the session, or for its transaction, that its Settings do not have.
+func (c *session) isSetUnseen() bool {
+	for _, e := range c.tx.prelude {
+		for _, s := range e.sets {
+			if backend.IsRead(s.Name) && !decidesMeaning([]string{s.Name}) { // those are in the names' environment
+				return true
+			}
+		}
+	}
+	for _, p := range c.parts {
+		if p.pinned && c.policy.Mode != SessionMode {
+			return true
+		}
+	}
+	return false
 }
 
 // maxName is the length of names from which on PostgreSQL says, each time it reads one, that it cuts it.

@@ -190,7 +190,7 @@ func (c *session) welcome(ctx context.Context, params []pgwire.Param) (*welcome,
 // setConfigSQL gives a start-up parameter its value exactly as the server would at connection start: set_config takes the text
 // of the value, where SET takes SQL.
 func setConfigSQL(name, value string) string {
-	return "SELECT pg_catalog.set_config(" + quoteLiteral(name) + ", " + quoteLiteral(value) + ", false)"
+	return configSQL(router.Setting{Name: name, Text: value})
 }
 
 // probe applies the settings on a server and reads back what the client must know.

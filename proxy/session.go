@@ -89,7 +89,8 @@ type unit struct {
 	lost     error // a connection with what the unit, or its transaction, did there; the client has not been told
 	open     bool  // extended messages have come since the last Sync
 	deferred *statement
-	defined  bool // a statement has changed the schema
+	defined  bool         // a statement has changed the schema
+	setAt    ring.ShardID // outside of a transaction block the pipeline has set something until its end, on this shard
 	views    views
 	resolve  bool          // a setting has changed that decides what names mean
 	before   *state        // the settings before the unit changed them in a pipeline; nil: it did not

@@ -118,7 +118,7 @@ func (c *session) finishUnit(ctx context.Context) error {
 	if err := c.takeEffect(ctx); err != nil {
 		return err
 	}
-	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
+	c.unit.open, c.unit.skipping, c.unit.deferred, c.unit.setAt = false, false, nil, ""
 	if !c.tx.active {
 		c.hasCurrent = false
 		if len(c.portals) > 0 {

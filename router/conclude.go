@@ -93,6 +93,7 @@ func (a *analysis) functions() {
 		}
 		a.reader(f)
 		a.sequenceCall(f)
+		a.configures(f)
 		st.Pin = max(st.Pin, pinOf(f))
 	}
 }

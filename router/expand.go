@@ -145,7 +145,7 @@ func (r *Router) expanded(a *analysis, text string) (*Statement, bool, error) {
 	if own.needsLiterals {
 		own = *st.withLiterals(&literals{text: []byte(text), list: piece.Literals})
 	}
-	own.expanded = text
+	own.expanded, own.point, own.resident = text, nil, false
 	return &own, false, nil
 }
 

@@ -186,11 +186,13 @@ SELECT pg_catalog.set_config('search_path', '', false);
 --> verb set, sets search_path = ''
 --> home on s1, anywhere
 SELECT set_config('work_mem', '64MB', true);
---> writes
---> home on s1
+--> verb set, sets work_mem = '64MB' (local)
+--> home on s1, anywhere
 SELECT set_config(name, setting, false) FROM pg_settings;
 --> pins settings, writes
---> home on s1
+--> refused (unsupported): set_config is not supported in this form
+-->   detail: The setting would hold on one shard only.
+-->   hint: Write SELECT set_config(name, value, is_local) with a name that is a constant and a value that is a constant or a parameter, or SET.
 SELECT set_config('standard_conforming_strings', 'off', false);
 --> verb set, sets standard_conforming_strings = 'off'
 --> refused (unsupported): standard_conforming_strings cannot be turned off

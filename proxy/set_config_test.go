@@ -1,0 +1,91 @@
+package proxy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgring/pgring/backend"
+)
+
+// TestSetConfigHoldsOnEveryShard: what SELECT set_config sets, the session's statements find on whatever shard they run, before and after, for as long
+// as PostgreSQL has it.
+func TestSetConfigHoldsOnEveryShard(t *testing.T) {
+	c := start(t, options{shards: 2, pool: backend.Config{Size: 2}})
+	keys := c.keys(2)
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1]))
+	seen := func(conn *pgx.Conn) []string {
+		var all []string
+		for _, key := range keys {
+			var tenant, other string
+			must(t, conn.QueryRow(background, "SELECT coalesce(current_setting('shop.tenant', true), ''), coalesce(current_setting('shop.other', true), '') FROM users WHERE id = $1", key).Scan(&tenant, &other))
+			all = append(all, strings.TrimRight(tenant+" "+other, " "))
+		}
+		return all
+	}
+	want := func(conn *pgx.Conn, what, tenant string) {
+		t.Helper()
+		if got := seen(conn); !slices.Equal(got, []string{tenant, tenant}) {
+			t.Errorf("%s: %q, want %q on both", what, got, tenant)
+		}
+	}
+	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "extended": pgx.QueryExecModeExec, "prepared": pgx.QueryExecModeCacheStatement} {
+		conn := c.connect()
+		set := func(text string, args ...any) {
+			t.Helper()
+			_, err := conn.Exec(background, text, append([]any{mode}, args...)...)
+			must(t, err)
+		}
+		run(t, conn, "SET shop.tenant = 't1'")
+		want(conn, name+", SET", "t1")
+		for _, first := range []bool{false, true} {
+			run(t, conn, "BEGIN")
+			if first { // both shards take part already
+				want(conn, name+", before", "t1")
+			}
+			set("SELECT set_config('shop.tenant', $1, true)", "t2")
+			want(conn, name+", local", "t2")
+			run(t, conn, "SAVEPOINT s")
+			set("SELECT set_config('shop.tenant', $1, true), set_config('shop.other', $2, true)", "t3", "o")
+			want(conn, name+", two", "t3 o")
+			run(t, conn, "ROLLBACK TO s")
+			want(conn, name+", rolled back to", "t2")
+			run(t, conn, "COMMIT")
+			want(conn, name+", after COMMIT", "t1")
+			run(t, conn, "BEGIN")
+			if first {
+				want(conn, name+", before", "t1")
+			}
+			set("SELECT set_config('shop.tenant', $1, false)", "t4")
+			want(conn, name+", for the session", "t4")
+			run(t, conn, "ROLLBACK")
+			want(conn, name+", after ROLLBACK", "t1")
+		}
+		set("SELECT set_config('shop.tenant', $1, true)", "t5") // of its own transaction
+		want(conn, name+", alone", "t1")
+		set("SELECT set_config('shop.tenant', $1, false), set_config('shop.other', 'p', false)", "t6")
+		want(conn, name+", two for the session", "t6 p")
+		for _, text := range []string{"SELECT set_config('shop.tenant', 't' || '7', false)", "SELECT set_config('shop.tenant', x, true) FROM (VALUES ('t7')) y (x)"} {
+			_, err := conn.Exec(background, text, mode)
+			wantCode(t, err, "0A000")
+		}
+		want(conn, name+", refused", "t6 p")
+	}
+}
+
+// TestASettingOfAPipelineHoldsWhereItIs: a pipeline is one transaction on each server, so what it sets until its end must not be missed elsewhere.
+func TestASettingOfAPipelineHoldsWhereItIs(t *testing.T) {
+	c := start(t, options{shards: 2})
+	keys := c.keys(2)
+	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1]))
+	f := c.frames()
+	for _, key := range keys {
+		got := f.ask(fmt.Sprintf("P . SELECT set_config('shop.tenant', 't2', true) | B . . | E . | P . SELECT current_setting('shop.tenant', true) FROM users WHERE id = $1 | B . . %d | E . | S", key))
+		if !strings.Contains(got, "D:t2 C:SELECT_1 Z:I") && !strings.Contains(got, "E:0A000") {
+			t.Errorf("key %d: %s", key, got)
+		}
+	}
+}
