@@ -224,6 +224,9 @@ func (c *session) completed(tag string) error {
 func (c *session) noteSettings(part *participant) {
 	before := c.state
 	next := c.state.settings
+	if c.unit.open && !c.tx.active && c.unit.before == nil {
+		c.unit.before = &before // a pipeline that fails undoes it
+	}
 	for _, s := range c.turn.settings {
 		switch {
 		case s.Local && !c.tx.active:

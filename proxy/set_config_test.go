@@ -89,3 +89,41 @@ func TestASettingOfAPipelineHoldsWhereItIs(t *testing.T) {
 		}
 	}
 }
+
+// TestSetConfigWithinAnotherStatementIsRefused: it would hold on one server's connection, unseen.
+func TestSetConfigWithinAnotherStatementIsRefused(t *testing.T) {
+	c := start(t, options{shards: 2})
+	conn := c.connect()
+	for _, sql := range []string{"EXPLAIN ANALYZE SELECT set_config('shop.tenant', 'x', false)", "COPY (SELECT set_config('shop.tenant', 'x', false)) TO STDOUT",
+		"BEGIN; DECLARE c CURSOR FOR SELECT set_config('shop.tenant', 'x', false)"} {
+		_, err := conn.PgConn().Exec(background, sql).ReadAll()
+		wantCode(t, err, "0A000")
+		run(t, conn, "ROLLBACK")
+	}
+}
+
+// TestAFailedPipelineUndoesSetConfig, and tells its error once.
+func TestAFailedPipelineUndoesSetConfig(t *testing.T) {
+	c := start(t, options{shards: 2})
+	keys := c.keys(2)
+	conn := c.connect()
+	run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1]))
+	f := c.frames()
+	f.ask("Q SET shop.tenant = 't1'")
+	for name, value := range map[string]string{"shop.tenant": "t2", "search_path": "public, t2"} {
+		got := f.ask(fmt.Sprintf("P . SELECT set_config('%s', '%s', false) | B . . | E . | P . SELECT 1/(age-age) FROM users WHERE id = %d | B . . | E . | S", name, value, keys[1]))
+		if strings.Count(got, "E:") != 1 || !strings.Contains(got, "E:22012") {
+			t.Errorf("%s: %s", name, got)
+		}
+		got = f.ask(fmt.Sprintf("P . BEGIN | B . . | E . | P . SELECT set_config('%s', '%s', false) | B . . | E . | P . SELECT 1/(age-age) FROM users WHERE id = %d | B . . | E . | S", name, value, keys[1]))
+		if strings.Count(got, "E:") != 1 || !strings.Contains(got, "E:22012") {
+			t.Errorf("%s, in a block: %s", name, got)
+		}
+		f.ask("Q ROLLBACK")
+		for _, key := range keys {
+			if got := f.ask(fmt.Sprintf("Q SELECT current_setting('shop.tenant') FROM users WHERE id = %d", key)); !strings.Contains(got, "D:t1 ") {
+				t.Errorf("%s, key %d: %s", name, key, got)
+			}
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (c *session) undoSettings() {
 	if before := c.unit.before; before != nil && c.unit.errors > 0 && !c.tx.active {
 		c.state = *before
 		for _, p := range c.parts {
-			p.conn.RecordSettings(before.settings)
+			p.conn.ForgetSettings() // one that came later had them before its transaction began
 		}
 	}
 	c.unit.before = nil
@@ -151,6 +151,7 @@ func (c *session) undoSettings() {
 // takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before
 // ReadyForQuery, so that the client's next statement is planned with it.
 func (c *session) takeEffect(ctx context.Context) error {
+	c.unit.resolve = c.unit.resolve && !c.tx.failed // what was set is undone with the transaction
 	if c.unit.resolve || c.unit.defined {
 		c.takeTime()
 	}

@@ -33,6 +33,7 @@ type analysis struct {
 	src    source
 	st     *Statement
 
+	root     *pg.Node // the statement, not one in it
 	special  bool     // st depends on literals: it is not for the whole normal form
 	refused  *Refusal // first reason not to run it at all
 	alone    *Refusal // first reason not to run it unless all its rows are on one shard
@@ -124,6 +125,9 @@ func syntaxError(err error) *Refusal {
 
 // statement dispatches on the kind of statement.
 func (a *analysis) statement(node *pg.Node) {
+	if a.root == nil {
+		a.root = node
+	}
 	if a.sessionStatement(node) || !a.src.directive && (a.generate(node) || a.ownCall(node)) {
 		return
 	}

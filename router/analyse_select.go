@@ -123,6 +123,9 @@ func (a *analysis) selectInto(s *pg.SelectStmt, into *pg.IntoClause) {
 
 // setConfig recognises SELECT set_config(name, value, local), … which is SET or SET LOCAL with an answer.
 func (a *analysis) setConfig(s *pg.SelectStmt) bool {
+	if a.root.GetSelectStmt() != s { // within EXPLAIN, COPY or DECLARE it is not followed
+		return false
+	}
 	if len(s.TargetList) == 0 || len(s.FromClause) > 0 || s.WhereClause != nil || s.WithClause != nil || s.LimitCount != nil ||
 		s.LimitOffset != nil || s.Op != pg.SetOperation_SETOP_NONE || len(s.GroupClause) > 0 || s.HavingClause != nil {
 		return false
@@ -172,10 +175,18 @@ func configured(f *pg.FuncCall) (set Setting, ok bool) {
 	return set, true
 }
 
+func unfollowed() *Refusal {
+	return &Refusal{Reason: Unsupported, Message: "set_config is not supported in this form", Detail: "The setting would hold on one shard only.",
+		Hint: "Write SELECT set_config(name, value, is_local) with a name that is a constant and a value that is a constant or a parameter, or SET."}
+}
+
 // configures refuses a call of set_config that is not understood where there are several shards: it would reach one of them only.
 func (a *analysis) configures(f *pg.FuncCall) {
-	if callsCatalog(f, "set_config") {
-		a.onlySingle(&Refusal{Reason: Unsupported, Message: "set_config is not supported in this form", Detail: "The setting would hold on one shard only.",
-			Hint: "Write SELECT set_config(name, value, is_local) with a name that is a constant and a value that is a constant or a parameter, or SET."})
+	if !callsCatalog(f, "set_config") {
+		return
+	}
+	a.onlySingle(unfollowed())
+	if len(everyShard(a.snap)) > 1 {
+		a.refuse(unfollowed()) // EXPLAIN would run it
 	}
 }

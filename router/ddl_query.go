@@ -34,7 +34,7 @@ func (a *analysis) explain(s *pg.ExplainStmt) {
 		router: a.router, snap: a.snap, env: a.env, src: a.src, st: &Statement{Verb: Plain, core: core{env: a.env}},
 		tables: map[topology.Name]*topology.Table{}, claimed: map[*pg.RangeVar]bool{}, sublinks: map[*pg.SubLink]*query{},
 		inserts: map[*rel]*pg.InsertStmt{}, byRange: map[*pg.RangeVar]*rel{}, typed: map[*pg.ParamRef]ring.KeyType{},
-		undated: map[any]bool{},
+		undated: map[any]bool{}, root: a.root,
 	}
 	switch s.Query.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CreateTableAsStmt:

@@ -258,6 +258,9 @@ func (a *analysis) declare(s *pg.DeclareCursorStmt) {
 	if a.st.Inner == nil {
 		return
 	}
+	if a.st.Inner.Verb == Set {
+		a.refuse(unfollowed())
+	}
 	a.adopt(a.st.Inner, &Refusal{
 		Reason: Unsupported, Message: "cursor over several shards is not supported",
 		Detail: "The rows of its query are on several shards.", Hint: "Run the query itself, or give it a shard key.",
