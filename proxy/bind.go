@@ -177,9 +177,9 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 		return err
 	}
 	if prepared != nil {
-		c.again.keep(frame, p.stmt)
 		c.again.prepared = prepared.shared
-	} else if c.mayRepeat(p.stmt) {
+	}
+	if prepared != nil || c.mayRepeat(p.stmt) {
 		c.again.keep(frame, p.stmt)
 	}
 	p.part = part

@@ -135,7 +135,7 @@ const (
 	asBinary                // they are the key in binary format
 )
 
-// operand reads the key of an execution in whatever way it is given.
+// operand reads the key of an execution in whatever way it is given. Why it cannot be read the planner says.
 func (p *point) operand(s *Statement, v Values) (ring.Key, reading) {
 	in := input{params: v, literals: s.literalsWith(v), foreign: p.foreign}
 	key, got, _ := in.key(&p.key)
