@@ -198,7 +198,9 @@ func (c *session) completed(tag string) error {
 	case router.Savepoint, router.Release, router.RollbackTo:
 		c.noteSavepoint(stmt, text)
 	case router.Set:
-		c.noteSettings(part)
+		if tag != "SELECT 0" {
+			c.noteSettings(part)
+		}
 	case router.Declare:
 		c.noteCursor(stmt, part.shard)
 	case router.CloseCursor:

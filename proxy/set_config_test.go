@@ -127,3 +127,48 @@ func TestAFailedPipelineUndoesSetConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestSetConfigIfTheServerKnowsTheSetting is what pg_dump begins with.
+func TestSetConfigIfTheServerKnowsTheSetting(t *testing.T) {
+	c := start(t, options{shards: 2, pool: backend.Config{Size: 1}})
+	keys := c.keys(2)
+	conn, other := c.connect(), c.connect()
+	run(t, conn, fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1]))
+	show := func(conn *pgx.Conn, key int64, setting string) (value string) {
+		t.Helper()
+		must(t, conn.QueryRow(background, fmt.Sprintf("SELECT coalesce(current_setting('%s', true), '') FROM users WHERE id = %d", setting, key), pgx.QueryExecModeSimpleProtocol).Scan(&value))
+		return value
+	}
+	for sql, rows := range map[string]int64{
+		"SELECT set_config(name, '20', false) FROM pg_settings WHERE name = 'geqo_threshold'":                                1,
+		"SELECT pg_catalog.set_config(s.name, '20', false) FROM pg_catalog.pg_settings AS s WHERE s.name = 'geqo_threshold'": 1,
+		"SELECT set_config('geqo_threshold', '20', false) FROM pg_settings WHERE name = 'geqo_threshold'":                    1,
+		"SELECT set_config(name, '20', false) FROM pg_settings WHERE name = 'shop.unheard_of'":                               0,
+	} {
+		tag, err := conn.Exec(background, sql, pgx.QueryExecModeSimpleProtocol)
+		must(t, err)
+		want := "12"
+		if rows == 1 {
+			want = "20"
+		}
+		for _, key := range keys {
+			if mine, others := show(conn, key, "geqo_threshold"), show(other, key, "geqo_threshold"); tag.RowsAffected() != rows || mine != want || others != "12" {
+				t.Errorf("%s: %s; key %d has %s, another session %s", sql, tag, key, mine, others)
+			}
+			if value := show(conn, key, "shop.unheard_of"); value != "" {
+				t.Errorf("%s: the unknown setting is %q", sql, value)
+			}
+		}
+		run(t, conn, "RESET geqo_threshold")
+	}
+	for _, sql := range []string{
+		"SELECT set_config(name, '20', false) FROM pg_settings WHERE name LIKE 'geqo_threshold'",
+		"SELECT set_config(setting, '20', false) FROM pg_settings WHERE name = 'geqo_threshold'",
+		"SELECT set_config(name, '20', false) FROM pg_settings s (setting, name) WHERE name = 'geqo_threshold'",
+		"SELECT set_config(name, '20', false) FROM pg_settings WHERE name = 'geqo_threshold' AND false",
+		"SELECT set_config(name, '20', false) FROM pg_settings, users WHERE name = 'geqo_threshold'",
+	} {
+		_, err := conn.Exec(background, sql, pgx.QueryExecModeSimpleProtocol)
+		wantCode(t, err, "0A000")
+	}
+}

@@ -1,8 +1,6 @@
 package router
 
 import (
-	"strings"
-
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -119,74 +117,4 @@ func intoClause(s *pg.SelectStmt) *pg.IntoClause {
 func (a *analysis) selectInto(s *pg.SelectStmt, into *pg.IntoClause) {
 	a.special = true
 	a.createFromQuery(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: s}}, into)
-}
-
-// setConfig recognises SELECT set_config(name, value, local), … which is SET or SET LOCAL with an answer.
-func (a *analysis) setConfig(s *pg.SelectStmt) bool {
-	if a.root.GetSelectStmt() != s { // within EXPLAIN, COPY or DECLARE it is not followed
-		return false
-	}
-	if len(s.TargetList) == 0 || len(s.FromClause) > 0 || s.WhereClause != nil || s.WithClause != nil || s.LimitCount != nil ||
-		s.LimitOffset != nil || s.Op != pg.SetOperation_SETOP_NONE || len(s.GroupClause) > 0 || s.HavingClause != nil {
-		return false
-	}
-	var all []Setting
-	for _, target := range s.TargetList {
-		set, ok := configured(target.GetResTarget().GetVal().GetFuncCall())
-		if !ok || len(s.TargetList) > 1 && strings.HasPrefix(set.Name, ownPrefix) {
-			return false
-		}
-		all = append(all, set)
-	}
-	a.special = true
-	a.st.Verb, a.st.Query, a.st.Access = Set, true, Read
-	a.st.Settings = all
-	for i := range all {
-		a.checkSetting(&all[i])
-	}
-	a.local()
-	return true
-}
-
-// configured reads a call of set_config with a value that is a constant or a parameter.
-func configured(f *pg.FuncCall) (set Setting, ok bool) {
-	if f == nil || !callsCatalog(f, "set_config") || len(f.Args) != 3 {
-		return set, false
-	}
-	local := f.Args[2].GetAConst().GetBoolval()
-	name := f.Args[0].GetAConst().GetSval()
-	if local == nil || name == nil {
-		return set, false
-	}
-	set = Setting{Name: foldCase(name.Sval), Local: local.Boolval}
-	switch v := f.Args[1].Node.(type) {
-	case *pg.Node_AConst:
-		text := v.AConst.GetSval()
-		if text == nil {
-			return set, false
-		}
-		set.Text = text.Sval
-		set.Value = plainValue(set.Name, text.Sval)
-	case *pg.Node_ParamRef:
-		set.Param = int(v.ParamRef.Number)
-	default:
-		return set, false
-	}
-	return set, true
-}
-
-func unfollowed() *Refusal {
-	return &Refusal{Reason: Unsupported, Message: "set_config is not supported in this form", Detail: "The setting would hold on one shard only.",
-		Hint: "Write SELECT set_config(name, value, is_local) with a name that is a constant and a value that is a constant or a parameter, or SET."}
-}
-
-// configures refuses a call of set_config that is not understood where there are several shards: it would reach one of them only.
-func (a *analysis) configures(f *pg.FuncCall) {
-	if !callsCatalog(f, "set_config") {
-		return
-	}
-	a.onlySingle(unfollowed())
-	if len(everyShard(a.snap)) > 1 {
-		a.refuse(unfollowed()) // EXPLAIN would run it
-	}
 }

@@ -130,11 +130,12 @@ func TestUnsettledWhileAShardIsDown(t *testing.T) {
 			tx.release(t)
 			mustBeUnsettled(t, err, id, saga.Running)
 			janitor := c.coordinator(t, impatient)
-			await(t, "some tries in vain", func() bool {
+			await(t, "some tries in vain, told as such", func() bool {
 				janitor.Sweep(t.Context())
-				return c.count(t, 0, "SELECT tries FROM pgring.saga") > 3
+				status, err := janitor.Status(t.Context(), id)
+				return err == nil && strings.Contains(status.Reason, "s2") && c.count(t, 0, "SELECT tries FROM pgring.saga") > 3
 			})
-			mustBe(t, janitor, id, saga.Running, "s2")
+			mustBe(t, janitor, id, saga.Running, "")
 			c.servers[1].Restart(t)
 			c.recoverAll(t)
 			if all := tx.mustBeSound(t, id); all != what.retriable {
