@@ -31,7 +31,7 @@ func (c *session) sendAside(p *participant, sql string, into *outcome) error {
 // sendOwn runs a prepared statement of the session's own as part of the turn. The values are text, but those of bytea.
 func (c *session) sendOwn(p *participant, id uint64, sql string, types []uint32, values [][]byte, into *outcome) error {
 	if !p.conn.Prepared(id) {
-		if err := c.prepareOn(p, id, sql, types, step{kind: stepParse, hidden: true, id: id}); err != nil {
+		if err := c.prepareOn(p, id, sql, types, step{kind: stepParse, hidden: true}); err != nil {
 			return err
 		}
 	}

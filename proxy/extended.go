@@ -68,22 +68,16 @@ func (c *session) onParse(frame []byte) error {
 	if len(text) > longText {
 		c.takeTime()
 	}
-	parsed, err := c.srv.router.Parse(c.snap, c.state.env, text)
-	if err != nil {
-		return c.reject(err)
-	}
-	if c.tx.failed && !endsFailed(parsed.Verb) {
-		return c.reject(errFailedTransaction())
-	}
-	if last == nil || last.shared.keyed || last.shared.text != string(text) { // else it is known that no comment names a key
-		c.oids = declareKey(text, oids)
-	}
-	s := c.statement(name, text, c.oids, last)
-	if s == last {
+	s := c.parsedBefore(name, text, oids, last)
+	if s == nil {
+		var err error
+		if s, err = c.parse(name, text, oids); err != nil {
+			return c.reject(err)
+		}
+	} else if s == last {
 		gone = nil
 	}
-	s.parsed, s.schema, s.env = parsed, c.snap.Schema, c.state.env
-	if c.isLocal(parsed) || parsed.Refused() != nil {
+	if c.isLocal(s.parsed) || s.parsed.Refused() != nil {
 		return c.defineLocally(string(name), s)
 	}
 	c.define(string(name), s)

@@ -81,7 +81,7 @@ func (c *session) executeMoved(ctx context.Context, p *portal) error {
 	}
 	part.unnamed = 0
 	c.out = appendRun(c.out[:0], "", p.text)
-	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
 	return c.send(c.out, step{kind: stepExecute, noted: note(c, p.stmt, p.text, p.values)})
 }
 

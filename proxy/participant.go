@@ -34,8 +34,8 @@ type participant struct {
 
 var errDropped = errors.New("the connection was given up in the middle of the transaction")
 
-// beginID is the number of the statement BEGIN, prepared on every connection that needs it.
-const beginID = 0
+// beginID is the number of the statement BEGIN, prepared on every connection that needs it. 0 is no statement's.
+const beginID = 1
 
 // The numbers of further statements of pgring's own, from the other end than the clients'.
 const (
@@ -205,8 +205,9 @@ func (c *session) sendBegin(p *participant) error {
 
 // sendBeginOnly sends the client's BEGIN; the plain one is kept prepared on the connection.
 func (c *session) sendBeginOnly(p *participant) error {
+	begins := step{kind: stepExecute, hidden: true, begins: true}
 	if !c.tx.plain() {
-		return c.sendHidden(p, c.tx.begin)
+		return c.sendRun(p, c.tx.begin, begins)
 	}
 	if !p.conn.Prepared(beginID) {
 		if err := c.prepareOn(p, beginID, "BEGIN", nil, step{kind: stepParse, hidden: true}); err != nil {
@@ -216,15 +217,19 @@ func (c *session) sendBeginOnly(p *participant) error {
 	c.out = pgwire.AppendBind(c.out[:0], "", backend.StatementName(beginID))
 	c.out = pgwire.AppendExecute(c.out, "", 0)
 	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true})
-	return c.send(c.out, step{kind: stepExecute, hidden: true})
+	return c.send(c.out, begins)
 }
 
 // sendHidden runs a statement of the session's own ahead of the client's, as part of the turn.
 func (c *session) sendHidden(p *participant, sql string) error {
+	return c.sendRun(p, sql, step{kind: stepExecute, hidden: true})
+}
+
+func (c *session) sendRun(p *participant, sql string, execute step) error {
 	p.unnamed = 0
 	c.out = appendRun(c.out[:0], "", sql)
-	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true, id: rewrittenID}, step{kind: stepBind, hidden: true})
-	return c.send(c.out, step{kind: stepExecute, hidden: true})
+	c.turn.steps = append(c.turn.steps, step{kind: stepParse, hidden: true}, step{kind: stepBind, hidden: true})
+	return c.send(c.out, execute)
 }
 
 // appendRun appends the messages that run a statement without parameters: Parse, Bind, Execute, in a portal of that name.
@@ -250,6 +255,7 @@ func (c *session) prepareOn(p *participant, id uint64, text string, oids []uint3
 		}
 	}
 	c.out = pgwire.AppendParse(c.out[:0], name, text, there)
+	s.id = id
 	return c.send(c.out, s)
 }
 

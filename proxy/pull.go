@@ -376,7 +376,7 @@ func (c *session) sendPull(g *pull) error {
 	noted := note(c, g.stmt, g.text, g.bind)
 	steps := []step{
 		{kind: stepClose, hidden: true, id: rewrittenID},
-		{kind: stepParse, hidden: true, id: rewrittenID},
+		{kind: stepParse, hidden: true},
 		{kind: stepBind, hidden: true},
 		{kind: stepExecute, noted: noted},
 		{kind: stepClose, hidden: true, id: rewrittenID}, // or the table could not be dropped

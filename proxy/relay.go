@@ -350,6 +350,10 @@ func (c *session) unsent(p *participant, s step) {
 	case stepParse:
 		p.conn.ForgetPrepared(s.id)
 		p.unnamed = 0
+	case stepExecute:
+		if s.begins { // the messages ahead of it were about a statement only, outside of the transaction
+			p.began = false
+		}
 	case stepClose:
 		if s.hidden && s.id != rewrittenID {
 			p.conn.MarkDirty("a statement to be forgotten was not")

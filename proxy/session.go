@@ -71,6 +71,7 @@ type desk struct {
 	again      repetition
 
 	scratch    router.Scratch
+	recent     recent
 	bind       bindMessage
 	later      router.Deferred   // scratch of enqueue
 	record     ingest.Record     // what it makes of that

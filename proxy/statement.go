@@ -28,6 +28,7 @@ type shared struct {
 	key      internKey
 	refs     int
 	parked   bool                     // among those that nobody refers to, but for the last that somebody has
+	dropped  bool                     // no longer in the table
 	recent   bool                     // used since the hand was there
 	resolved atomic.Pointer[[]uint32] // the types of all parameters, once a server was asked
 	valid    atomic.Bool              // a server has accepted it: a further Parse needs none
@@ -82,6 +83,30 @@ func (t *internTable) acquire(text, types []byte, schema int64, env *router.Env,
 	return s
 }
 
+// again refers to a statement once more, unless the table has dropped it.
+func (t *internTable) again(s *shared) bool {
+	t.Lock()
+	defer t.Unlock()
+	if s.dropped {
+		return false
+	}
+	s.refs++
+	s.recent = true
+	return true
+}
+
+// isKept reports whether the table keeps the statement for a while when nobody refers to it.
+func (s *shared) isKept() bool {
+	return len(s.text) <= idleText && !strings.HasPrefix(s.key.own, ownMeaning)
+}
+
+func (t *internTable) drop(s *shared) {
+	s.dropped = true
+	if t.byKey[s.key] == s {
+		delete(t.byKey, s.key)
+	}
+}
+
 func (t *internTable) add(key internKey) *shared {
 	t.next++
 	s := &shared{id: t.next, name: backend.StatementName(t.next), text: key.text, key: key,
@@ -117,10 +142,10 @@ func (t *internTable) release(s *shared) {
 // park keeps a statement that nobody refers to for a while, since clients come back to the same texts.
 func (t *internTable) park(s *shared) {
 	switch {
-	case s.parked:
+	case s.parked, s.dropped:
 		return
-	case len(s.text) > idleText || strings.HasPrefix(s.key.own, ownMeaning):
-		delete(t.byKey, s.key)
+	case !s.isKept():
+		t.drop(s)
 		return
 	}
 	for {
@@ -133,7 +158,7 @@ func (t *internTable) park(s *shared) {
 		if old != nil {
 			old.parked = false
 			if old.refs == 0 {
-				delete(t.byKey, old.key)
+				t.drop(old)
 			}
 		}
 		t.idle[t.hand], s.parked = s, true
@@ -148,16 +173,6 @@ type statement struct {
 	parsed  *router.Statement
 	schema  int64
 	env     *router.Env
-}
-
-// statement makes the session's statement for a Parse. An unnamed one that is parsed again, as drivers do for each execution, is
-// the last one.
-func (c *session) statement(name, text []byte, oids []uint32, last *statement) *statement {
-	if len(name) == 0 && last != nil && last.shared.text == string(text) && last.shared.key.own == c.state.settings.Meaning() && slices.Equal(last.shared.oids, oids) &&
-		last.shared.key.schema == c.snap.Schema && last.shared.key.env == c.state.env {
-		return last
-	}
-	return &statement{unnamed: len(name) == 0, shared: c.intern(text, oids, len(name) > 0)}
 }
 
 // portal is a bound statement.
@@ -339,7 +354,7 @@ func (c *session) revertChanges() {
 // ParseComplete.
 func (c *session) ensureParsed(p *participant, s *statement, seen bool) error {
 	id := s.shared.id
-	parse := step{kind: stepParse, hidden: !seen, change: seen, id: id}
+	parse := step{kind: stepParse, hidden: !seen, change: seen}
 	switch {
 	case s.unnamed && p.unnamed == id && !seen:
 		return nil

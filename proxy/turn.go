@@ -27,8 +27,9 @@ type step struct {
 	rows   bool     // stepDescribe: the client hears of rows, but not that there are none
 	into   *outcome // hidden stepExecute: keeps the first row; nil: nobody does
 	bare   bool     // stepDescribe: the client does not hear of parameters
+	begins bool     // hidden stepExecute: of the participant's BEGIN
 	change bool     // when it completes, the oldest of unit.changes is confirmed
-	id     uint64   // stepParse: the statement's number, to be forgotten if the server skips it; stepClose: likewise
+	id     uint64   // stepParse of one that is to stay prepared (prepareOn): its number, to be forgotten if the server skips it. stepClose: rewrittenID, or what is closed was prepared
 	from   int      // stepLocal: its bytes are turn.local[from:to]
 	to     int
 }

@@ -146,6 +146,9 @@ func (r *Router) Parse(snap *topology.Snapshot, env *Env, text []byte) (*Stateme
 	return st, nil
 }
 
+// CountHit counts a statement that the caller has kept since Parse as found by its text.
+func (r *Router) CountHit() { r.cache.hits[exact].Add(1) }
+
 // Pull analyses a statement that Parse or Query has planned as a Gather, for which the types turned out to be none that can be
 // merged, or whose key cannot be read: its rows are to be copied to one shard, and it is answered there. Literals in it need no values.
 func (r *Router) Pull(snap *topology.Snapshot, env *Env, text []byte) (*Statement, error) {
