@@ -66,20 +66,26 @@ func NewSettings(list []Setting) *Settings {
 // shop.tenant.
 func IsRead(name string) bool { return !meaningless[name] && !strings.Contains(name, ".") }
 
-// With returns the settings with one more, or another value of it.
+// With returns the settings with one more, or another value of it. Session_authorization takes the role away, as in PostgreSQL.
 func (s *Settings) With(name, sql string) *Settings {
+	if name == settingAuthorization {
+		s = s.Without(settingRole)
+	}
 	if old, ok := s.Lookup(name); ok && old == sql {
 		return s
 	}
 	return NewSettings(append(s.List(), Setting{Name: name, SQL: sql}))
 }
 
-// Without returns the settings without one.
+// Without returns the settings without one. Session_authorization takes the role away, as in PostgreSQL.
 func (s *Settings) Without(name string) *Settings {
-	if _, ok := s.Lookup(name); !ok {
+	gone := func(other Setting) bool {
+		return other.Name == name || other.Name == settingRole && name == settingAuthorization
+	}
+	if !slices.ContainsFunc(s.View(), gone) {
 		return s
 	}
-	return NewSettings(slices.DeleteFunc(s.List(), func(other Setting) bool { return other.Name == name }))
+	return NewSettings(slices.DeleteFunc(s.List(), gone))
 }
 
 // View returns the settings sorted by name, for reading only.

@@ -62,6 +62,11 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	}
 	if isQuery(stmt) {
 		p.values = b.keep(frame)
+		if !c.isFirst() || !c.isExecutedAlone() {
+			if _, err := c.enclose(inOneShard); err != nil {
+				return c.rejectBind(ctx, err)
+			}
+		}
 	}
 	if q := c.queueing(stmt, &p.plan); q != nil && c.isExecutedAlone() {
 		if err := c.parseAlone(ctx); err != nil {

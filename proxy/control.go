@@ -222,18 +222,22 @@ func (c *session) completed(tag string) error {
 	return nil
 }
 
+// suspended applies what the noted statement has changed by giving rows, though it has not come to its end.
+func (c *session) suspended() error {
+	if noted := c.turn.noted; noted == nil || !isQuery(noted) && noted.Pin == router.PinNone {
+		return nil
+	}
+	return c.completed("")
+}
+
 // noteSettings records what SELECT set_config(…) has set on a participant, and has the others of the transaction follow.
 func (c *session) noteSettings(part *participant) {
 	before := c.state
 	next := c.state.settings
-	if c.unit.open && !c.tx.active && c.unit.before == nil {
-		c.unit.before = &before // a pipeline that fails undoes it
-	}
 	for _, s := range c.turn.settings {
 		switch {
 		case s.Local && !c.tx.active:
-			c.unit.setAt = part.shard // until the end of the pipeline, if it is one
-			continue
+			continue // it has ended with its statement
 		case !s.Local:
 			next = next.With(s.Name, configSQL(s))
 		}

@@ -245,16 +245,8 @@ func (c *session) setOwn(stmt *router.Statement, set router.Setting, tag string)
 		return c.reject(err)
 	}
 	switch {
-	case local && !c.tx.active && !stmt.Query:
-		if err := c.notice(&pgwire.Error{Severity: "WARNING", Code: "25P01", Message: setOutsideMessage(stmt.Verb)}); err != nil {
-			return err
-		}
 	case local && !c.tx.active:
 	default:
-		if c.unit.open && !c.tx.active && c.unit.before == nil {
-			before := c.state
-			c.unit.before = &before
-		}
 		c.state.own = next
 	}
 	if !stmt.Query {

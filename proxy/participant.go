@@ -87,7 +87,7 @@ func (c *session) use(ctx context.Context, shard ring.ShardID, writes bool) (*pa
 
 // useAgain is use for a message that writes nothing by itself and follows others of its turn: then there is mostly nothing to be done.
 func (c *session) useAgain(ctx context.Context, p *participant) error {
-	if c.turn.part == p && !c.turn.empty() && c.unit.setAt == "" && c.turn.noted == nil && (!c.tx.active || p.began) && (!c.tx.bounded || p.bounded) {
+	if c.turn.part == p && !c.turn.empty() && c.turn.noted == nil && (!c.tx.active || p.began) && (!c.tx.bounded || p.bounded) {
 		return nil
 	}
 	_, err := c.use(ctx, p.shard, false)
@@ -127,9 +127,6 @@ func (c *session) reach(ctx context.Context, shard ring.ShardID) (*participant, 
 		if err := c.drain(); err != nil {
 			return nil, err
 		}
-	}
-	if c.unit.setAt != "" && c.unit.open && shard != c.unit.setAt {
-		return nil, errUnsupported("a setting of this pipeline holds on one shard only", "Set it in a transaction block: BEGIN, SELECT set_config(…, true), …, COMMIT.")
 	}
 	if p == nil {
 		var err error

@@ -270,7 +270,10 @@ func (c *session) complete(wire *pgwire.Conn, s *step, typ byte, size int) error
 		}
 		return c.completed(tag)
 	}
-	return c.pass(wire, size, hidden)
+	if err := c.pass(wire, size, hidden); err != nil || !s.noted || typ != pgwire.PortalSuspended {
+		return err
+	}
+	return c.suspended()
 }
 
 // serverReady ends a step with the server's ReadyForQuery, which the client does not see: the session sends its own.
@@ -364,6 +367,9 @@ func (c *session) unsent(p *participant, s step) {
 // statementFailed records that the client has been told of an error.
 func (c *session) statementFailed() {
 	c.unit.errors++
+	if c.turn.noted != nil && c.turn.noted.Pin == router.PinLock {
+		c.turn.part.pinned = true // it may hold the lock
+	}
 	c.turn.noted, c.turn.work = nil, nil
 	c.unit.lost = nil
 	c.srv.totals.errors.Add(1)

@@ -90,11 +90,9 @@ type unit struct {
 	lost     error // a connection with what the unit, or its transaction, did there; the client has not been told
 	open     bool  // extended messages have come since the last Sync
 	deferred *statement
-	defined  bool         // a statement has changed the schema
-	setAt    ring.ShardID // outside of a transaction block the pipeline has set something until its end, on this shard
+	defined  bool // a statement has changed the schema
 	views    views
 	resolve  bool          // a setting has changed that decides what names mean
-	before   *state        // the settings before the unit changed them in a pipeline; nil: it did not
 	changes  []definition  // statements defined or closed in this unit whose reply has not come
 	heard    time.Duration // when its last message came, by Topology.Elapsed; messages that came with another one have its time
 	began    time.Duration // its first statement

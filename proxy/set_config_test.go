@@ -76,18 +76,84 @@ func TestSetConfigHoldsOnEveryShard(t *testing.T) {
 	}
 }
 
-// TestASettingOfAPipelineHoldsWhereItIs: a pipeline is one transaction on each server, so what it sets until its end must not be missed elsewhere.
-func TestASettingOfAPipelineHoldsWhereItIs(t *testing.T) {
-	c := start(t, options{shards: 2})
+// TestSettingsInAPipelineHoldAsInPostgres: a pipeline is one transaction, over all shards, and what it sets holds in it from there on.
+func TestSettingsInAPipelineHoldAsInPostgres(t *testing.T) {
+	w := startTwin(t, options{})
+	pipe := func(sql ...string) string {
+		var frames []string
+		for _, one := range sql {
+			frames = append(frames, "P . "+one+" | B . . | E .")
+		}
+		return strings.Join(append(frames, "S"), " | ")
+	}
+	const read = "SELECT name, current_setting('shop.tenant', true), current_setting('search_path') FROM users WHERE id = "
+	const a, b, c = read + "{a}", read + "{b}", read + "{c}"
+	for _, set := range []string{"SET shop.tenant = 't1'", "SELECT set_config('shop.tenant', 't2', false)", "SELECT set_config('shop.tenant', 't3', true)", "SET LOCAL shop.tenant = 't4'",
+		"SET search_path = pg_catalog, public", "SELECT set_config('search_path', 'public, pg_catalog', false)", "SET LOCAL search_path = pg_catalog, public", "RESET search_path",
+		"SET LOCAL statement_timeout = 'nonsense'", "RESET ALL"} {
+		var script []string
+		for _, steps := range [][]string{{set}, {set, a, b}, {a, set, a, b}, {c, b, set, a, b, c}, {set, "SELECT 1/0"}, {b, set, a, "SELECT 1/0"},
+			{set, "ROLLBACK"}, {set, "ROLLBACK", a}, {set, "COMMIT", "SELECT 1/0"}, {set, "COMMIT", b, a}, {set, "BEGIN", a}, {set, "BEGIN", "SAVEPOINT a", b}, {"BEGIN", set, b}} {
+			script = append(script, "Q SET shop.tenant = 't0'; SET search_path = public", pipe(steps...), "Q "+a, "Q "+b, "Q "+c, "Q ROLLBACK", "Q "+a, "Q "+b, "Q "+c)
+		}
+		w.same(t, strings.Join(script, " | "))
+	}
+}
+
+// TestASuspendedStatementHasItsEffects: with a limit of rows a statement that has given them ends without CommandComplete.
+func TestASuspendedStatementHasItsEffects(t *testing.T) {
+	c := start(t, options{shards: 2, pool: backend.Config{Size: 1}})
 	keys := c.keys(2)
 	run(t, c.connect(), fmt.Sprintf("INSERT INTO users VALUES (%d, 'a', 1), (%d, 'b', 2)", keys[0], keys[1]))
-	f := c.frames()
-	for _, key := range keys {
-		got := f.ask(fmt.Sprintf("P . SELECT set_config('shop.tenant', 't2', true) | B . . | E . | P . SELECT current_setting('shop.tenant', true) FROM users WHERE id = $1 | B . . %d | E . | S", key))
-		if !strings.Contains(got, "D:t2 C:SELECT_1 Z:I") && !strings.Contains(got, "E:0A000") {
-			t.Errorf("key %d: %s", key, got)
+	seen := func(f *frames, tenant string) {
+		t.Helper()
+		for _, key := range keys {
+			if got := f.ask(fmt.Sprintf("Q SELECT coalesce(current_setting('shop.tenant', true), '') FROM users WHERE id = %d", key)); !strings.Contains(got, "D:"+tenant+" ") {
+				t.Errorf("key %d: %s, want %s", key, got, tenant)
+			}
 		}
 	}
+	one, two := c.frames(), c.frames()
+	seen(two, "")
+	for _, local := range []bool{false, true} {
+		set := func(value, more string) string {
+			return fmt.Sprintf("P . SELECT set_config('shop.tenant', '%s', %t) | B . . | E . 1 | %sS", value, local, more)
+		}
+		one.ask("Q SET shop.tenant = 't0'")
+		one.ask(set("t1", ""))
+		seen(one, map[bool]string{false: "t1", true: "t0"}[local])
+		seen(two, "")
+		for _, more := range []string{"", "E . 1 | ", "F | E . 1 | "} {
+			one.ask("Q BEGIN")
+			one.ask(set("t2"+more[:min(len(more), 1)], more))
+			seen(one, "t2"+more[:min(len(more), 1)])
+			one.ask("Q ROLLBACK")
+			seen(one, map[bool]string{false: "t1", true: "t0"}[local])
+			seen(two, "")
+		}
+	}
+	c = start(t, options{shards: 2, pool: backend.Config{Size: 6}})
+	for _, function := range []string{"pg_try_advisory_lock", "pg_advisory_lock"} {
+		one, two := c.frames(), c.frames()
+		one.ask(fmt.Sprintf("P . SELECT %s(79) | B . . | E . 1 | S", function))
+		if got := two.ask("Q SELECT pg_try_advisory_lock(79)"); strings.Contains(got, "D:t ") {
+			t.Errorf("%s: two clients have the lock: %s", function, got)
+		}
+		one.ask("Q SELECT pg_advisory_unlock(79)")
+	}
+}
+
+// TestARoleEndsWithItsAuthorization: SET and RESET SESSION AUTHORIZATION take the role away.
+func TestARoleEndsWithItsAuthorization(t *testing.T) {
+	w := startTwin(t, options{})
+	var script []string
+	for _, sql := range []string{"SET ROLE pg_monitor", "RESET SESSION AUTHORIZATION", "SET ROLE pg_monitor", "SET SESSION AUTHORIZATION DEFAULT", "SET ROLE pg_monitor", "RESET ALL", "BEGIN", "RESET SESSION AUTHORIZATION", "ROLLBACK"} {
+		script = append(script, "Q "+sql)
+		for _, key := range []string{"{a}", "{b}", "{c}"} {
+			script = append(script, "Q SELECT current_user <> 'pg_monitor' FROM users WHERE id = "+key)
+		}
+	}
+	w.same(t, strings.Join(script, " | "))
 }
 
 // TestSetConfigWithinAnotherStatementIsRefused: it would hold on one server's connection, unseen.

@@ -79,10 +79,6 @@ func (c *session) runEverywhere(ctx context.Context, sql []string, meaning bool)
 			return nil, err
 		}
 	}
-	if c.unit.open && !c.tx.active && c.unit.before == nil {
-		before := c.state
-		c.unit.before = &before
-	}
 	for _, p := range c.parts {
 		p.unsynced = p.unsynced || c.unit.open
 		if err := c.join(p); err != nil {
@@ -204,6 +200,40 @@ func (c *session) askEnv(ctx context.Context) (*router.Env, error) {
 
 // controlSetting handles SET, SET LOCAL, SET TRANSACTION, RESET and RESET ALL.
 func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
+	local := stmt.Verb == router.SetLocal || stmt.Verb == router.SetTransaction
+	if local && (!c.tx.active || c.tx.implicit && c.unit.open) {
+		if err := c.notice(&pgwire.Error{Severity: "WARNING", Code: "25P01", Message: setOutsideMessage(stmt.Verb)}); err != nil {
+			return err
+		}
+	}
+	own, err := false, error(nil)
+	if local || c.unit.open && !c.isLast() {
+		own, err = c.enclose(inOneShard)
+	}
+	if err != nil {
+		return c.reject(err)
+	}
+	err = c.applySetting(ctx, stmt, text, values)
+	if own {
+		if failure := c.endScript(ctx); err == nil {
+			err = failure
+		}
+	}
+	return err
+}
+
+// isLast reports whether what is at hand is all of its pipeline: there was nothing else on a server, and Sync comes next.
+func (c *session) isLast() bool {
+	rest := c.client.Pending()
+	return pgwire.WholeFrame(rest) > 0 && rest[0] == pgwire.Sync && c.isFirst()
+}
+
+// isFirst reports whether nothing of the pipeline has run so far, or been set.
+func (c *session) isFirst() bool {
+	return !c.tx.active && !slices.ContainsFunc(c.parts, func(p *participant) bool { return p.unsynced })
+}
+
+func (c *session) applySetting(ctx context.Context, stmt *router.Statement, text string, values router.Values) error {
 	if isOwn(stmt) {
 		return c.setOwn(stmt, stmt.SettingsWith(values)[0], "SET")
 	}
@@ -226,12 +256,6 @@ func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, te
 		if stmt.Verb == router.Set && !s.Local {
 			next = next.With(s.Name, "SET "+quoteSettingName(s.Name)+" TO "+s.Value)
 		}
-	}
-	if stmt.Verb != router.Set && !c.tx.active {
-		if err := c.notice(&pgwire.Error{Severity: "WARNING", Code: "25P01", Message: setOutsideMessage(stmt.Verb)}); err != nil {
-			return err
-		}
-		return c.replyTag("SET")
 	}
 	return c.change(ctx, change{sql: []string{strings.TrimRight(text, "; \n\t")}, next: next, names: names, sets: stmt.Settings, local: stmt.Verb != router.Set, tag: "SET"})
 }
@@ -256,7 +280,7 @@ func (c *session) reset(ctx context.Context, name, tag string) error {
 // resetAllSettings is what RESET ALL leaves: the start-up parameters, and the role, which it does not touch.
 func (c *session) resetAllSettings() *backend.Settings {
 	next := c.baseline.settings
-	for _, name := range []string{"role", "session_authorization"} {
+	for _, name := range []string{"session_authorization", "role"} {
 		if sql, ok := c.state.settings.Lookup(name); ok {
 			next = next.With(name, sql)
 		}

@@ -114,11 +114,10 @@ func (c *session) finishUnit(ctx context.Context) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
-	c.undoSettings()
 	if err := c.takeEffect(ctx); err != nil {
 		return err
 	}
-	c.unit.open, c.unit.skipping, c.unit.deferred, c.unit.setAt = false, false, nil, ""
+	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
 	if !c.tx.active {
 		c.hasCurrent = false
 		if len(c.portals) > 0 {
@@ -135,17 +134,6 @@ func (c *session) finishUnit(ctx context.Context) error {
 	c.finishStats(now)
 	c.out = pgwire.AppendReady(c.out[:0], c.tx.status())
 	return c.write(c.out)
-}
-
-// undoSettings takes back what a pipeline has set before it failed: it was one transaction.
-func (c *session) undoSettings() {
-	if before := c.unit.before; before != nil && c.unit.errors > 0 && !c.tx.active {
-		c.state = *before
-		for _, p := range c.parts {
-			p.conn.ForgetSettings() // one that came later had them before its transaction began
-		}
-	}
-	c.unit.before = nil
 }
 
 // takeEffect makes what the unit has changed known: settings to this session's router, the schema to every proxy. It comes before
