@@ -60,13 +60,8 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if err := c.admit(ctx, stmt, &p.plan, b); err != nil {
 		return c.rejectBind(ctx, err)
 	}
-	if isQuery(stmt) {
-		p.values = b.keep(frame)
-		if !c.isFirst() || !c.isExecutedAlone() {
-			if _, err := c.enclose(inOneShard); err != nil {
-				return c.rejectBind(ctx, err)
-			}
-		}
+	if err := c.bindSetting(&p, frame); err != nil {
+		return c.rejectBind(ctx, err)
 	}
 	if q := c.queueing(stmt, &p.plan); q != nil && c.isExecutedAlone() {
 		if err := c.parseAlone(ctx); err != nil {
@@ -92,6 +87,20 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	default:
 		return c.bindKept(ctx, p, frame)
 	}
+}
+
+// bindSetting readies a portal of SELECT set_config(…), if it is one: what it sets is read when it is done, and if it is not all of its pipeline,
+// that becomes a transaction.
+func (c *session) bindSetting(p *portal, frame []byte) error {
+	if !isQuery(p.stmt) {
+		return nil
+	}
+	p.values = c.bind.keep(frame)
+	if c.isFirst() && c.isExecutedAlone() {
+		return nil
+	}
+	_, err := c.enclose(inOneShard)
+	return err
 }
 
 // parseAlone has a server confirm the Parse that was put off, and gives the connection back. Who waits in line holds none: others need it, and

@@ -131,10 +131,24 @@ func (c *session) plan(stmt *router.Statement, key givenKey, values router.Value
 				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}
 		}
 	}
-	if stmt.Verb == router.Declare {
+	switch {
+	case stmt.Verb == router.Declare:
 		err = c.checkCursor(stmt, plan.Shard)
+	case stmt.AsksSequence():
+		err = c.checkSequence(plan.Shard)
 	}
 	return plan, err
+}
+
+// checkSequence refuses to ask a server for the value that a sequence gave last unless the open transaction has written there, or the connection is
+// the session's own: it would be another client's.
+func (c *session) checkSequence(shard ring.ShardID) error {
+	if p := c.participant(shard); p != nil && (p.wrote && (p.began || p.unsynced) || p.pinned) {
+		return nil
+	}
+	return &pgwire.Error{Code: codeNotPrepared, Message: "lastval and currval are not yet defined in this transaction",
+		Detail: "Clients share connections to servers, so the last value may be another one's.",
+		Hint:   "Use INSERT … RETURNING, or ask in the transaction that has taken the value."}
 }
 
 // checkSchema refuses a statement for what it is, or for what was defined in its transaction.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -30,9 +31,27 @@ func (a *analysis) restartsIDs(list []listed) {
 	}
 }
 
-// sequenceCall refuses functions that tell of a sequence which would be there on one PostgreSQL.
+// AsksSequence reports whether the statement asks by lastval() or currval() for the value that the session took last from a sequence, before the
+// statement. Only the server that gave it knows it.
+func (s *Statement) AsksSequence() bool { return s.asksSequence }
+
+func (a *analysis) asksSequence() bool {
+	if len(a.survey.currents) == 0 || a.survey.nexts {
+		return false
+	}
+	own := levelCalls(a.root.GetInsertStmt().GetReturningList()...) // the row has taken it
+	return slices.ContainsFunc(a.survey.currents, func(f *pg.FuncCall) bool { return !slices.Contains(own, f) })
+}
+
+// sequenceCall notes what asks a sequence, and refuses functions that tell of one which would be there on one PostgreSQL.
 func (a *analysis) sequenceCall(f *pg.FuncCall) {
 	name, _, _ := lastWord(f.Funcname)
+	switch {
+	case callsCatalog(f, "nextval"):
+		a.survey.nexts = true
+	case callsCatalog(f, "lastval"), callsCatalog(f, "currval"):
+		a.survey.currents = append(a.survey.currents, f)
+	}
 	switch name {
 	case "lastval":
 		for _, t := range a.snap.Tables() {

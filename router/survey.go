@@ -28,6 +28,8 @@ type survey struct {
 
 	// Found by classifying funcs.
 	callsUser     bool
+	currents      []*pg.FuncCall // of lastval and currval
+	nexts         bool           // nextval is called
 	volatileCalls bool
 }
 
