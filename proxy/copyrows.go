@@ -76,7 +76,7 @@ func (p *participant) closeCopy(cause error) error {
 
 // copyRefused reads on to where the server waits for more after an error: up to ReadyForQuery, or, in a pipeline, to Sync.
 func (p *participant) copyRefused(e *pgwire.Error) error {
-	if e.Severity == "FATAL" || e.Severity == "PANIC" {
+	if endsConnection(e) {
 		return p.lost(e)
 	}
 	if p.unsynced {

@@ -259,7 +259,7 @@ func sagaFailure(err error) error {
 			Detail: fmt.Sprintf("Saga %s is %s. %s", unsettled.ID, unsettled.State, outcome),
 			Hint:   fmt.Sprintf("SELECT pgring.saga_status('%s') tells what became of it; do not repeat the transaction before.", unsettled.ID)}
 	case errors.As(err, &aborted):
-		if errors.As(aborted.Err, &server) && server.Severity != "FATAL" && server.Severity != "PANIC" {
+		if errors.As(aborted.Err, &server) && !endsConnection(server) {
 			return server
 		}
 		return &pgwire.Error{Code: codeSerialization, Message: fmt.Sprintf("commit was not possible on shard %q", aborted.Shard),

@@ -223,6 +223,26 @@ func TestTerminatedServerConnections(t *testing.T) {
 	g.want(w.keyed("Q SELECT age FROM users WHERE id = {b}"), "T:age/23/-1/3/0 D:2 C:SELECT_1 Z:I")
 }
 
+// TestAConnectionTerminatedUnderAReadOfSeveralShards costs the statement, not the session.
+func TestAConnectionTerminatedUnderAReadOfSeveralShards(t *testing.T) {
+	t.Parallel()
+	w := startTwin(t, options{pool: backend.Config{Size: 2}})
+	w.reset(t)
+	f := w.frames()
+	for _, script := range []string{"Q SELECT id, pg_sleep(30) FROM users ORDER BY id", "Q SELECT id, pg_sleep(30) FROM users", "P . SELECT id, pg_sleep(30) FROM users ORDER BY id | B . . | E . | S"} {
+		answer := make(chan string, 1)
+		go func() { answer <- f.ask(script) }()
+		server := w.shardOf(w.keys3[1])
+		waitFor(t, "the shard to be asked", func() bool {
+			return pgtest.One[int](t, server, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()") > 0
+		})
+		if got := <-answer; !strings.Contains(got, "E:57P01:connection_to_shard_") || !strings.HasSuffix(got, "Z:I") {
+			t.Errorf("%s: %s", script, got)
+		}
+		f.want(w.keyed("Q SELECT name FROM users WHERE id = {c}"), "T:name/25/-1/2/0 D:cid C:SELECT_1 Z:I")
+	}
+}
+
 // TestNetworkCutAfterAnyNumberOfBytes cuts the way to a shard everywhere: a session must answer each statement rightly or say that the
 // connection was lost, and must never hang or say that what did not happen did.
 func TestNetworkCutAfterAnyNumberOfBytes(t *testing.T) {

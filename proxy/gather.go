@@ -238,7 +238,11 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 // one of a shard that knows.
 func firstFailure(sources []*shardRows, err error) error {
 	for _, s := range sources {
-		if s.failed != nil && s.failed.Code != codeQueryCanceled && s.failed.Code != codeBehind {
+		switch {
+		case s.failed == nil || s.failed.Code == codeQueryCanceled || s.failed.Code == codeBehind:
+		case endsConnection(s.failed): // it ends the shard's connection, not the client's
+			return &lostError{shard: s.shard(), last: s.failed, err: s.failed}
+		default:
 			return s.failed
 		}
 	}

@@ -379,10 +379,9 @@ func (c *session) statementFailed() {
 }
 
 // isFatal reports whether an ErrorResponse ends the server's connection, by its non-localised severity.
-func isFatal(frame []byte) bool {
-	e := pgwire.ParseError(frame)
-	return e.Severity == "FATAL" || e.Severity == "PANIC"
-}
+func isFatal(frame []byte) bool { return endsConnection(pgwire.ParseError(frame)) }
+
+func endsConnection(e *pgwire.Error) bool { return e.Severity == "FATAL" || e.Severity == "PANIC" }
 
 // lost handles a server connection that broke: the client is told, what the transaction did is gone, the session goes on.
 func (c *session) lost(err error) error {
