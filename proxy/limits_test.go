@@ -152,7 +152,7 @@ func TestTooLargeMessagesAreRefusedAndTheSessionLives(t *testing.T) {
 
 func TestWaitForAConnectionEnds(t *testing.T) {
 	t.Parallel()
-	c := start(t, options{pool: backend.Config{Size: 1, AcquireTimeout: 300 * time.Millisecond}})
+	c := start(t, options{pool: backend.Config{Size: 1, AcquireTimeout: 900 * time.Millisecond}})
 	holder, waiter := c.connect(), c.connect()
 	keys := c.keys(3)
 	run(t, holder, "BEGIN; "+insertUser(keys[1]))
