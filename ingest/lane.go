@@ -284,7 +284,7 @@ func (l *lane) apply(ctx context.Context, batch []*Record) error {
 // resumed leaves out what was applied before the lane began, until nothing of a batch was. That is for the peace of the shard's log only: a
 // transaction that would do something twice fails (codeApplied).
 func (l *lane) resumed(ctx context.Context, batch []*Record) []*Record {
-	if !l.resume {
+	if !l.resume || len(batch) == 0 {
 		return batch
 	}
 	left, err := l.missing(ctx, batch)

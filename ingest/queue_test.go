@@ -204,3 +204,25 @@ func TestWhatWasAcceptedIsAppliedOnceOrADeadLetter(t *testing.T) {
 		t.Errorf("a closed queue said %v", err)
 	}
 }
+
+// TestTheFirstRecordLeftAfterARestartIsRefused: what stands before it in the log is done already.
+func TestTheFirstRecordLeftAfterARestartIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, "")
+	stop := r.open(rule)
+	r.append(event(1, 1, "good"))
+	r.wait()
+	shard := r.topo.Current().Shards[0]
+	locker := r.server.ConnectAs(t, pgtest.Superuser, shard.Host)
+	_, err := locker.Exec(t.Context(), "BEGIN; LOCK TABLE events")
+	must(t, err)
+	r.append(event(1, -1, "negative"), event(1, 2, "good"))
+	stop()
+	_, err = locker.Exec(t.Context(), "ROLLBACK")
+	must(t, err)
+	r.open(rule)
+	r.append(event(1, 3, "good"))
+	r.wait()
+	r.want("SELECT count(*) FROM events", 3)
+	r.want("SELECT count(*) FROM pgring.dead_letter", 1)
+}
