@@ -146,7 +146,7 @@ func (c *session) checkSequence(shard ring.ShardID) error {
 	if p := c.participant(shard); p != nil && (p.wrote && (p.began || p.unsynced) || p.pinned) {
 		return nil
 	}
-	return &pgwire.Error{Code: codeNotPrepared, Message: "lastval and currval are not yet defined in this transaction",
+	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "lastval and currval are not supported outside of the transaction that has taken the value",
 		Detail: "Clients share connections to servers, so the last value may be another one's.",
 		Hint:   "Use INSERT … RETURNING, or ask in the transaction that has taken the value."}
 }

@@ -13,7 +13,7 @@ func TestLastValuesAreTheSessionsOwn(t *testing.T) {
 	run(t, c.connect(), "CREATE SEQUENCE tickets; CREATE TABLE orders (id int DEFAULT nextval('tickets'), other int)")
 	one := c.frames()
 	c.frames().ask("Q SELECT nextval('tickets')")
-	const undefined = "E:55000:lastval_and_currval_are_not_yet_defined_in_this_transaction"
+	const undefined = "E:0A000:lastval_and_currval_are_not_supported_outside_of_the_transaction_that_has_taken_the_value"
 	for _, step := range []struct{ script, want string }{
 		{"Q SELECT currval('tickets')", undefined},
 		{"Q SELECT pg_catalog.lastval()", undefined},
