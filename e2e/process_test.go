@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -207,6 +208,24 @@ func (p *pgring) kill9(t testing.TB) {
 	t.Helper()
 	must(t, p.command.Process.Kill())
 	<-p.ended
+}
+
+// freeze stops the process, and waits until all its threads stand still: those that are running go on until the one that takes the signal does.
+func (p *pgring) freeze(t testing.TB) {
+	t.Helper()
+	must(t, p.command.Process.Signal(syscall.SIGSTOP))
+	eventually(t, patience, "the process stands still", func(context.Context) error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.command.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("no threads: %w", err)
+		}
+		for _, thread := range threads {
+			if stat, err := os.ReadFile(thread); err != nil || !strings.Contains(string(stat), ") T ") {
+				return fmt.Errorf("%s: %s, %w", thread, stat, err)
+			}
+		}
+		return nil
+	})
 }
 
 // rss is the memory that the process has in RAM, in bytes.

@@ -154,7 +154,7 @@ func (l *ledger) stall(t *testing.T, p *pgring) (resume func()) {
 	l.stalled[p] = true
 	l.mu.Unlock()
 	l.open[p].Lock()
-	must(t, p.command.Process.Signal(syscall.SIGSTOP))
+	p.freeze(t)
 	resume = sync.OnceFunc(func() {
 		must(t, p.command.Process.Signal(syscall.SIGCONT))
 		l.open[p].Unlock()

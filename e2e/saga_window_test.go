@@ -181,7 +181,7 @@ func (w *window) proxyAndConnectionDie(t *testing.T) {
 // comes to the second shard too late.
 func (w *window) proxySleeps(t *testing.T) {
 	w.open(t, 1)
-	must(t, w.command.Process.Signal(syscall.SIGSTOP))
+	w.freeze(t)
 	w.letGo(t)
 	eventually(t, patience, "the first shard has committed", func(context.Context) error {
 		if from, _ := w.entries(t); from != 1 {

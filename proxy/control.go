@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -131,19 +132,20 @@ func (c *session) plan(stmt *router.Statement, key givenKey, values router.Value
 				Detail: "routing.scatter_reads is error.", Hint: "Add a condition on the shard key."}
 		}
 	}
-	switch {
-	case stmt.Verb == router.Declare:
-		err = c.checkCursor(stmt, plan.Shard)
-	case stmt.AsksSequence():
-		err = c.checkSequence(plan.Shard)
+	if stmt.Verb == router.Declare {
+		err = cmp.Or(err, c.checkCursor(stmt, plan.Shard))
 	}
+	if stmt.AsksSequence() {
+		err = cmp.Or(err, c.checkSequence())
+	}
+	c.tx.drew = c.tx.drew || stmt.DrawsSequence()
 	return plan, err
 }
 
-// checkSequence refuses to ask a server for the value that a sequence gave last unless the open transaction has written there, or the connection is
-// the session's own: it would be another client's.
-func (c *session) checkSequence(shard ring.ShardID) error {
-	if p := c.participant(shard); p != nil && (p.wrote && (p.began || p.unsynced) || p.pinned) {
+// checkSequence refuses to ask for the value that a sequence gave last unless the open transaction may have taken it, or connections are the session's
+// own: it would be another client's.
+func (c *session) checkSequence() error {
+	if c.tx.drew || c.policy.Mode == SessionMode {
 		return nil
 	}
 	return &pgwire.Error{Code: codeFeatureNotSupported, Message: "lastval and currval are not supported outside of the transaction that has taken the value",
@@ -205,10 +207,10 @@ func (c *session) completed(tag string) error {
 	c.turn.noted, c.turn.work = nil, nil
 	part := c.turn.part
 	switch stmt.Verb {
-	case router.Commit:
-		c.closed(tag == "COMMIT", stmt.Chain)
-	case router.Rollback:
-		c.closed(false, stmt.Chain)
+	case router.Commit, router.Rollback:
+		if c.tx.active { // not behind another one, in a pipeline
+			c.closed(tag == "COMMIT", stmt.Chain)
+		}
 	case router.Savepoint, router.Release, router.RollbackTo:
 		c.noteSavepoint(stmt, text)
 	case router.Set:

@@ -27,6 +27,9 @@ func (c *session) noteCursor(stmt *router.Statement, shard ring.ShardID) {
 
 // checkCursor refuses a name that is taken on another shard; on its own one the server does so.
 func (c *session) checkCursor(stmt *router.Statement, shard ring.ShardID) error {
+	if c.unit.open && c.tx.implicit && !stmt.Hold {
+		return &pgwire.Error{Code: "25P01", Message: "DECLARE CURSOR can only be used in transaction blocks"}
+	}
 	if known, ok := c.cursors[stmt.Name]; ok && known.shard != shard {
 		return &pgwire.Error{Code: codeDuplicateCursor, Message: fmt.Sprintf("cursor %q already exists", stmt.Name)}
 	}

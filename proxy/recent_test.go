@@ -32,6 +32,8 @@ func TestWhatIsParsedAgainMeansWhatItDoesNow(t *testing.T) {
 		others := []string{
 			"Q SET TimeZone = 'UTC'", "Q SET TimeZone = 'Asia/Tokyo'", "Q SET DateStyle = 'ISO, DMY'", "Q SET DateStyle = 'ISO, MDY'", "Q SET extra_float_digits = 0", "Q RESET ALL",
 			"Q SET search_path = other", "Q SET search_path = public", "Q SET LOCAL search_path = other",
+			"P . BEGIN | B . . | E . | P . SELECT 1 | B . . | E . | P . COMMIT | B . . | E . | P . ROLLBACK | B . . | E . | S",
+			"P . BEGIN | B . . | E . | P . SELECT age FROM users WHERE id = 1 | B . . | E . | P . ROLLBACK | B . . | E . | P . ROLLBACK | B . . | E . | P . SELECT 1 | B . . | E . | S",
 			"Q BEGIN", "Q SET LOCAL TimeZone = 'America/New_York'", "Q ROLLBACK", "Q COMMIT", "Q SAVEPOINT a", "Q ROLLBACK TO a", "Q SELECT 1",
 			"P . SELECT age FROM users WHERE id = $1 | P . SELECT 1 | S", "P . SELECT nonesuch | P . SELECT age FROM users WHERE id = $1 | S",
 		}

@@ -29,6 +29,7 @@ type transaction struct {
 	defined   bool      // a statement of it has changed the schema
 	redefined redefined // by definitions on several shards
 	views     views
+	drew      bool  // it may have taken values of sequences
 	localEnv  bool  // SET LOCAL has changed what names mean, until it ends
 	base      state // the settings before it began
 
@@ -63,7 +64,7 @@ func (t *transaction) status() byte {
 
 // open starts a transaction block; no server hears of it yet.
 func (c *session) open(begin string, implicit bool) {
-	c.tx = transaction{active: true, implicit: implicit, begin: beginText(begin), base: c.state, prelude: c.tx.prelude[:0]}
+	c.tx = transaction{active: true, implicit: implicit, begin: beginText(begin), base: c.state, prelude: c.tx.prelude[:0], drew: c.tx.drew}
 }
 
 // beginText is the BEGIN to send; empty stands for the plain one.

@@ -119,7 +119,7 @@ func (c *session) finishUnit(ctx context.Context) error {
 	}
 	c.unit.open, c.unit.skipping, c.unit.deferred = false, false, nil
 	if !c.tx.active {
-		c.hasCurrent = false
+		c.hasCurrent, c.tx.drew = false, false
 		if len(c.portals) > 0 {
 			clear(c.portals)
 		}

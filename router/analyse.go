@@ -200,7 +200,8 @@ func (a *analysis) finish() {
 	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
 	a.st.keyLiterals = a.keyLiterals()
 	a.st.callsUser = a.survey.callsUser
-	a.st.asksSequence = a.asksSequence()
+	a.st.asksSequence = a.st.asksSequence || a.asksSequence()
+	a.st.drawsSequence = a.st.drawsSequence || a.drawsSequence()
 }
 
 // certainParams finds the parameters whose every use is as a key of one type:

@@ -64,6 +64,7 @@ type core struct {
 	keyLiterals   []keyLiteral
 	callsUser     bool
 	asksSequence  bool   // for a value that the session took from one, before this statement
+	drawsSequence bool   // it may take one
 	needsLiterals bool   // keys are literals, and fixed is nil
 	text          string // for EXPLAIN ROUTE
 	expanded      string // what to send instead of the client's text; empty: that

@@ -35,6 +35,13 @@ func (a *analysis) restartsIDs(list []listed) {
 // statement. Only the server that gave it knows it.
 func (s *Statement) AsksSequence() bool { return s.asksSequence }
 
+// DrawsSequence reports whether the statement may take a value from a sequence. Triggers of UPDATE and DELETE that do are not seen.
+func (s *Statement) DrawsSequence() bool { return s.drawsSequence }
+
+func (a *analysis) drawsSequence() bool {
+	return a.survey.nexts || a.survey.callsUser || len(a.st.inserts) > 0 || a.root.GetInsertStmt() != nil || a.root.GetDoStmt() != nil || a.root.GetCallStmt() != nil
+}
+
 func (a *analysis) asksSequence() bool {
 	if len(a.survey.currents) == 0 || a.survey.nexts {
 		return false
