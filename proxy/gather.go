@@ -206,7 +206,7 @@ func (c *session) startGather(ctx context.Context, g *gathering) ([]*shardRows, 
 }
 
 // awaitAnswers waits until every server has begun to answer. When one answers with an error, or is lost, the others are cancelled
-// at once: the client need not wait for the slowest to hear of it.
+// unless they begin right away: the client need not wait for the slowest to hear of it, and mostly none is slow.
 func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 	if len(sources) < 2 {
 		return
@@ -218,18 +218,18 @@ func (c *session) awaitAnswers(ctx context.Context, sources []*shardRows) {
 	}
 	// A cancel that comes before the server has read the statement is without effect: it is repeated until all have answered.
 	var again <-chan time.Time
-	pause := 5 * time.Millisecond
+	pause := 10 * time.Millisecond
 	for left := len(sources); left > 0; {
 		select {
 		case failed := <-bad:
 			left--
-			if !failed || again != nil || left == 0 {
+			if !failed || again != nil {
 				continue
 			}
 		case <-again:
+			c.cancelStatement(ctx)
+			pause = min(2*pause, time.Second)
 		}
-		c.cancelStatement(ctx)
-		pause = min(2*pause, time.Second)
 		again = time.After(pause)
 	}
 }
