@@ -206,14 +206,14 @@ func (c *session) controlSetting(ctx context.Context, stmt *router.Statement, te
 			return err
 		}
 	}
-	own, err := false, error(nil)
+	own := false
 	if local || c.unit.open && !c.isLast() {
-		own, err = c.enclose(inOneShard)
+		var err error
+		if own, err = c.enclose(inOneShard); err != nil {
+			return c.reject(err)
+		}
 	}
-	if err != nil {
-		return c.reject(err)
-	}
-	err = c.applySetting(ctx, stmt, text, values)
+	err := c.applySetting(ctx, stmt, text, values)
 	if own {
 		if failure := c.endScript(ctx); err == nil {
 			err = failure

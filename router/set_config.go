@@ -60,8 +60,8 @@ func (a *analysis) ifKnown(s *pg.SelectStmt) (*known, bool) {
 		return nil, false
 	}
 	name := e.Rexpr.GetAConst().GetSval()
-	op, _ := words(e.Name)
-	if name == nil || len(op) != 1 || op[0] != "=" || !isColumn(e.Lexpr, view, "name") {
+	op, plain := words(e.Name)
+	if name == nil || !plain || len(op) != 1 || op[0] != "=" || !isColumn(e.Lexpr, view, "name") {
 		return nil, false
 	}
 	return &known{view, name.Sval}, true

@@ -39,8 +39,8 @@ func readOnly(snap *topology.Snapshot, id ring.ShardID) *Refusal {
 func isReadOnly(snap *topology.Snapshot, id ring.ShardID) bool {
 	const few = 32
 	if len(snap.Shards) > few {
-		shard, _ := snap.Shard(id) // none is not read-only
-		return shard.State == topology.ReadOnly
+		shard, known := snap.Shard(id)
+		return known && shard.State == topology.ReadOnly
 	}
 	for i := range snap.Shards {
 		if s := &snap.Shards[i]; s.State == topology.ReadOnly && s.ID == id {
