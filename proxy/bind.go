@@ -193,7 +193,7 @@ func (c *session) bindOn(ctx context.Context, s *statement, p *portal, frame []b
 	if prepared != nil {
 		c.again.prepared = prepared.shared
 	}
-	if prepared != nil || c.mayRepeat(p.stmt) {
+	if prepared != nil && !c.tx.active || c.mayRepeat(p.stmt) { // in a block nothing is repeated
 		c.again.keep(frame, p.stmt)
 	}
 	p.part = part

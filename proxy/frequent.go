@@ -13,7 +13,8 @@ import (
 
 // A statement for one shard that comes again and again is prepared there, though its client does not ask for that: the server then need not
 // parse and plan it each time, which is half of its work on a look-up by key. In the extended protocol that is the text of an unnamed
-// statement; in the simple protocol the text with parameters in the places of the keys. In a transaction block nothing is.
+// statement; in the simple protocol the text with parameters in the places of constants (router.Parametric). In a transaction block, whose first
+// error is its last, only writes are of which the server tells no error that it would not tell of the client's own statement.
 //
 // Invariant: the client cannot tell. Only texts are prepared that mean the same whenever that is done (shared.lasting), with parameters whose
 // types no column decides but the key (isTyped), and that call no functions of users, which may be called immutable and are not; sessions share them
@@ -35,25 +36,41 @@ func (c *session) isFrequent(s *shared) bool {
 // mayPrepare reports whether a statement with this plan is of a kind that pgring prepares by itself.
 func (c *session) mayPrepare(stmt *router.Statement, plan *router.Plan) bool {
 	return c.policy.PrepareAfter != 0 && plan.Kind == router.One && plan.HasKey && plan.SQL == "" && stmt.Verb == router.Plain &&
-		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 && !stmt.NoTransaction && !stmt.CallsUser()
+		(stmt.Access == router.Read || stmt.Access == router.Write) && stmt.Pin == router.PinNone && len(stmt.TempTables) == 0 &&
+		!stmt.NoTransaction && !stmt.CallsUser() && (!c.tx.active || c.isSafeInBlock(stmt))
+}
+
+// isSafeInBlock reports whether a statement may be prepared in a transaction block, whose first error is its last: it returns no rows, the type of
+// which might have changed, and no code of a user's has run in the transaction, which may have set something, or made a temporary table that hides the
+// statement's (PostgreSQL does not look for that again when it runs what is prepared).
+func (c *session) isSafeInBlock(stmt *router.Statement) bool {
+	return stmt.Access == router.Write && !stmt.Returns && !c.tx.alien && !c.turn.part.opaque && !c.isSetUnseen()
+}
+
+// noteCode notes that a statement of the transaction may run code of a user's.
+func (c *session) noteCode(stmt *router.Statement) {
+	c.tx.alien = c.tx.alien || c.tx.active && !stmt.Inert()
 }
 
 // preparedFor returns what a Bind of an unnamed statement, parsed with it, uses on the server; nil if that is the unnamed statement.
 func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement {
-	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.tx.active || c.turn.part.pinned || c.again.running || c.again.binds != 1 || c.again.executes > 0 {
+	if !s.unnamed || s.shared.id == rewrittenID || p.work != nil || c.turn.part.pinned || c.again.running || c.again.binds != 1 || c.again.executes > 0 {
 		return nil
 	}
-	if len(frame) > keptBind || !c.mayPrepare(p.stmt, &p.plan) || !s.shared.isTyped(p.stmt) || !c.isExecutedAlone() || !c.isFrequent(s.shared) {
+	if len(frame) > keptBind || !c.mayPrepare(p.stmt, &p.plan) || !s.shared.isTyped(p.stmt, c.tx.active) || !c.isExecutedAlone() || !c.isFrequent(s.shared) {
 		return nil
 	}
 	return &s.shared.prepared
 }
 
-// isTyped reports whether the types of all parameters are either declared or those of the shard key. What a server takes others for when it prepares
-// the statement remains so, though the type of their column may change.
-func (s *shared) isTyped(stmt *router.Statement) bool {
+// unknownOID is the type "unknown". A parameter that is declared with it is like one that is not.
+const unknownOID = 705
+
+// isTyped reports whether the types of all parameters are either declared or, unless they all must be, those of the shard key. What a server takes
+// others for when it prepares the statement remains so, though the type of their column may change.
+func (s *shared) isTyped(stmt *router.Statement, declared bool) bool {
 	for i := range stmt.Params {
-		if (i >= len(s.oids) || s.oids[i] == 0) && !stmt.IsKey(i) {
+		if (i >= len(s.oids) || s.oids[i] == 0 || s.oids[i] == unknownOID) && (declared || !stmt.IsKey(i)) {
 			return false
 		}
 	}
@@ -61,9 +78,9 @@ func (s *shared) isTyped(stmt *router.Statement) bool {
 }
 
 // frequentQuery returns the statement, prepared by pgring, that a Query message may run instead of its own; nil if there is none. Then c.parametric
-// has its parameters.
+// has its parameters. A write outside of a block is none: PostgreSQL commits that before it tells of it, but not what is executed by Execute and Sync.
 func (c *session) frequentQuery(b *router.Bound, plan *router.Plan) *shared {
-	if c.tx.active || c.turn.part.pinned || b.Access != router.Read || !c.mayPrepare(b.Statement, plan) {
+	if b.Access == router.Write && !c.tx.active || c.turn.part.pinned || !c.mayPrepare(b.Statement, plan) {
 		return nil
 	}
 	own := c.state.settings.Meaning()
@@ -113,16 +130,19 @@ func (f *frequents) add(b *router.Bound, own string, as *shared) {
 }
 
 // relayFrequent runs a Query message by a prepared statement. When c.again.stale is set afterwards, the server has not begun to run it.
-func (c *session) relayFrequent(p *participant, s *shared) error {
-	c.again.ready, c.again.prepared, c.again.simple = true, s, true
+func (c *session) relayFrequent(p *participant, s *shared, describe bool) error {
+	c.again.ready, c.again.prepared, c.again.simple = !c.tx.active, s, true
 	if err := c.ensureParsed(p, &s.prepared, false); err != nil {
 		return err
 	}
 	b := pgwire.AppendBindValues(c.out[:0], "", s.name, c.parametric.Values)
-	b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
-	b = pgwire.AppendExecute(b, "", 0)
-	c.out = append(b, syncFrame...)
-	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true}, step{kind: stepDescribe, rows: true}, step{kind: stepExecute})
+	c.turn.steps = append(c.turn.steps, step{kind: stepBind, hidden: true})
+	if describe {
+		b = pgwire.AppendTarget(b, pgwire.Describe, 'P', "")
+		c.turn.steps = append(c.turn.steps, step{kind: stepDescribe, rows: true})
+	}
+	c.out = append(pgwire.AppendExecute(b, "", 0), syncFrame...)
+	c.turn.steps = append(c.turn.steps, step{kind: stepExecute})
 	if err := c.send(c.out, step{kind: stepSync}); err != nil {
 		return err
 	}
@@ -147,6 +167,26 @@ func (c *session) swallowStale(code string) bool {
 	c.again.prepared.refused.Store(true)
 	c.again.ready, c.again.prepared, c.again.stale = false, nil, true
 	return true
+}
+
+// tellFrequent returns an error that the client is told as one of the Query that it has sent: there are neither parameters in that, which a server
+// tells of if it is told to (log_parameter_max_length_on_error), nor are its constants replaced.
+func (c *session) tellFrequent(frame []byte) []byte {
+	if c.again.prepared == nil || !c.again.simple {
+		return frame
+	}
+	e := pgwire.ParseError(frame)
+	before, last := "", e.Where
+	if i := strings.LastIndexByte(e.Where, '\n'); i >= 0 {
+		before, last = e.Where[:i], e.Where[i+1:]
+	}
+	if strings.Contains(last, "$1 = '") {
+		e.Where = before
+	}
+	if e.Position > 0 {
+		e.Position = c.parametric.Position(e.Position)
+	}
+	return pgwire.AppendError(nil, e)
 }
 
 // forgives reports whether the client is not told of an error with this code in answer to a step. One of the extended protocol is, unless it says that

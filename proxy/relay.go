@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -11,6 +12,9 @@ import (
 
 // errReported says that the client has been told of an error and the message at hand is finished with; the session goes on.
 var errReported = errors.New("error was reported to the client")
+
+// goneStatement is in an error of this code (PostgreSQL manual, "Error and Notice Message Fields").
+var goneStatement = []byte("C" + codeInvalidStatement + "\x00")
 
 // receive sends what the turn has written and relays the answers until each step has its own. Frames pass through untouched;
 // those larger than a buffer are never held whole. It returns errReported if a statement failed.
@@ -305,10 +309,13 @@ func (c *session) serverError(wire *pgwire.Conn, size int) error {
 	if isFatal(frame) {
 		return c.lost(pgwire.ParseError(frame))
 	}
+	if t.part != nil && bytes.Contains(frame, goneStatement) {
+		t.part.conn.MarkDirty("a prepared statement is gone") // by DEALLOCATE in a function, and so may be others
+	}
 	if c.swallow(frame) {
 		return nil
 	}
-	frame = unfencedFrame(frame)
+	frame = unfencedFrame(c.tellFrequent(frame))
 	if t.steps[t.head].hidden && c.tx.requests.claiming {
 		frame = claimFrame(frame)
 	}

@@ -48,6 +48,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if c.tx.failed && !endsFailed(stmt.Verb) {
 		return c.reject(errFailedTransaction())
 	}
+	c.noteCode(stmt)
 	if c.isLocal(stmt) {
 		if r := stmt.Refused(); r != nil {
 			return c.reject(r)
@@ -166,9 +167,9 @@ func (c *session) relayQuery(ctx context.Context, b *router.Bound, plan *router.
 	if err != nil {
 		return c.rejectBegun(err)
 	}
-	if frame != nil {
+	if frame != nil && k == nil {
 		if s := c.frequentQuery(b, plan); s != nil {
-			if err := c.relayFrequent(p, s); err != nil || !c.again.stale {
+			if err := c.relayFrequent(p, s, b.Access == router.Read); err != nil || !c.again.stale {
 				return err
 			}
 			c.again.stale = false

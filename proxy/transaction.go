@@ -29,6 +29,7 @@ type transaction struct {
 	defined   bool      // a statement of it has changed the schema
 	redefined redefined // by definitions on several shards
 	views     views
+	alien     bool  // it may have run code of a user's
 	drew      bool  // it may have taken values of sequences
 	localEnv  bool  // SET LOCAL has changed what names mean, until it ends
 	base      state // the settings before it began

@@ -198,7 +198,8 @@ func (a *analysis) finish() {
 	a.st.needsLiterals = a.st.fixed == nil && a.st.usesLiterals()
 	a.nameTables()
 	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
-	a.st.keyLiterals = a.keyLiterals()
+	a.st.inert, a.st.literals = a.inertly()
+	a.st.literals = a.parametric()
 	a.st.callsUser = a.survey.callsUser
 	a.st.asksSequence = a.st.asksSequence || a.asksSequence()
 	a.st.drawsSequence = a.st.drawsSequence || a.drawsSequence()

@@ -124,14 +124,17 @@ func (s shop) tables() []topology.Table {
 }
 
 // snapshot is the shop on four shards.
-func (s shop) snapshot(schema int64) *topology.Snapshot {
+func (s shop) snapshot(schema int64) *topology.Snapshot { return s.snapshotOf(schema, s.tables()) }
+
+// snapshotOf is it with these tables.
+func (s shop) snapshotOf(schema int64, tables []topology.Table) *topology.Snapshot {
 	var shards []topology.Shard
 	for i, id := range []ring.ShardID{"s1", "s2", "s3", "s4"} {
 		shards = append(shards, topology.Shard{ID: id, Number: i + 1, State: topology.Active, Weight: 1})
 	}
 	shards = append(shards, topology.Shard{ID: "s5", Number: 5, State: topology.Joining, Weight: 1})
 	return topology.NewSnapshot(topology.Contents{
-		Epoch: 1, Schema: schema, Shards: shards, Home: "s1", Tables: s.tables(),
+		Epoch: 1, Schema: schema, Shards: shards, Home: "s1", Tables: tables,
 		Groups: []*topology.Group{s.users, s.docs, s.names, s.amounts, s.stamps, s.zoned, s.solo, s.seats},
 		Functions: map[string][]topology.Function{
 			"touch_orders": {{Schema: "public", Volatile: true}},

@@ -61,8 +61,9 @@ type core struct {
 	truncates bool            // broadcast: it is TRUNCATE
 	parts     []part          // broadcast: what each relation's shards get; nil: all get the text
 
-	keyLiterals   []keyLiteral
+	literals      []parametricLiteral // for Parametric
 	callsUser     bool
+	inert         bool
 	asksSequence  bool   // for a value that the session took from one, before this statement
 	drawsSequence bool   // it may take one
 	needsLiterals bool   // keys are literals, and fixed is nil

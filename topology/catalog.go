@@ -87,7 +87,7 @@ func (c *catalog) readRelations(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	var kind string
-	if _, err = pgx.ForEachRow(rows, []any{&r.oid, &r.table.Schema, &r.table.Table, &kind}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&r.oid, &r.table.Schema, &r.table.Table, &kind, &r.table.Silent}, func() error {
 		r.table.Exists, r.table.RelKind = true, kind[0]
 		c.relations = append(c.relations, r)
 		return nil

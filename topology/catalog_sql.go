@@ -5,7 +5,29 @@ package topology
 const userRelations = ` c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
 	AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgring')`
 
-const relationsSQL = `SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text
+// relationsSQL calls a table silent if nothing is attached to it that could run code of a user's when rows are written: triggers (those of foreign
+// keys run code only where they change other tables), rules, policies, tables that inherit, domains, and functions, operators and classes of operators
+// in defaults, constraints and indexes, or current_query().
+const relationsSQL = `
+WITH user_function AS (
+	SELECT oid FROM pg_catalog.pg_proc WHERE oid >= 16384 AND pronamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pgring')
+), code AS (
+	SELECT adrelid AS oid, adbin::pg_catalog.text AS tree FROM pg_catalog.pg_attrdef WHERE adrelid >= 16384
+	UNION ALL SELECT conrelid, conbin::pg_catalog.text FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid >= 16384
+	UNION ALL SELECT indrelid, pg_catalog.concat(indexprs, indpred) FROM pg_catalog.pg_index WHERE indrelid >= 16384 AND (indexprs IS NOT NULL OR indpred IS NOT NULL)
+), heard AS (
+	SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t JOIN user_function f ON f.oid = t.tgfoid WHERE NOT t.tgisinternal
+	UNION SELECT ev_class FROM pg_catalog.pg_rewrite UNION SELECT inhparent FROM pg_catalog.pg_inherits
+	UNION SELECT confrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype NOT IN ('a', 'r') OR confupdtype NOT IN ('a', 'r'))
+	UNION SELECT c.oid FROM code c, pg_catalog.regexp_matches(c.tree, ':(?:funcid|opfuncid|opno|elemfuncid|eqop) (\d+)', 'g') f
+	WHERE f[1]::pg_catalog.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'pgring'
+		WHERE p.oid = f[1]::pg_catalog.oid) OR f[1]::pg_catalog.oid = 'pg_catalog.current_query()'::pg_catalog.regprocedure
+	UNION SELECT indrelid FROM pg_catalog.pg_index WHERE EXISTS (SELECT FROM pg_catalog.unnest(indclass) class WHERE class >= 16384)
+	UNION SELECT conrelid FROM pg_catalog.pg_constraint WHERE contype = 'x'
+	UNION SELECT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE t.typtype = 'd' AND a.attnum > 0
+)
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+	c.relkind = 'r' AND NOT c.relrowsecurity AND NOT EXISTS (SELECT FROM heard h WHERE h.oid = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE` + userRelations
 
@@ -118,11 +140,13 @@ SELECT pg_catalog.concat_ws('.',
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (a.attrelid, a.attnum, a.xmin), 1))
 		FROM pg_catalog.pg_attribute a JOIN user_class c ON c.oid = a.attrelid WHERE a.attnum > 0),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (i.indexrelid, i.xmin), 2))
-		FROM pg_catalog.pg_index i JOIN user_class c ON c.oid = i.indrelid WHERE i.indisunique),
+		FROM pg_catalog.pg_index i JOIN user_class c ON c.oid = i.indrelid),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (r.oid, r.xmin), 3))
 		FROM pg_catalog.pg_rewrite r JOIN user_class c ON c.oid = r.ev_class),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (inhrelid, inhparent, xmin), 4)) FROM pg_catalog.pg_inherits),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 5)) FROM pg_catalog.pg_proc WHERE oid >= 16384
 		AND pronamespace NOT IN (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'pgring')),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 6)) FROM pg_catalog.pg_type WHERE typtype = 'd'),
+	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 8)) FROM pg_catalog.pg_trigger WHERE tgfoid NOT IN (
+		SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'pgring')),
 	(SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (oid, xmin), 7)) FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'pgring'))`

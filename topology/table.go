@@ -140,6 +140,7 @@ type Table struct {
 	Exists  bool       // the home shard's catalog has it; for a home table declared on another shard this and the rest say nothing
 	RelKind byte       // pg_class.relkind: r table, p partitioned, v view, m materialized view, f foreign, S sequence; 0 until it exists
 	Columns []Column   // in the table's order, dropped ones left out; empty until it exists
+	Silent  bool       // an ordinary table of which is known that no code of a user's runs when it is read or written, which could look at the statement
 	Primary []string   // columns of the primary key; nil = none
 	Unique  [][]string // columns of each unique index that is not partial and not on expressions, the primary key included
 
