@@ -39,7 +39,7 @@ func (c *session) onBind(ctx context.Context, frame []byte) error {
 	if need := max(stmt.Params, len(s.shared.oids)); len(b.values) != need {
 		return c.rejectBind(ctx, errProtocol(fmt.Sprintf("bind message supplies %d parameters, but prepared statement %q requires %d", len(b.values), b.statement, need)))
 	}
-	p := portal{stmt: stmt, owner: s, text: stmt.TextOn(s.shared.text)}
+	p := portal{stmt: stmt, owner: s, text: stmt.TextOn(s.shared.text), inert: stmt.Inert(b)}
 	if c.isLocal(stmt) {
 		return c.bindKept(ctx, p, frame)
 	}

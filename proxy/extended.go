@@ -219,7 +219,7 @@ func (c *session) onExecute(ctx context.Context, frame []byte) error {
 		return c.reject(errNoPortal(name))
 	}
 	record(c, p.text, &p.plan)
-	c.noteCode(p.stmt)
+	c.noteCode(p.inert)
 	if p.part == nil || p.stmt.Verb == router.Commit && c.isLocal(p.stmt) {
 		return c.executeLocal(ctx, name, p, limit)
 	}

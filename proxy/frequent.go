@@ -47,10 +47,8 @@ func (c *session) isSafeInBlock(stmt *router.Statement) bool {
 	return stmt.Access == router.Write && !stmt.Returns && !c.tx.alien && !c.turn.part.opaque && !c.isSetUnseen()
 }
 
-// noteCode notes that a statement of the transaction may run code of a user's.
-func (c *session) noteCode(stmt *router.Statement) {
-	c.tx.alien = c.tx.alien || c.tx.active && !stmt.Inert()
-}
+// noteCode notes that a statement of the transaction may run code of a user's, unless it is inert.
+func (c *session) noteCode(inert bool) { c.tx.alien = c.tx.alien || c.tx.active && !inert }
 
 // preparedFor returns what a Bind of an unnamed statement, parsed with it, uses on the server; nil if that is the unnamed statement.
 func (c *session) preparedFor(s *statement, p *portal, frame []byte) *statement {

@@ -199,18 +199,27 @@ func TestATableThatHidesAnotherIsWritten(t *testing.T) {
 	conn, key := c.connect(), homeKeys(c, 1)[0]
 	run(t, conn, fmt.Sprintf("INSERT INTO users (id, age) VALUES (%d, 1)", key))
 	run(t, conn, `CREATE FUNCTION hide() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''CREATE TEMP TABLE ''||chr(117)||''sers (id bigint, age int) ON COMMIT DROP''; RETURN 1; END' `)
+	run(t, conn, "CREATE TYPE pt AS (n int)")
+	run(t, conn, "CREATE FUNCTION mkpt(int) RETURNS pt LANGUAGE sql AS 'SELECT row(hide())::pt'")
+	run(t, conn, "CREATE CAST (int AS pt) WITH FUNCTION mkpt(int) AS ASSIGNMENT")
+	run(t, conn, "ALTER TABLE notes ADD COLUMN p pt")
+	run(t, conn, fmt.Sprintf("INSERT INTO notes (user_id, n) VALUES (%d, 1)", key))
 	f := c.frames()
 	typed := func() string {
 		f.send(&pgproto3.Parse{Query: "UPDATE users SET age = $1 WHERE id = $2", ParameterOIDs: []uint32{23, 20}},
 			&pgproto3.Bind{Parameters: [][]byte{[]byte("3"), strconv.AppendInt(nil, key, 10)}}, &pgproto3.Execute{}, &pgproto3.Sync{})
 		return strings.Join(f.until("Z:"), " ")
 	}
-	for i := range 4 {
+	for i := range 6 {
 		f.want("Q BEGIN", "C:BEGIN Z:T")
-		want := "1"
-		if i%2 == 1 {
+		want := "0"
+		switch i % 3 {
+		case 0:
+			want = "1"
+		case 1:
 			f.ask(fmt.Sprintf("Q SELECT hide() FROM users WHERE id = %d", key))
-			want = "0"
+		case 2:
+			f.want(fmt.Sprintf("Q UPDATE notes SET p = n + 1 WHERE user_id = %d", key), "C:UPDATE_1 Z:T")
 		}
 		f.want(fmt.Sprintf("Q UPDATE users SET age = 3 WHERE id = %d", key), "C:UPDATE_"+want+" Z:T")
 		if got := typed(); got != "1 2 C:UPDATE_"+want+" Z:T" {

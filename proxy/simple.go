@@ -48,7 +48,7 @@ func (c *session) simple(ctx context.Context, b *router.Bound, frame []byte) err
 	if c.tx.failed && !endsFailed(stmt.Verb) {
 		return c.reject(errFailedTransaction())
 	}
-	c.noteCode(stmt)
+	c.noteCode(stmt.Inert(b.Values))
 	if c.isLocal(stmt) {
 		if r := stmt.Refused(); r != nil {
 			return c.reject(r)

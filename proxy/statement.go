@@ -190,6 +190,7 @@ type portal struct {
 	queue  *ingest.Queue // it is done later, if that turns out to be possible; nil: it is done now
 	done   bool          // it was run to its end, on several shards
 	again  string        // the tag of running it again, if it may be
+	inert  bool          // it runs no code of a user's
 }
 
 // returnsRows reports whether the portal reads rows of several shards that come as they are asked for.

@@ -8,9 +8,16 @@ import (
 	"github.com/pgring/pgring/topology"
 )
 
-// Inert reports whether it is certain that the statement runs no code of a user's, which could look at its text, and make or set what the session does
-// not know of.
-func (s *Statement) Inert() bool { return s.inert }
+// Inert reports whether it is certain that the statement, with these values, runs no code of a user's, which could look at its text, and make or set
+// what the session does not know of.
+func (s *Statement) Inert(v Values) bool {
+	for i := range s.Params {
+		if p, ok := v.Value(i); !ok || !slices.Contains([]uint32{0, oidInt2, oidInt4, oidInt8}, p.OID) {
+			return false
+		}
+	}
+	return s.inert
+}
 
 // inertly reports whether the statement is inert, and finds the literals of one that writes.
 //
@@ -59,7 +66,7 @@ func (w *inertStatement) statement(n *pg.Node) bool {
 
 // of looks at the only relation of the statement.
 func (w *inertStatement) of(v *pg.RangeVar) bool {
-	if r := w.a.byRange[v]; r != nil {
+	if r := w.a.byRange[v]; r != nil && len(v.Alias.GetColnames()) == 0 {
 		w.table = r.table
 	}
 	return w.table != nil && w.table.Silent && len(w.table.Reads) == 0
@@ -99,23 +106,31 @@ func (w *inertStatement) row(s *pg.InsertStmt, values []*pg.Node) bool {
 func (w *inertStatement) assigns(list []*pg.Node) bool {
 	for _, n := range list {
 		t := n.GetResTarget()
-		if len(t.GetIndirection()) > 0 || !w.value(t.GetName(), t.GetVal()) && !w.isBeside(t.GetVal(), "+", "-", "*") {
+		if len(t.GetIndirection()) > 0 || !w.value(t.GetName(), t.GetVal()) && !w.sum(t) {
 			return false
 		}
 	}
 	return true
 }
 
+// sum looks at what is computed from a column for one. Between integers all casts are PostgreSQL's.
+func (w *inertStatement) sum(t *pg.ResTarget) bool {
+	return w.isOf(w.table.Column(t.Name), oidInt2, oidInt4, oidInt8) && w.isBeside(t.Val, "+", "-", "*")
+}
+
 // value looks at what is written to a column: NULL, the time, a parameter, or an integer that it takes.
 func (w *inertStatement) value(column string, n *pg.Node) bool {
-	if n.GetAConst().GetIsnull() || n.GetSqlvalueFunction() != nil {
-		return true
-	}
 	i := w.table.Column(column)
-	if i < 0 || w.table.Columns[i].Domain || w.table.Columns[i].Type >= firstUserOID {
-		return false
+	switch {
+	case n.GetAConst().GetIsnull():
+		return i >= 0 && !w.table.Columns[i].Domain
+	case n.GetSqlvalueFunction() != nil:
+		op := n.GetSqlvalueFunction().Op
+		return (op == pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP || op == pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP) && w.isOf(i, oidTimestamp, oidTimestampTZ)
+	case n.GetParamRef() != nil:
+		return w.isOf(i, oidInt2, oidInt4, oidInt8)
 	}
-	return n.GetParamRef() != nil || (w.table.Columns[i].Type == oidInt4 || w.table.Columns[i].Type == oidInt8) && w.literal(n)
+	return w.isOf(i, oidInt4, oidInt8) && w.literal(n)
 }
 
 // condition looks at what WHERE demands.
@@ -138,8 +153,12 @@ func (w *inertStatement) isBeside(n *pg.Node, operators ...string) bool {
 // isColumn reports whether a column is meant that is an integer: for these, every operator with int4 is in pg_catalog, so that none of a user's is
 // chosen.
 func (w *inertStatement) isColumn(n *pg.Node) bool {
-	i := w.column(n)
-	return i >= 0 && !w.table.Columns[i].Domain && slices.Contains([]uint32{oidInt2, oidInt4, oidInt8}, w.table.Columns[i].Type)
+	return w.isOf(w.column(n), oidInt2, oidInt4, oidInt8)
+}
+
+// isOf reports whether a column is of one of the types.
+func (w *inertStatement) isOf(column int, types ...uint32) bool {
+	return column >= 0 && !w.table.Columns[column].Domain && slices.Contains(types, w.table.Columns[column].Type)
 }
 
 // column returns which column of the table is named; -1: none, it may be a function.

@@ -17,9 +17,10 @@ WITH user_function AS (
 	UNION ALL SELECT indrelid, pg_catalog.concat(indexprs, indpred) FROM pg_catalog.pg_index WHERE indrelid >= 16384 AND (indexprs IS NOT NULL OR indpred IS NOT NULL)
 ), heard AS (
 	SELECT t.tgrelid AS oid FROM pg_catalog.pg_trigger t JOIN user_function f ON f.oid = t.tgfoid WHERE NOT t.tgisinternal
-	UNION SELECT ev_class FROM pg_catalog.pg_rewrite UNION SELECT inhparent FROM pg_catalog.pg_inherits
+	UNION SELECT ev_class FROM pg_catalog.pg_rewrite UNION SELECT inhparent FROM pg_catalog.pg_inherits UNION SELECT inhrelid FROM pg_catalog.pg_inherits
 	UNION SELECT confrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND (confdeltype NOT IN ('a', 'r') OR confupdtype NOT IN ('a', 'r'))
-	UNION SELECT c.oid FROM code c, pg_catalog.regexp_matches(c.tree, ':(?:funcid|opfuncid|opno|elemfuncid|eqop) (\d+)', 'g') f
+	UNION SELECT oid FROM code WHERE tree ~ '\{(?!(VAR|CONST|FUNCEXPR|OPEXPR|SCALARARRAYOPEXPR|BOOLEXPR|NULLTEST|RELABELTYPE|SQLVALUEFUNCTION) )'
+	UNION SELECT c.oid FROM code c, pg_catalog.regexp_matches(c.tree, ':(?:funcid|opfuncid|opno) (\d+)', 'g') f
 	WHERE f[1]::pg_catalog.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'pgring'
 		WHERE p.oid = f[1]::pg_catalog.oid) OR f[1]::pg_catalog.oid = 'pg_catalog.current_query()'::pg_catalog.regprocedure
 	UNION SELECT indrelid FROM pg_catalog.pg_index WHERE EXISTS (SELECT FROM pg_catalog.unnest(indclass) class WHERE class >= 16384)
