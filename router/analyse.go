@@ -198,8 +198,8 @@ func (a *analysis) finish() {
 	a.st.needsLiterals = a.st.fixed == nil && a.st.usesLiterals()
 	a.nameTables()
 	a.st.point, a.st.resident = a.st.pointOf(a.snap), a.st.isResident()
-	a.st.inert, a.st.literals = a.inertly()
-	a.st.literals = a.parametric()
+	inert, written := a.inertly()
+	a.st.inert, a.st.literals = inert, a.parametric(written)
 	a.st.callsUser = a.survey.callsUser
 	a.st.asksSequence = a.st.asksSequence || a.asksSequence()
 	a.st.drawsSequence = a.st.drawsSequence || a.drawsSequence()

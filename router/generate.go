@@ -38,7 +38,12 @@ func (a *analysis) generate(n *pg.Node) bool {
 
 // isBare says whether a SELECT has nothing but its select list.
 func isBare(s *pg.SelectStmt) bool {
-	return len(s.DistinctClause) == 0 && s.IntoClause == nil && len(s.FromClause) == 0 && s.WhereClause == nil && len(s.GroupClause) == 0 &&
+	return isFiltered(s) && len(s.FromClause) == 0 && s.WhereClause == nil
+}
+
+// isFiltered says whether a SELECT has nothing but its select list, FROM and WHERE.
+func isFiltered(s *pg.SelectStmt) bool {
+	return len(s.DistinctClause) == 0 && s.IntoClause == nil && len(s.GroupClause) == 0 &&
 		s.HavingClause == nil && len(s.WindowClause) == 0 && len(s.ValuesLists) == 0 && len(s.SortClause) == 0 && s.LimitOffset == nil &&
 		s.LimitCount == nil && len(s.LockingClause) == 0 && s.WithClause == nil && s.Op == pg.SetOperation_SETOP_NONE
 }

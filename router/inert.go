@@ -31,8 +31,9 @@ func (a *analysis) inertly() (bool, []parametricLiteral) {
 	case Empty, Begin, Savepoint, Release, RollbackTo, Set, SetLocal, SetTransaction, Reset:
 		return true, nil
 	case Plain:
-		ok := a.env.catalogFirst() && w.statement(a.root)
-		return ok, ascending(w.found)
+		if a.env.catalogFirst() && w.statement(a.root) {
+			return true, ascending(w.found)
+		}
 	}
 	return false, nil
 }
@@ -48,7 +49,7 @@ func (w *inertStatement) statement(n *pg.Node) bool {
 	switch n := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		s := n.SelectStmt
-		return isBareSelect(s) && w.reads(s.FromClause) && w.columns(s.TargetList) && w.condition(s.WhereClause)
+		return isFiltered(s) && w.reads(s.FromClause) && w.columns(s.TargetList) && w.condition(s.WhereClause)
 	case *pg.Node_InsertStmt:
 		s := n.InsertStmt
 		values := s.SelectStmt.GetSelectStmt()
@@ -70,13 +71,6 @@ func (w *inertStatement) of(v *pg.RangeVar) bool {
 		w.table = r.table
 	}
 	return w.table != nil && w.table.Silent && len(w.table.Reads) == 0
-}
-
-// isBareSelect reports whether a SELECT has but columns, FROM and WHERE.
-func isBareSelect(s *pg.SelectStmt) bool {
-	return s.Op == pg.SetOperation_SETOP_NONE && s.WithClause == nil && s.IntoClause == nil && len(s.DistinctClause) == 0 && len(s.GroupClause) == 0 &&
-		s.HavingClause == nil && len(s.WindowClause) == 0 && len(s.ValuesLists) == 0 && len(s.SortClause) == 0 && s.LimitCount == nil && s.LimitOffset == nil &&
-		len(s.LockingClause) == 0
 }
 
 func (w *inertStatement) reads(from []*pg.Node) bool {

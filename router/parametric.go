@@ -26,11 +26,8 @@ type Parametric struct {
 // place is where a constant stands in the client's text: bytes [start:end).
 type place struct{ start, end int }
 
-// The type of an integer constant (PostgreSQL manual, "Numeric Constants").
-const (
-	int4OID    = 23
-	int4Digits = 9 // so many fit for certain
-)
+// int4Digits is how many digits of an integer constant make it an int4 for certain (PostgreSQL manual, "Numeric Constants").
+const int4Digits = 9
 
 // parametricLiteral is a literal for which there may be a parameter.
 type parametricLiteral struct {
@@ -54,8 +51,8 @@ func (s *Statement) IsKey(i int) bool {
 }
 
 // parametric finds the literals for which PostgreSQL reads a parameter in the same way, as the analysis knows. Those of a statement in which
-// something asks for the statement's own text are none.
-func (a *analysis) parametric() []parametricLiteral {
+// something asks for the statement's own text are none. Written are those that inertly has found.
+func (a *analysis) parametric(written []parametricLiteral) []parametricLiteral {
 	st, s := a.st, &a.survey
 	if st.Verb != Plain || st.route != routeRows || st.insertion != nil || st.explained != nil || st.out != nil ||
 		s.maxParam > 0 || s.into || s.locking || s.callsUser || s.volatileCalls {
@@ -65,8 +62,8 @@ func (a *analysis) parametric() []parametricLiteral {
 	case Read:
 		return ascending(a.comparedKeys())
 	case Write:
-		if st.inert && len(st.literals) == len(a.src.literals) {
-			return st.literals
+		if len(written) == len(a.src.literals) {
+			return written
 		}
 	}
 	return nil
@@ -124,7 +121,7 @@ func (b *Bound) Parametric(p *Parametric, withText bool) bool {
 		}
 		oid := uint32(0)
 		if k.integer {
-			oid = int4OID
+			oid = oidInt4
 		}
 		p.Types, p.Values = append(p.Types, oid), append(p.Values, data)
 		p.places = append(p.places, place{l.list[k.index].Start, l.list[k.index].End})
